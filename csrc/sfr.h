@@ -1,0 +1,182 @@
+/* SFrame (RFC 9605) in plain C11: the whole public API.
+ *
+ *   Sender    reserve -> seal                        sfr_protect
+ *   Receiver  parse -> resolve -> open -> commit     sfr_unprotect
+ *
+ * Rules of this API:
+ *   1. A counter is reserved before its frame is sealed and is never given back.
+ *   2. Nothing a header says changes state before a tag has verified.
+ *   3. A frame that is refused leaves zeros, never plaintext, in its output.
+ *   4. Every function may be called from any thread. After fork a Sender refuses in the
+ *      child, a Receiver goes on.
+ *   5. The library never prints, never aborts and keeps no pointer to a caller's buffer.
+ */
+#ifndef SFR_H
+#define SFR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SFR_MAX_HEADER 17          /* config byte, 8-byte KID, 8-byte CTR: RFC 9605 4.3 */
+#define SFR_MAX_TAG 16
+#define SFR_MAX_OVERHEAD (SFR_MAX_HEADER + SFR_MAX_TAG)
+#define SFR_MIN_BASE_KEY 16        /* shorter base keys are refused */
+#define SFR_DEFAULT_MAX_FRAME ((size_t)16 << 20)
+#define SFR_LIMIT_MAX_FRAME ((size_t)0x7fffffff)
+
+/* What became of a frame (>= 0: the network's doing) or of a call (< 0: the caller's). */
+enum {
+    SFR_OK = 0,
+    SFR_MALFORMED = 1,             /* no SFrame header, or shorter than header and tag */
+    SFR_UNKNOWN_KEY = 2,           /* the only one worth a retry: RFC 9605 4.4.4 */
+    SFR_AUTH_FAILED = 3,
+    SFR_REPLAYED = 4,
+    SFR_TOO_OLD = 5,
+    SFR_E_RETIRED = -1,            /* closed, or ratcheted on */
+    SFR_E_FORKED = -2,             /* made before a fork, used in the child */
+    SFR_E_CTR_EXHAUSTED = -3,
+    SFR_E_KEY_EXHAUSTED = -4,      /* 2^36 AES blocks under one key */
+    SFR_E_LEASE_ENDED = -5,        /* the leased counters are used up: sfr_sender_extend */
+    SFR_E_DUPLICATE = -6,          /* a second sender for one (base_key, KID) */
+    SFR_E_TOO_LARGE = -7,
+    SFR_E_OVERLAP = -8,            /* in and out overlap other than exactly in place */
+    SFR_E_ROOM = -9,               /* out is too small; nothing was consumed */
+    SFR_E_ARGUMENT = -10,
+    SFR_E_NO_MEMORY = -11,
+    SFR_E_CONFLICT = -12           /* another key lives under this KID */
+};
+
+/* ---- cipher suites (RFC 9605 4.5; 6-8: draft-barnes-sframe-iana-256) ---- */
+
+typedef struct sfr_suite {
+    uint16_t id;
+    uint8_t nh, nka, nk, nn, nt;   /* octets, in the RFC's words; nka = 0 for GCM */
+} sfr_suite;
+
+const sfr_suite *sfr_suite_find(int id);            /* NULL: no such suite */
+
+/* ---- kernels: which machine code a key is bound to ---- */
+
+typedef struct sfr_kernel sfr_kernel;
+
+enum { SFR_KERNEL_READY, SFR_KERNEL_NO_CPU, SFR_KERNEL_CAPPED, SFR_KERNEL_BROKEN };
+
+size_t sfr_kernel_count(void);                      /* widest first */
+const sfr_kernel *sfr_kernel_at(size_t index);
+const char *sfr_kernel_name(const sfr_kernel *);
+int sfr_kernel_state(const sfr_kernel *);           /* one of SFR_KERNEL_... */
+const char *sfr_kernel_reason(const sfr_kernel *);  /* why it is refused, or "" */
+const sfr_kernel *sfr_kernel_find(const char *name);/* ready kernels only; NULL name: the best */
+
+/* Chooses and self-tests the kernels. max_isa is NULL or a name of the ladder "none",
+ * "aesni", "vaes256", "vaes512": it can only lower. Call once, before anything else;
+ * later calls change nothing. Returns the number of kernels ready. */
+int sfr_init(const char *max_isa);
+const char *sfr_cpu_features(void);                 /* for reports: "aes pclmul avx2 ..." */
+
+/* ---- secrets: sframe_secret = HKDF-Extract("", base_key), kept in wiped memory ---- */
+
+typedef struct sfr_secret sfr_secret;
+
+sfr_secret *sfr_secret_new(const sfr_suite *, const uint8_t *base_key, size_t size);
+/* draft-ietf-avtcore-rtp-sframe: the base key of one SSRC */
+sfr_secret *sfr_secret_new_for_ssrc(const sfr_suite *, const uint8_t *base_key, size_t size,
+                                    uint32_t ssrc);
+sfr_secret *sfr_secret_ratchet(const sfr_secret *, unsigned steps);   /* RFC 9605 5.1 */
+void sfr_secret_free(sfr_secret *);                 /* wipes; NULL is fine */
+
+/* ---- headers ---- */
+
+typedef struct sfr_header {
+    uint64_t kid, ctr;
+    size_t size;
+} sfr_header;
+
+size_t sfr_header_size(uint64_t kid, uint64_t ctr);
+size_t sfr_header_encode(uint64_t kid, uint64_t ctr, uint8_t out[SFR_MAX_HEADER]);
+/* strict refuses encodings that are not minimal. Returns SFR_OK or SFR_MALFORMED. */
+int sfr_header_parse(const uint8_t *in, size_t size, int strict, sfr_header *out);
+
+/* ---- frames ----
+ * Clear form: `in` of a sender, `out` of a receiver.  On the wire: clear | header |
+ * ciphertext | tag. The first `clear` bytes are authenticated and not encrypted. In place
+ * means that the payload bytes coincide (protect: in == out + header, unprotect:
+ * out == in + header); any other overlap is SFR_E_OVERLAP. */
+typedef struct sfr_frame {
+    const uint8_t *in;
+    size_t in_size;
+    const uint8_t *metadata;       /* authenticated, not carried; NULL when empty */
+    size_t metadata_size;
+    size_t clear;                  /* leading bytes left readable */
+    uint8_t *out;
+    size_t out_size;               /* before: room; after: bytes written, 0 when refused */
+    uint64_t kid, ctr;             /* what the frame was authenticated under */
+    int status;
+} sfr_frame;
+
+/* ---- sender ---- */
+
+typedef struct sfr_sender sfr_sender;
+
+/* Counters first..last are the sender's to use; more can be leased later. */
+int sfr_sender_new(sfr_sender **out, const sfr_secret *, const sfr_kernel *, uint64_t kid,
+                   uint64_t first, uint64_t last, size_t max_frame);
+void sfr_sender_close(sfr_sender *);                /* wipes the key; idempotent */
+void sfr_sender_free(sfr_sender *);
+int sfr_sender_extend(sfr_sender *, uint64_t first, uint64_t last);   /* the next lease */
+uint64_t sfr_sender_kid(const sfr_sender *);
+/* The counter the next frame will use. Returns SFR_OK, or why there is none. */
+int sfr_sender_next(sfr_sender *, uint64_t *ctr);
+uint64_t sfr_sender_blocks(sfr_sender *);           /* AES blocks used so far, of 2^36 */
+void sfr_sender_set_blocks(sfr_sender *, uint64_t); /* raises the meter: resumed keys, tests */
+
+/* Bytes one protected frame takes if it is sealed next: exact unless a thread comes between. */
+size_t sfr_protected_size(sfr_sender *, size_t frame_size);
+int sfr_protect(sfr_sender *, sfr_frame *);         /* one frame: reserve and seal */
+/* A batch in two halves. Reserve checks one frame (in, metadata, clear) and fills kid and
+ * ctr and out_size with the room it needs; seal does many, each with `out` set by then. */
+int sfr_reserve(sfr_sender *, sfr_frame *);
+void sfr_seal_many(sfr_sender *const *senders, sfr_frame *frames, size_t count);
+
+/* ---- receiver ---- */
+
+typedef struct sfr_receiver sfr_receiver;
+
+int sfr_receiver_new(sfr_receiver **out, const sfr_suite *, const sfr_kernel *,
+                     size_t replay_window, size_t max_frame, int strict);
+void sfr_receiver_close(sfr_receiver *);
+void sfr_receiver_free(sfr_receiver *);
+/* A provisional key becomes real when a tag verifies under it; at most
+ * SFR_MAX_PROVISIONAL live at once, the oldest makes room. The same key again changes
+ * nothing (a replay window never restarts); another key under a live KID is SFR_E_CONFLICT. */
+#define SFR_MAX_PROVISIONAL 128
+int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int provisional);
+int sfr_receiver_remove(sfr_receiver *, uint64_t kid);     /* SFR_UNKNOWN_KEY: was not there */
+
+/* Room needed for what `in` will open to, or 0 when it is malformed. */
+size_t sfr_plaintext_size(sfr_receiver *, const uint8_t *in, size_t in_size, size_t clear);
+int sfr_unprotect(sfr_receiver *, sfr_frame *);
+void sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count);
+
+/* Provisional keys that became real since the last call. Returns how many were written. */
+size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room);
+/* Whether the receiver may spend one more attempt at deriving an unknown key: a burst of 64,
+ * then one for every 256 frames seen, so that forged headers cost next to nothing. */
+int sfr_receiver_may_derive(sfr_receiver *);
+
+typedef struct sfr_key_stats {
+    uint64_t kid, opened, auth_failed, replayed, too_old, last_ctr;
+    int provisional, closed;       /* closed: a 4-byte tag failed 2^12 times */
+} sfr_key_stats;
+
+#define SFR_UNKNOWN_TRACKED 16
+typedef struct sfr_receiver_stats {
+    uint64_t malformed, unknown;   /* frames */
+    size_t keys;                   /* real and provisional */
+    struct { uint64_t kid, frames; } unknown_kids[SFR_UNKNOWN_TRACKED];
+} sfr_receiver_stats;
+
+void sfr_receiver_totals(sfr_receiver *, sfr_receiver_stats *);
+size_t sfr_receiver_keys(sfr_receiver *, sfr_key_stats *, size_t room);   /* returns all there are */
+
+#endif

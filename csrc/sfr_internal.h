@@ -1,0 +1,227 @@
+/* What the files of this library share: the row, the kernel table, the key, the locks.
+ *
+ * Kernels know rows and keys; they do not know headers, counters or windows.
+ * Only sfr_dispatch.c asks the CPU; only sfr_arena.c asks the operating system. */
+#ifndef SFR_INTERNAL_H
+#define SFR_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "sfr.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define SFR_X86 1
+#endif
+
+#define SFR_INLINE static inline __attribute__((always_inline))
+#define SFR_LIKELY(x) __builtin_expect(!!(x), 1)
+#define SFR_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* ---- words: the library runs on little-endian machines (dispatch refuses others) ---- */
+
+SFR_INLINE uint64_t sfr_load64(const void *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+SFR_INLINE void sfr_store64(void *p, uint64_t v) { memcpy(p, &v, 8); }
+SFR_INLINE uint32_t sfr_load32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+SFR_INLINE void sfr_store32(void *p, uint32_t v) { memcpy(p, &v, 4); }
+SFR_INLINE uint64_t sfr_be64(uint64_t v) { return __builtin_bswap64(v); }
+SFR_INLINE uint32_t sfr_be32(uint32_t v) { return __builtin_bswap32(v); }
+
+/* memset that the compiler may not drop. explicit_bzero is newer than manylinux2014's libc. */
+void sfr_wipe(void *p, size_t size);
+
+/* ---- suites in the kernels' words ---- */
+
+/* Rows are bucketed by family: it fixes the number of AES rounds and the MAC. */
+typedef enum sfr_family {
+    SFR_GCM_128, SFR_GCM_256, SFR_CTR_HMAC_128, SFR_CTR_HMAC_256, SFR_FAMILIES
+} sfr_family;
+
+sfr_family sfr_suite_family(const sfr_suite *);
+
+/* ---- the key: immutable once made, so a run needs no lock ---- */
+
+struct sfr_ops;
+
+typedef struct sfr_key {
+    const struct sfr_ops *ops;
+    uint32_t salt_head;            /* sframe_salt[0..4), memory order */
+    uint64_t salt_tail;            /* sframe_salt[4..12), memory order */
+    uint8_t family, tag_size;
+    uint8_t kernel;                /* index in the kernel table, for bucketing */
+    _Alignas(64) uint8_t state[];  /* ops->state_size bytes, laid out by the kernel */
+} sfr_key;
+
+/* ---- the row: one frame as a kernel sees it ----
+ * SFrame is one producer of rows; another format may bring its own nonce and AAD. */
+
+typedef struct sfr_span { const uint8_t *data; size_t size; } sfr_span;
+
+#define SFR_AAD_SPANS 3
+
+typedef struct sfr_row {
+    const sfr_key *key;
+    /* nonce || 00000000, two words in memory order: kept as words so that a kernel's 8-byte
+     * loads forward from the stores that made them. GCM's J0 is this with block number 1. */
+    uint64_t block[2];
+    /* The first 16 bytes of the AAD, zero-padded, in the same form; all of it if aad_size <= 16. */
+    uint64_t aad_head[2];
+    size_t aad_size;               /* sum of the spans */
+    sfr_span aad[SFR_AAD_SPANS];   /* header, clear bytes, metadata */
+    const uint8_t *in;
+    uint8_t *out;                  /* == in, or disjoint from it */
+    size_t size;                   /* of in and of out, without tag */
+    union {
+        uint8_t *write;            /* seal: key->tag_size bytes go here */
+        const uint8_t *read;       /* open: key->tag_size bytes are here */
+    } tag;
+    int status;                    /* open: SFR_OK or SFR_AUTH_FAILED (then out is all zeros) */
+    uint64_t header[3];            /* the producer's copy of the header bytes: aad[0] points here */
+} sfr_row;
+
+/* ---- kernels ---- */
+
+/* One family on one kernel. All rows of one call are of this family and kernel; keys, lengths
+ * and AADs may differ from row to row; rows of like size class come together. Neither function
+ * touches a byte outside the row's buffers, reads each byte of `in` and of the tag once
+ * (GCM) or takes a snapshot in `out` first (HMAC, unless in place), and leaves no secret on the stack or in
+ * vector registers. */
+typedef struct sfr_ops {
+    size_t state_size;             /* bytes of sfr_key.state */
+    void (*key_init)(void *state, const uint8_t *sframe_key);
+    void (*seal)(sfr_row *const *rows, size_t count);
+    void (*open)(sfr_row *const *rows, size_t count);
+} sfr_ops;
+
+struct sfr_kernel {
+    const char *name;
+    uint32_t needs;                /* SFR_CPU_... bits */
+    const sfr_ops *ops[SFR_FAMILIES];
+};
+
+enum {
+    SFR_CPU_AESNI = 1 << 0,        /* AES, PCLMULQDQ, SSSE3, SSE4.1 */
+    SFR_CPU_VAES256 = 1 << 1,      /* AVX2, BMI2, VAES, VPCLMULQDQ, and YMM state saved by the OS */
+    SFR_CPU_VAES512 = 1 << 2,      /* AVX-512 F, BW, DQ, VL as well, and ZMM state saved */
+    SFR_CPU_SHANI = 1 << 3
+};
+
+uint32_t sfr_cpu(void);            /* the bits above, after caps; 0 before sfr_init */
+
+#ifdef SFR_X86
+extern const sfr_ops sfr_gcm128_aesni, sfr_gcm256_aesni;
+extern const sfr_ops sfr_gcm128_vaes256, sfr_gcm256_vaes256;
+extern const sfr_ops sfr_gcm128_vaes512, sfr_gcm256_vaes512;
+extern const sfr_ops sfr_ctr_hmac128_aesni, sfr_ctr_hmac256_aesni;
+#endif
+
+/* Frames of one class take the same number of 64-byte vectors, J0's block included: 40 bytes
+ * is class 1, 160 class 3. Classes above 20 (1264 bytes) are one: SFR_CLASS_LONG. */
+#define SFR_CLASS_LONG 21
+#define SFR_CLASSES 22
+SFR_INLINE unsigned sfr_size_class(size_t size)
+{
+    size_t vectors = (size + 16 + 63) / 64;
+    return vectors < SFR_CLASS_LONG ? (unsigned)vectors : SFR_CLASS_LONG;
+}
+
+/* Runs rows of any mix: buckets by (kernel, family, size class), then calls the kernels.
+ * count <= SFR_CHUNK. Returns nothing: every opened row carries its status. */
+#define SFR_CHUNK 64
+void sfr_run(sfr_row *rows, size_t count, bool sealing);
+/* Calls of an ops function with two rows or more, since the process began: for tests that
+ * must see the interleaved path run. */
+extern _Atomic uint64_t sfr_interleaved_calls;
+
+int sfr_self_test(const sfr_kernel *);   /* 0, or the id of the suite that failed */
+
+/* Constant-time comparison of `size` bytes; 1 when equal. */
+int sfr_equal(const uint8_t *a, const uint8_t *b, size_t size);
+
+/* ---- hashes and key schedule ---- */
+
+typedef struct sfr_sha256 { uint32_t h[8]; } sfr_sha256;      /* midstate only */
+typedef struct sfr_sha512 { uint64_t h[8]; } sfr_sha512;
+
+void sfr_sha256_blocks(sfr_sha256 *, const uint8_t *data, size_t blocks);   /* 64 bytes each */
+void sfr_sha512_blocks(sfr_sha512 *, const uint8_t *data, size_t blocks);   /* 128 bytes each */
+
+/* An HMAC key as the two midstates after its padded blocks. */
+typedef struct sfr_hmac_key {
+    union {
+        struct { sfr_sha256 inner, outer; } s256;
+        struct { sfr_sha512 inner, outer; } s512;
+    } u;
+} sfr_hmac_key;
+
+void sfr_hmac_init(sfr_hmac_key *, int nh, const uint8_t *key, size_t size);   /* nh: 32 or 64 */
+void sfr_hmac(const sfr_hmac_key *, int nh, const sfr_span *parts, size_t count, uint8_t *out);
+
+#define SFR_MAX_NK 96
+#define SFR_NN 12
+
+struct sfr_secret {
+    const sfr_suite *suite;
+    sfr_hmac_key prk;              /* HMAC keyed with sframe_secret: all that Expand needs */
+};
+
+/* RFC 9605 4.4.2: sframe_key (suite->nk bytes) and sframe_salt for one KID. */
+void sfr_derive(const sfr_secret *, uint64_t kid, uint8_t sframe_key[SFR_MAX_NK],
+                uint8_t sframe_salt[SFR_NN]);
+
+/* The whole key of one KID on one kernel, in the arena; NULL without memory. fingerprint names
+ * (sframe_key, sframe_salt) under a secret of this process: equal keys have equal ones. */
+sfr_key *sfr_key_new(const sfr_secret *, const sfr_kernel *, uint64_t kid, uint8_t fingerprint[16]);
+void sfr_key_free(sfr_key *);      /* wipes */
+
+/* ---- arena: pages that are not in core dumps, locked best effort, wiped ---- */
+
+void *sfr_arena_alloc(size_t size);            /* zeroed, 64-byte aligned; NULL without memory */
+void sfr_arena_free(void *, size_t size);      /* wipes */
+int sfr_random(uint8_t *out, size_t size);     /* 0, or -1: the system has no randomness to give */
+
+/* The process as fork sees it: a number that is another one in a forked child, however it was
+ * forked. It lives in a page the kernel wipes on fork; where there is none the page reads 0
+ * and the slow way asks getpid. */
+extern const _Atomic uint32_t *sfr_generation_page;
+uint32_t sfr_process_generation_slow(void);
+SFR_INLINE uint32_t sfr_process_generation(void)
+{
+    uint32_t generation = atomic_load_explicit(sfr_generation_page, memory_order_relaxed);
+    return SFR_LIKELY(generation) ? generation : sfr_process_generation_slow();
+}
+
+/* ---- locks ---- */
+
+/* One word; the holder's process generation, 0 when free. Held for nanoseconds (never during
+ * a long frame); a lock inherited through fork from a thread that is gone is taken over. */
+typedef struct sfr_lock { _Atomic uint32_t word; } sfr_lock;
+
+void sfr_lock_wait(sfr_lock *, uint32_t generation);
+SFR_INLINE void sfr_lock_take(sfr_lock *lock)
+{
+    uint32_t free_word = 0, mine = sfr_process_generation();
+    if (SFR_UNLIKELY(!atomic_compare_exchange_strong_explicit(
+            &lock->word, &free_word, mine, memory_order_acquire, memory_order_relaxed)))
+        sfr_lock_wait(lock, mine);
+}
+SFR_INLINE void sfr_lock_drop(sfr_lock *lock)
+{
+    atomic_store_explicit(&lock->word, 0, memory_order_release);
+}
+
+/* Batches run without locks. A run reads keys between enter and leave; who unlinks a key waits
+ * in synchronize until every run that might have seen it has left, then wipes it. */
+unsigned sfr_run_enter(void);
+void sfr_run_leave(unsigned ticket);
+void sfr_run_synchronize(void);
+
+/* ---- senders known to this process: one live sender per (base_key, KID) ---- */
+
+int sfr_registry_open(const uint8_t fingerprint[16], uint64_t next_ctr);      /* SFR_OK or SFR_E_DUPLICATE */
+void sfr_registry_close(const uint8_t fingerprint[16], uint64_t next_ctr);
+
+#endif
