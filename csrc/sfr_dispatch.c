@@ -1,0 +1,211 @@
+/* Which kernels may run here. The only file that asks the CPU.
+ *
+ * Rule 1: a kernel needs its CPU bits, the registers saved by the operating system (XGETBV), no cap
+ *         below it, and a passed self-test.
+ * Rule 2: caps are a ladder, never a mask: to take one step away takes all above it away, too.
+ * Rule 3: everything here is written once, in sfr_init, and only read afterwards.
+ */
+#include <sched.h>
+#include <stdio.h>
+
+#include "sfr_internal.h"
+
+#ifdef SFR_X86
+#include <cpuid.h>
+
+static const sfr_kernel kernels[] = {
+    {"vaes512", SFR_CPU_AESNI | SFR_CPU_VAES256 | SFR_CPU_VAES512,
+     {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512, &sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}},
+    {"vaes256", SFR_CPU_AESNI | SFR_CPU_VAES256,
+     {&sfr_gcm128_vaes256, &sfr_gcm256_vaes256, &sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}},
+    {"aesni", SFR_CPU_AESNI,
+     {&sfr_gcm128_aesni, &sfr_gcm256_aesni, &sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}},
+};
+#define KERNELS (sizeof kernels / sizeof *kernels)
+#else
+static const sfr_kernel kernels[1];
+#define KERNELS 0
+#endif
+
+static struct { int state; char reason[96]; } verdicts[KERNELS + 1];
+static uint32_t cpu_bits;
+static char features[128];
+static _Atomic uint32_t init_state;
+
+/* ---- the CPU ---- */
+
+#ifdef SFR_X86
+typedef struct feature { const char *name; unsigned leaf, reg, bit; } feature;
+
+enum { EBX, ECX };
+
+static const feature known_features[] = {
+    {"ssse3", 1, ECX, 9},     {"sse4.1", 1, ECX, 19},   {"aes", 1, ECX, 25},
+    {"pclmul", 1, ECX, 1},    {"avx", 1, ECX, 28},      {"avx2", 7, EBX, 5},
+    {"bmi2", 7, EBX, 8},      {"sha", 7, EBX, 29},      {"vaes", 7, ECX, 9},
+    {"vpclmul", 7, ECX, 10},  {"avx512f", 7, EBX, 16},  {"avx512dq", 7, EBX, 17},
+    {"avx512bw", 7, EBX, 30}, {"avx512vl", 7, EBX, 31},
+};
+
+#define FEATURES (sizeof known_features / sizeof *known_features)
+
+static bool has(unsigned leaf, unsigned reg, unsigned bit)
+{
+    unsigned r[4] = {0};
+    if (!__get_cpuid_count(leaf, 0, &r[0], &r[1], &r[2], &r[3])) return false;
+    return r[1 + reg] >> bit & 1;
+}
+
+/* What the operating system saves on a context switch: bits 1-2 XMM and YMM, 5-7 ZMM and masks. */
+static uint32_t saved_state(void)
+{
+    if (!has(1, ECX, 27)) return 0;
+    uint32_t low, high;
+    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+static bool all(const bool *present, const char *const *names)
+{
+    for (; *names; names++)
+        for (size_t i = 0; i < FEATURES; i++)
+            if (!strcmp(known_features[i].name, *names) && !present[i]) return false;
+    return true;
+}
+
+static uint32_t detect(void)
+{
+    static const char *const aesni[] = {"ssse3", "sse4.1", "aes", "pclmul", NULL};
+    static const char *const vaes256[] = {"avx", "avx2", "bmi2", "vaes", "vpclmul", NULL};
+    static const char *const vaes512[] = {"avx512f", "avx512dq", "avx512bw", "avx512vl", NULL};
+    static const char *const shani[] = {"sha", "ssse3", "sse4.1", NULL};
+    bool present[FEATURES];
+    size_t at = 0;
+    for (size_t i = 0; i < FEATURES; i++) {
+        const feature *f = &known_features[i];
+        present[i] = has(f->leaf, f->reg, f->bit);
+        if (present[i])
+            at += (size_t)snprintf(features + at, sizeof features - at, "%s%s", at ? " " : "",
+                                   f->name);
+    }
+    uint32_t saved = saved_state(), bits = 0;
+    if (all(present, aesni)) bits |= SFR_CPU_AESNI;
+    if (all(present, vaes256) && (saved & 6) == 6) bits |= SFR_CPU_VAES256;
+    if (all(present, vaes512) && (saved & 0xe6) == 0xe6) bits |= SFR_CPU_VAES512;
+    if (all(present, shani)) bits |= SFR_CPU_SHANI;
+    return bits;
+}
+#else
+static uint32_t detect(void)
+{
+    return 0;
+}
+#endif
+
+/* ---- the ladder ---- */
+
+/* Bits that a cap of this name leaves. */
+static uint32_t cap(const char *max_isa)
+{
+    static const struct { const char *name; uint32_t bits; } ladder[] = {
+        {"none", 0},
+        {"aesni", SFR_CPU_AESNI},
+        {"vaes256", SFR_CPU_AESNI | SFR_CPU_VAES256},
+        {"vaes512", SFR_CPU_AESNI | SFR_CPU_VAES256 | SFR_CPU_VAES512},
+    };
+    for (size_t i = 0; max_isa && i < sizeof ladder / sizeof *ladder; i++)
+        if (!strcmp(ladder[i].name, max_isa)) return ladder[i].bits | SFR_CPU_SHANI;
+    return ~(uint32_t)0;
+}
+
+static void judge(size_t i, uint32_t detected, const char *max_isa)
+{
+    const sfr_kernel *k = &kernels[i];
+    char *why = verdicts[i].reason;
+    size_t room = sizeof verdicts[i].reason;
+    int failed;
+    if ((detected & k->needs) != k->needs) {
+        verdicts[i].state = SFR_KERNEL_NO_CPU;
+        snprintf(why, room, "this CPU or operating system lacks what %s needs", k->name);
+    } else if ((cpu_bits & k->needs) != k->needs) {
+        verdicts[i].state = SFR_KERNEL_CAPPED;
+        snprintf(why, room, "capped by max_isa=%s", max_isa);
+    } else if ((failed = sfr_self_test(k)) != 0) {
+        verdicts[i].state = SFR_KERNEL_BROKEN;
+        snprintf(why, room, "the self-test of suite %d gave a wrong answer", failed);
+    } else {
+        verdicts[i].state = SFR_KERNEL_READY;
+    }
+}
+
+static bool little_endian(void)
+{
+    uint16_t one = 1;
+    return *(const uint8_t *)&one == 1;
+}
+
+static void init(const char *max_isa)
+{
+    uint32_t detected = little_endian() ? detect() : 0;
+    (void)sfr_process_generation();
+    cpu_bits = detected & cap(max_isa);
+    for (size_t i = 0; i < KERNELS; i++) judge(i, detected, max_isa);
+}
+
+int sfr_init(const char *max_isa)
+{
+    uint32_t untouched = 0;
+    if (atomic_compare_exchange_strong(&init_state, &untouched, 1)) {
+        init(max_isa);
+        atomic_store(&init_state, 2);
+    }
+    while (atomic_load(&init_state) != 2) sched_yield();
+    int ready = 0;
+    for (size_t i = 0; i < KERNELS; i++) ready += verdicts[i].state == SFR_KERNEL_READY;
+    return ready;
+}
+
+/* ---- reports ---- */
+
+uint32_t sfr_cpu(void)
+{
+    return cpu_bits;
+}
+
+const char *sfr_cpu_features(void)
+{
+    return features;
+}
+
+size_t sfr_kernel_count(void)
+{
+    return KERNELS;
+}
+
+const sfr_kernel *sfr_kernel_at(size_t index)
+{
+    return index < KERNELS ? &kernels[index] : NULL;
+}
+
+const char *sfr_kernel_name(const sfr_kernel *kernel)
+{
+    return kernel->name;
+}
+
+int sfr_kernel_state(const sfr_kernel *kernel)
+{
+    return verdicts[kernel - kernels].state;
+}
+
+const char *sfr_kernel_reason(const sfr_kernel *kernel)
+{
+    return verdicts[kernel - kernels].reason;
+}
+
+const sfr_kernel *sfr_kernel_find(const char *name)
+{
+    for (size_t i = 0; i < KERNELS; i++)
+        if (verdicts[i].state == SFR_KERNEL_READY && (!name || !strcmp(kernels[i].name, name)))
+            return &kernels[i];
+    return NULL;
+}

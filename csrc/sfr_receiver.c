@@ -1,0 +1,623 @@
+/* Receiver: parse -> resolve -> open -> commit.
+ *
+ * Rule 1: parse and resolve only look. Windows, statistics of a key and provisional marks change
+ *         in commit, after a tag has verified.
+ * Rule 2: what a forged header can move is bounded: two frame counts, sixteen remembered KIDs and
+ *         the derivation allowance.
+ * Rule 3: commit judges in row order, window first, so a batch equals the same single calls.
+ * Rule 4: a frame that is refused after its key ran leaves zeros.
+ */
+#include <stdlib.h>
+
+#include "sfr_frame.h"
+
+/* Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20. */
+#define SHORT_TAG 4
+#define SHORT_TAG_FAILURES 4096
+#define ALLOWANCE 64               /* attempts to derive an unknown key that may come at once */
+#define FRAMES_PER_ALLOWANCE 256   /* frames that earn one more */
+
+typedef struct rx_key {
+    uint64_t kid;
+    sfr_key *key;
+    uint8_t fingerprint[16];
+    uint64_t born;                 /* order of arrival: the oldest provisional key makes room */
+    bool provisional, confirmed, closed, removed;
+    bool any;                      /* a frame was opened: top is valid */
+    uint64_t top;                  /* highest CTR opened */
+    uint64_t opened, auth_failed, replayed, too_old;
+    uint64_t seen[];               /* ring of bits, one per CTR of the window */
+} rx_key;
+
+/* Open addressing over pointers; read without a lock by batches, so a slot only ever goes
+ * EMPTY -> key -> GONE -> key, and a full table is replaced. */
+typedef struct ring {
+    size_t mask, taken;            /* taken: slots not EMPTY */
+    rx_key *_Atomic *slots;
+} ring;
+
+#define EMPTY NULL
+static rx_key gone_key;
+#define GONE (&gone_key)
+#define INLINE_SLOTS 4
+
+static rx_key *_Atomic no_slot[1];
+static ring no_keys = {0, 0, no_slot};   /* a closed receiver's */
+
+struct sfr_receiver {
+    sfr_lock lock;
+    ring *_Atomic keys;
+    const sfr_suite *suite;
+    const sfr_kernel *kernel;
+    size_t window, window_bits;    /* frames; bits of the ring, a power of two, 0: no window */
+    size_t max_frame;
+    int strict;
+    bool closed;
+    uint32_t allowance, seen, pending;   /* pending: confirmations not yet fetched */
+    size_t count, provisional;
+    uint64_t births, malformed, unknown;
+    struct { uint64_t kid, frames; } strangers[SFR_UNKNOWN_TRACKED];
+    ring first;                    /* most receivers have a key or two: these need no table */
+    rx_key *_Atomic first_slots[INLINE_SLOTS];
+};
+
+/* ---- the ring ---- */
+
+static size_t slot_of(uint64_t kid, size_t mask)
+{
+    return (size_t)((kid * 0x9e3779b97f4a7c15u) >> 32) & mask;
+}
+
+static rx_key *ring_find(ring *in, uint64_t kid)
+{
+    for (size_t at = slot_of(kid, in->mask), n = 0; n <= in->mask; n++, at = (at + 1) & in->mask) {
+        rx_key *k = atomic_load_explicit(&in->slots[at], memory_order_acquire);
+        if (k == EMPTY) return NULL;
+        if (k != GONE && k->kid == kid) return k;
+    }
+    return NULL;
+}
+
+static rx_key *find(sfr_receiver *r, uint64_t kid)
+{
+    return ring_find(atomic_load_explicit(&r->keys, memory_order_acquire), kid);
+}
+
+static void ring_put(ring *in, rx_key *k)
+{
+    size_t at = slot_of(k->kid, in->mask);
+    for (;; at = (at + 1) & in->mask) {
+        rx_key *old = atomic_load_explicit(&in->slots[at], memory_order_relaxed);
+        if (old != EMPTY && old != GONE) continue;
+        if (old == EMPTY) in->taken++;
+        atomic_store_explicit(&in->slots[at], k, memory_order_release);
+        return;
+    }
+}
+
+static ring *ring_grown(sfr_receiver *r)
+{
+    ring *old = atomic_load(&r->keys);
+    size_t size = INLINE_SLOTS * 2;
+    while (size < 2 * (r->count + 1)) size *= 2;
+    ring *fresh = calloc(1, sizeof *fresh + size * sizeof fresh->slots[0]);
+    if (!fresh) return NULL;
+    fresh->mask = size - 1;
+    fresh->slots = (rx_key *_Atomic *)(void *)(fresh + 1);
+    for (size_t i = 0; i <= old->mask; i++) {
+        rx_key *k = atomic_load_explicit(&old->slots[i], memory_order_relaxed);
+        if (k != EMPTY && k != GONE) ring_put(fresh, k);
+    }
+    return fresh;
+}
+
+#define EACH_KEY(r, k)                                                                       \
+    for (ring *ring_ = atomic_load(&(r)->keys); ring_; ring_ = NULL)                         \
+        for (size_t at_ = 0; at_ <= ring_->mask; at_++)                                      \
+            for (rx_key *k = atomic_load_explicit(&ring_->slots[at_], memory_order_relaxed); \
+                 k != EMPTY && k != GONE; k = EMPTY)
+
+/* ---- keys ---- */
+
+static size_t rx_key_size(const sfr_receiver *r)
+{
+    return sizeof(rx_key) + r->window_bits / 8;
+}
+
+static void rx_key_free(const sfr_receiver *r, rx_key *k)
+{
+    if (!k) return;
+    sfr_key_free(k->key);
+    sfr_arena_free(k, rx_key_size(r));
+}
+
+static rx_key *rx_key_new(const sfr_receiver *r, uint64_t kid, const sfr_secret *secret)
+{
+    rx_key *k = sfr_arena_alloc(rx_key_size(r));
+    if (!k) return NULL;
+    k->kid = kid;
+    k->key = sfr_key_new(secret, r->kernel, kid, k->fingerprint);
+    if (k->key) return k;
+    sfr_arena_free(k, rx_key_size(r));
+    return NULL;
+}
+
+/* Takes a key out of sight. The caller frees it after sfr_run_synchronize, without the lock. */
+static void unlink_key(sfr_receiver *r, rx_key *k)
+{
+    ring *in = atomic_load(&r->keys);
+    for (size_t i = 0; i <= in->mask; i++)
+        if (atomic_load_explicit(&in->slots[i], memory_order_relaxed) == k)
+            atomic_store(&in->slots[i], GONE);
+    k->removed = true;
+    if (k->confirmed) r->pending--;
+    if (k->provisional) r->provisional--;
+    r->count--;
+}
+
+static rx_key *oldest_provisional(sfr_receiver *r)
+{
+    rx_key *oldest = NULL;
+    EACH_KEY(r, k)
+        if (k->provisional && (!oldest || k->born < oldest->born)) oldest = k;
+    return oldest;
+}
+
+/* What a change of keys leaves to be freed once no run can see it. */
+typedef struct leftovers { rx_key *key, *evicted; ring *table; } leftovers;
+
+static int readd(rx_key *known, rx_key *again, sfr_receiver *r, bool provisional)
+{
+    if (!sfr_equal(known->fingerprint, again->fingerprint, 16)) return SFR_E_CONFLICT;
+    if (known->provisional && !provisional) known->provisional = false, r->provisional--;
+    return SFR_OK;
+}
+
+static int add_locked(sfr_receiver *r, rx_key *k, bool provisional, leftovers *left)
+{
+    left->key = k;                 /* until it has found its place */
+    if (r->closed) return SFR_E_RETIRED;
+    rx_key *known = find(r, k->kid);
+    if (known) return readd(known, k, r, provisional);
+    if (provisional && r->provisional == SFR_MAX_PROVISIONAL)
+        unlink_key(r, left->evicted = oldest_provisional(r));
+    ring *in = atomic_load(&r->keys);
+    if (in->taken == in->mask + 1 || (in != &r->first && 4 * in->taken >= 3 * in->mask)) {
+        ring *fresh = ring_grown(r);
+        if (!fresh) return SFR_E_NO_MEMORY;
+        atomic_store(&r->keys, fresh);
+        if (in != &r->first) left->table = in;
+        in = fresh;
+    }
+    k->provisional = provisional;
+    k->born = r->births++;
+    r->provisional += provisional;
+    r->count++;
+    ring_put(in, k);
+    left->key = NULL;
+    return SFR_OK;
+}
+
+int sfr_receiver_add(sfr_receiver *r, uint64_t kid, const sfr_secret *secret, int provisional)
+{
+    if (secret->suite != r->suite) return SFR_E_ARGUMENT;
+    rx_key *k = rx_key_new(r, kid, secret);
+    if (!k) return SFR_E_NO_MEMORY;
+    leftovers left = {0};
+    sfr_lock_take(&r->lock);
+    int status = add_locked(r, k, provisional != 0, &left);
+    sfr_lock_drop(&r->lock);
+    if (left.evicted || left.table) sfr_run_synchronize();
+    rx_key_free(r, left.key);
+    rx_key_free(r, left.evicted);
+    free(left.table);
+    return status;
+}
+
+int sfr_receiver_remove(sfr_receiver *r, uint64_t kid)
+{
+    sfr_lock_take(&r->lock);
+    rx_key *k = find(r, kid);
+    if (k) unlink_key(r, k);
+    sfr_lock_drop(&r->lock);
+    if (!k) return SFR_UNKNOWN_KEY;
+    sfr_run_synchronize();
+    rx_key_free(r, k);
+    return SFR_OK;
+}
+
+/* ---- life ---- */
+
+static size_t bits_for(size_t window)
+{
+    size_t bits = window ? 64 : 0;
+    while (bits < window) bits *= 2;
+    return bits;
+}
+
+int sfr_receiver_new(sfr_receiver **out, const sfr_suite *suite, const sfr_kernel *kernel,
+                     size_t replay_window, size_t max_frame, int strict)
+{
+    *out = NULL;
+    if (!suite || !kernel || replay_window > ((size_t)1 << 20) || max_frame > SFR_LIMIT_MAX_FRAME)
+        return SFR_E_ARGUMENT;
+    sfr_receiver *r = calloc(1, sizeof *r);
+    if (!r) return SFR_E_NO_MEMORY;
+    r->suite = suite, r->kernel = kernel, r->strict = strict, r->max_frame = max_frame;
+    r->window = replay_window, r->window_bits = bits_for(replay_window);
+    r->allowance = ALLOWANCE;
+    r->first = (ring){INLINE_SLOTS - 1, 0, r->first_slots};
+    atomic_store(&r->keys, &r->first);
+    *out = r;
+    return SFR_OK;
+}
+
+void sfr_receiver_close(sfr_receiver *r)
+{
+    sfr_lock_take(&r->lock);
+    EACH_KEY(r, k) k->removed = true;
+    ring *old = atomic_exchange(&r->keys, &no_keys);
+    r->closed = true;
+    sfr_lock_drop(&r->lock);
+    if (old == &no_keys) return;
+    sfr_run_synchronize();
+    for (size_t i = 0; i <= old->mask; i++) {
+        rx_key *k = atomic_load(&old->slots[i]);
+        if (k != EMPTY && k != GONE) rx_key_free(r, k);
+    }
+    if (old != &r->first) free(old);
+}
+
+void sfr_receiver_free(sfr_receiver *r)
+{
+    if (!r) return;
+    sfr_receiver_close(r);
+    free(r);
+}
+
+/* ---- the replay window: RFC 9605 9.3, in the manner of RFC 3711 3.3.2 ---- */
+
+SFR_INLINE int window_judge(const sfr_receiver *r, const rx_key *k, uint64_t ctr)
+{
+    if (!r->window || !k->any || ctr > k->top) return SFR_OK;
+    if (k->top - ctr >= r->window) return SFR_TOO_OLD;
+    uint64_t bit = ctr & (r->window_bits - 1);
+    return k->seen[bit / 64] >> (bit % 64) & 1 ? SFR_REPLAYED : SFR_OK;
+}
+
+/* Clears the bits of the CTRs between the old top and the new one. */
+static void window_skip(const sfr_receiver *r, rx_key *k, uint64_t ctr)
+{
+    if (ctr - k->top > r->window_bits) {
+        memset(k->seen, 0, r->window_bits / 8);
+        return;
+    }
+    for (uint64_t skipped = k->top + 1; skipped != ctr; skipped++) {
+        uint64_t bit = skipped & (r->window_bits - 1);
+        k->seen[bit / 64] &= ~((uint64_t)1 << bit % 64);
+    }
+}
+
+SFR_INLINE void window_mark(const sfr_receiver *r, rx_key *k, uint64_t ctr)
+{
+    if (r->window) {
+        if (SFR_UNLIKELY(k->any && ctr > k->top + 1)) window_skip(r, k, ctr);
+        uint64_t bit = ctr & (r->window_bits - 1);
+        k->seen[bit / 64] |= (uint64_t)1 << bit % 64;
+    }
+    if (!k->any || ctr > k->top) k->top = ctr;
+    k->any = true;
+}
+
+/* ---- parse and resolve ---- */
+
+static void note_stranger(sfr_receiver *r, uint64_t kid)
+{
+    size_t least = 0;
+    r->unknown++;
+    for (size_t i = 0; i < SFR_UNKNOWN_TRACKED; i++) {
+        if (r->strangers[i].frames && r->strangers[i].kid == kid) {
+            r->strangers[i].frames++;
+            return;
+        }
+        if (r->strangers[i].frames < r->strangers[least].frames) least = i;
+    }
+    r->strangers[least].kid = kid;
+    r->strangers[least].frames = 1;
+}
+
+/* The receiver's constants and the caller's frame only: safe without the lock. Fills
+ * row->header, f->kid, f->ctr, and the sizes. */
+SFR_INLINE int parse(const sfr_receiver *r, sfr_frame *f, sfr_row *row, size_t *header_size)
+{
+    size_t tag = r->suite->nt;
+    sfr_header header;
+    if (SFR_UNLIKELY(f->in_size < tag || f->clear >= f->in_size - tag)) return SFR_MALFORMED;
+    if (SFR_UNLIKELY(f->in_size > r->max_frame + SFR_MAX_HEADER + tag)) return SFR_MALFORMED;
+    size_t left = f->in_size - tag - f->clear;
+    if (SFR_UNLIKELY(sfr_header_read(f->in + f->clear, left, r->strict, row->header, &header)))
+        return SFR_MALFORMED;
+    f->kid = header.kid;
+    f->ctr = header.ctr;
+    row->size = left - header.size;
+    *header_size = header.size;
+    if (SFR_UNLIKELY(f->clear + row->size > r->max_frame)) return SFR_MALFORMED;
+    return SFR_OK;
+}
+
+SFR_INLINE int check_out(const sfr_frame *f, size_t header_size, size_t payload_size)
+{
+    size_t size = f->clear + payload_size;
+    if (SFR_UNLIKELY(size > f->out_size)) return SFR_E_ROOM;
+    if (SFR_UNLIKELY(sfr_overlap(f->metadata, f->metadata_size, f->out, size)))
+        return SFR_E_OVERLAP;
+    if (SFR_LIKELY(!sfr_overlap(f->in, f->in_size, f->out, size))) return SFR_OK;
+    return f->out == f->in + header_size ? SFR_OK : SFR_E_OVERLAP;
+}
+
+/* Moves the clear bytes and describes the rest to a kernel. The tag and the payload are the
+ * kernel's to read, once; clear bytes are authenticated as they lie in `out`. */
+SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, size_t header_size)
+{
+    const uint8_t *payload = f->in + f->clear + header_size;
+    if (f->clear) memmove(f->out, f->in, f->clear);
+    sfr_row_nonce(row, key, f->ctr);
+    sfr_row_aad(row, header_size, f->out, f->clear, f->metadata, f->metadata_size);
+    row->in = payload;
+    row->out = f->out + f->clear;
+    row->tag.read = payload + row->size;
+}
+
+/* A frame refused before its key ran: whatever `out` held is not to pass for plaintext, unless
+ * `out` holds the ciphertext itself, which the caller may want to try again. */
+static void refuse(sfr_frame *f, int status)
+{
+    size_t size = f->in_size < f->out_size ? f->in_size : f->out_size;
+    if (status > 0 && size && !sfr_overlap(f->in, f->in_size, f->out, size))
+        memset(f->out, 0, size);
+    f->out_size = 0;
+    f->status = status;
+}
+
+/* ---- commit ---- */
+
+static void count_frame(sfr_receiver *r)
+{
+    if (++r->seen % FRAMES_PER_ALLOWANCE == 0 && r->allowance < ALLOWANCE) r->allowance++;
+}
+
+static void count_failure(const sfr_receiver *r, rx_key *k)
+{
+    k->auth_failed++;
+    if (r->suite->nt == SHORT_TAG && k->auth_failed >= SHORT_TAG_FAILURES) k->closed = true;
+}
+
+static void confirm(sfr_receiver *r, rx_key *k)
+{
+    k->provisional = false, k->confirmed = true;
+    r->provisional--, r->pending++;
+}
+
+/* With the lock held, in row order. Returns the frame's final status. */
+SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
+{
+    count_frame(r);
+    if (SFR_UNLIKELY(k->removed)) return SFR_UNKNOWN_KEY;
+    int status = window_judge(r, k, ctr);
+    if (SFR_UNLIKELY(status != SFR_OK)) {
+        *(status == SFR_REPLAYED ? &k->replayed : &k->too_old) += 1;
+        return status;
+    }
+    if (SFR_UNLIKELY(opened != SFR_OK || k->closed)) {
+        count_failure(r, k);
+        return SFR_AUTH_FAILED;
+    }
+    window_mark(r, k, ctr);
+    k->opened++;
+    if (SFR_UNLIKELY(k->provisional)) confirm(r, k);
+    return SFR_OK;
+}
+
+SFR_INLINE void finish(sfr_frame *f, sfr_row *row, int status)
+{
+    f->status = status;
+    f->out_size = f->clear + row->size;
+    if (SFR_LIKELY(status == SFR_OK)) return;
+    if (f->out_size) memset(f->out, 0, f->out_size);
+    f->out_size = 0;
+}
+
+/* ---- one frame ---- */
+
+/* With the lock held: all that can be known before the key runs. */
+SFR_INLINE int plan(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key)
+{
+    size_t header_size;
+    int status = parse(r, f, row, &header_size);
+    if (SFR_UNLIKELY(status != SFR_OK)) {
+        r->malformed++;
+        return status;
+    }
+    status = check_out(f, header_size, row->size);
+    if (SFR_UNLIKELY(status != SFR_OK)) return status;
+    rx_key *k = *key = find(r, f->kid);
+    if (SFR_UNLIKELY(!k)) {
+        note_stranger(r, f->kid);
+        return SFR_UNKNOWN_KEY;
+    }
+    status = window_judge(r, k, f->ctr);
+    if (SFR_UNLIKELY(status != SFR_OK)) {
+        *(status == SFR_REPLAYED ? &k->replayed : &k->too_old) += 1;
+        return status;
+    }
+    make_row(row, k->key, f, header_size);
+    return SFR_OK;
+}
+
+SFR_INLINE void open_row(sfr_row *row)
+{
+    sfr_row *rows[1] = {row};
+    row->key->ops->open(rows, 1);
+}
+
+static void unprotect_locked(sfr_receiver *r, sfr_frame *f)
+{
+    sfr_row row;
+    rx_key *k;
+    int status = plan(r, f, &row, &k);
+    if (SFR_UNLIKELY(status != SFR_OK)) {
+        if (status > 0) count_frame(r);
+        refuse(f, status);
+        return;
+    }
+    unsigned ticket = 0;
+    bool brief = row.size <= SFR_BRIEF;
+    if (SFR_UNLIKELY(!brief)) ticket = sfr_run_enter(), sfr_lock_drop(&r->lock);
+    open_row(&row);
+    if (SFR_UNLIKELY(!brief)) sfr_lock_take(&r->lock);
+    finish(f, &row, commit(r, k, f->ctr, row.status));
+    if (SFR_UNLIKELY(!brief)) sfr_run_leave(ticket);
+}
+
+int sfr_unprotect(sfr_receiver *r, sfr_frame *f)
+{
+    sfr_lock_take(&r->lock);
+    if (SFR_UNLIKELY(r->closed)) f->status = SFR_E_RETIRED, f->out_size = 0;
+    else unprotect_locked(r, f);
+    sfr_lock_drop(&r->lock);
+    return f->status;
+}
+
+size_t sfr_plaintext_size(sfr_receiver *r, const uint8_t *in, size_t in_size, size_t clear)
+{
+    sfr_frame f = {.in = in, .in_size = in_size, .clear = clear};
+    sfr_row row;
+    size_t header_size;
+    return parse(r, &f, &row, &header_size) == SFR_OK ? clear + row.size : 0;
+}
+
+/* ---- a batch ---- */
+
+typedef struct chunk {
+    sfr_row rows[SFR_CHUNK];
+    rx_key *keys[SFR_CHUNK];       /* NULL: refused in plan, or not planned yet */
+    uint8_t row_of[SFR_CHUNK];     /* frame -> row */
+    size_t planned;
+} chunk;
+
+/* Without the lock: parse and resolve, no more. Whether it is a replay is for commit to say. */
+static int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key)
+{
+    size_t header_size;
+    int status = parse(r, f, row, &header_size);
+    if (SFR_LIKELY(status == SFR_OK)) status = check_out(f, header_size, row->size);
+    if (SFR_UNLIKELY(status != SFR_OK)) return status;
+    rx_key *k = find(r, f->kid);
+    if (SFR_UNLIKELY(!k)) return SFR_UNKNOWN_KEY;
+    make_row(row, k->key, f, header_size);
+    *key = k;
+    return SFR_OK;
+}
+
+static void commit_refused(sfr_receiver *r, sfr_frame *f)
+{
+    if (f->status > 0) count_frame(r);
+    if (f->status == SFR_MALFORMED) r->malformed++;
+    if (f->status == SFR_UNKNOWN_KEY) note_stranger(r, f->kid);
+    refuse(f, f->status);
+}
+
+/* Consecutive frames of one receiver share one taking of its lock. */
+static void commit_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count, chunk *c)
+{
+    sfr_receiver *held = NULL;
+    for (size_t i = 0; i < count; i++) {
+        sfr_receiver *r = receivers[i];
+        if (r != held) {
+            if (held) sfr_lock_drop(&held->lock);
+            sfr_lock_take(&r->lock);
+            held = r;
+        }
+        sfr_row *row = &c->rows[c->row_of[i]];
+        if (SFR_UNLIKELY(!c->keys[i])) commit_refused(r, &frames[i]);
+        else finish(&frames[i], row, commit(r, c->keys[i], frames[i].ctr, row->status));
+    }
+    if (held) sfr_lock_drop(&held->lock);
+}
+
+static void unprotect_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
+{
+    chunk c;
+    c.planned = 0;
+    unsigned ticket = sfr_run_enter();
+    for (size_t i = 0; i < count; i++) {
+        c.keys[i] = NULL;
+        c.row_of[i] = (uint8_t)c.planned;
+        frames[i].status = plan_batched(receivers[i], &frames[i], &c.rows[c.planned], &c.keys[i]);
+        c.planned += frames[i].status == SFR_OK;
+    }
+    sfr_run(c.rows, c.planned, false);
+    commit_chunk(receivers, frames, count, &c);
+    sfr_run_leave(ticket);
+}
+
+void sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
+{
+    for (size_t at = 0; at < count; at += SFR_CHUNK) {
+        size_t some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
+        unprotect_chunk(receivers + at, frames + at, some);
+    }
+}
+
+/* ---- reports ---- */
+
+size_t sfr_receiver_confirmed(sfr_receiver *r, uint64_t *kids, size_t room)
+{
+    size_t count = 0;
+    sfr_lock_take(&r->lock);
+    if (r->pending) {
+        EACH_KEY(r, k) {
+            if (!k->confirmed || count == room) continue;
+            k->confirmed = false;
+            r->pending--;
+            kids[count++] = k->kid;
+        }
+    }
+    sfr_lock_drop(&r->lock);
+    return count;
+}
+
+int sfr_receiver_may_derive(sfr_receiver *r)
+{
+    sfr_lock_take(&r->lock);
+    int may = r->allowance > 0;
+    r->allowance -= (uint32_t)may;
+    sfr_lock_drop(&r->lock);
+    return may;
+}
+
+void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)
+{
+    sfr_lock_take(&r->lock);
+    out->malformed = r->malformed;
+    out->unknown = r->unknown;
+    out->keys = r->closed ? 0 : r->count;
+    memcpy(out->unknown_kids, r->strangers, sizeof r->strangers);
+    sfr_lock_drop(&r->lock);
+}
+
+size_t sfr_receiver_keys(sfr_receiver *r, sfr_key_stats *out, size_t room)
+{
+    size_t count = 0;
+    sfr_lock_take(&r->lock);
+    if (!r->closed) {
+        EACH_KEY(r, k) {
+            if (count < room)
+                out[count] = (sfr_key_stats){k->kid,     k->opened, k->auth_failed, k->replayed,
+                                             k->too_old, k->top,    k->provisional, k->closed};
+            count++;
+        }
+    }
+    sfr_lock_drop(&r->lock);
+    return count;
+}
