@@ -1,0 +1,92 @@
+# One command for each thing a developer does; `make help` lists them.
+# Everything lives in .venv; the files in .venv/made are stamps, so a second run is quick.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+MADE   := $(VENV)/made
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# What the user said about the native engine, or nothing: tools/preflight.py explains.
+BUILD_ASKED := $(PYSFRAME_BUILD)
+export PYSFRAME_BUILD ?= auto
+
+NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.c csrc/*.h) \
+                  $(wildcard src/pysframe/engine/*.pyx src/pysframe/engine/*.pxd)
+C_FILES = $(wildcard csrc/*.c csrc/tests/*.c csrc/fuzz/*.c)
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format types bench test-c coverage wheel clean
+
+help:            ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1  /p' $(MAKEFILE_LIST) | \
+	    awk '{name = $$2; $$1 = $$2 = ""; printf "  make %-9s %s\n", name, $$0}'
+
+demo: $(MADE)/call   ## build, install into .venv, then run a whole encrypted call
+	@echo "== pysframe call: an end-to-end encrypted voice call in one process"
+	@$(BIN)/pysframe call
+
+test: $(MADE)/test   ## the same build and install, then the whole test suite
+	@echo "== pytest: every engine, kernel and provider"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(MADE)/dev    ## every linter: ruff, mypy, import rules, clang-format, Cython
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cython-lint src
+	clang-format --dry-run --Werror $(C_FILES)
+
+format: $(MADE)/dev  ## rewrite Python and C in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	clang-format -i $(C_FILES)
+
+types: $(MADE)/dev   ## mypy --strict alone
+	$(BIN)/mypy
+
+bench: $(MADE)/bench ## tables against the pinned peers, on this machine
+	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only $(PYTEST_ARGS)
+
+test-c: $(MADE)/test ## the C core without Cython, through cffi
+	$(BIN)/python -m pytest tests/capi $(PYTEST_ARGS)
+
+coverage: $(MADE)/test ## the suite with line and branch coverage of the Python code
+	$(BIN)/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS)
+
+wheel: $(MADE)/python ## a wheel in dist/
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:           ## remove everything that was built
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	    .import_linter_cache .hypothesis .benchmarks htmlcov .coverage*
+	rm -f src/pysframe/engine/_native*.so
+	find src tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+# ---- what the commands above stand on ----
+
+$(MADE)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "pysframe: $(PYTHON) was not found. On Debian or Ubuntu:"; \
+	    echo "    sudo apt install python3 python3-venv python3-dev gcc"; exit 1; } >&2
+	@$(PYTHON) tools/preflight.py $(BUILD_ASKED)
+	@echo "== $(VENV): a virtual environment with the build tools"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install 'setuptools>=80' 'cython>=3.3,<4'
+	@mkdir -p $(MADE) && touch $@
+
+# The value of PYSFRAME_BUILD is in the name: another value builds again.
+$(MADE)/engine-$(PYSFRAME_BUILD): $(MADE)/python $(NATIVE_SOURCES)
+	@echo "== building pysframe and installing it into $(VENV) (PYSFRAME_BUILD=$(PYSFRAME_BUILD))"
+	@rm -f $(MADE)/engine-* src/pysframe/engine/_native*.so
+	@$(PIP) install --verbose --no-build-isolation --no-deps --editable . >$(VENV)/build.log 2>&1 || \
+	    { tail -n 40 $(VENV)/build.log; exit 1; }
+	@sed -n 's/^ *pysframe: /pysframe: /p' $(VENV)/build.log
+	@touch $@
+
+$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench: $(MADE)/engine-$(PYSFRAME_BUILD) pyproject.toml
+	@echo "== installing what '$(@F)' needs into $(VENV)"
+	@$(PIP) install 'pysframe[$(@F)]'
+	@$(BIN)/python -c "import pysframe; b = pysframe.backend_info(); print('== engine:', b.engine, b.kernel)"
+	@touch $@
