@@ -19,8 +19,7 @@ C_FILES = $(wildcard csrc/*.c csrc/tests/*.c csrc/fuzz/*.c)
 .PHONY: help demo test lint format types bench test-c coverage wheel clean
 
 help:            ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1  /p' $(MAKEFILE_LIST) | \
-	    awk '{name = $$2; $$1 = $$2 = ""; printf "  make %-9s %s\n", name, $$0}'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(MADE)/call   ## build, install into .venv, then run a whole encrypted call
 	@echo "== pysframe call: an end-to-end encrypted voice call in one process"
@@ -79,6 +78,7 @@ $(MADE)/python:
 # The value of PYSFRAME_BUILD is in the name: another value builds again.
 $(MADE)/engine-$(PYSFRAME_BUILD): $(MADE)/python $(NATIVE_SOURCES)
 	@echo "== building pysframe and installing it into $(VENV) (PYSFRAME_BUILD=$(PYSFRAME_BUILD))"
+	@$(PYTHON) tools/preflight.py $(BUILD_ASKED)
 	@rm -f $(MADE)/engine-* src/pysframe/engine/_native*.so
 	@$(PIP) install --verbose --no-build-isolation --no-deps --editable . >$(VENV)/build.log 2>&1 || \
 	    { tail -n 40 $(VENV)/build.log; exit 1; }

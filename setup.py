@@ -1,9 +1,9 @@
 """Builds the native engine: one extension from the Cython module and every file of csrc/.
 
-PYSFRAME_BUILD says what happens when that cannot be done:
+PYSFRAME_BUILD says what happens on a machine that cannot compile it:
     require   an error; nothing is built
     auto      (default) a pure-Python package, and a message that says why
-    none      a pure-Python package, on purpose
+    none      a pure-Python package, wherever it is built
 There is no -march here: the wide kernels carry their own target attributes and are chosen
 at run time, so one binary runs on every x86-64.
 """
@@ -11,26 +11,14 @@ at run time, so one binary runs on every x86-64.
 import os
 import sys
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
-from setuptools.command.build_ext import build_ext
 
-BUILDS = ("require", "auto", "none")
+sys.path.insert(0, str(Path(__file__).parent / "tools"))
+from preflight import BUILDS, missing_for_native
+
 LINUX_LINK_ARGS = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
-
-
-class NativeBuildFailed(Exception):
-    """The extension could not be compiled; the cause says why."""
-
-
-class BuildNative(build_ext):
-    """build_ext whose failures setup.py may catch: setuptools itself would exit."""
-
-    def run(self) -> None:
-        try:
-            super().run()
-        except Exception as failure:
-            raise NativeBuildFailed(str(failure)) from failure
 
 
 def native_extension() -> Extension:
@@ -44,32 +32,29 @@ def native_extension() -> Extension:
     )
 
 
-def build_with_native() -> None:
-    from Cython.Build import cythonize
+def compiled() -> list[Extension]:
+    from Cython.Build import cythonize  # only a native build needs it
 
-    modules = cythonize(
+    return cythonize(
         [native_extension()],
         build_dir="build/cython",
         compiler_directives={"language_level": 3, "freethreading_compatible": True},
     )
-    setup(ext_modules=modules, cmdclass={"build_ext": BuildNative})
 
 
-def main() -> None:
-    mode = os.environ.get("PYSFRAME_BUILD", "auto")
-    if mode not in BUILDS:
-        sys.exit(f"pysframe: PYSFRAME_BUILD={mode!r} is not one of {', '.join(BUILDS)}")
-    if mode == "none":
-        setup()
-        return
-    try:
-        build_with_native()
-    except (NativeBuildFailed, ImportError) as failure:
-        if mode == "require":
-            sys.exit(f"pysframe: the native engine could not be built: {failure}")
-        print(f"pysframe: NO NATIVE ENGINE in this build: {failure}", file=sys.stderr)
+def wants_native() -> bool:
+    build = os.environ.get("PYSFRAME_BUILD") or "auto"
+    if build not in BUILDS:
+        sys.exit(f"pysframe: PYSFRAME_BUILD={build!r} is not one of {', '.join(BUILDS)}")
+    if build == "none":
+        return False
+    missing = "; ".join(why for _package, why in missing_for_native())
+    if missing and build == "require":
+        sys.exit(f"pysframe: the native engine cannot be built here: {missing}")
+    if missing:
+        print(f"pysframe: NO NATIVE ENGINE in this build: {missing}", file=sys.stderr)
         print("pysframe: the plain-Python engine will be used; it is slower.", file=sys.stderr)
-        setup()
+    return not missing
 
 
-main()
+setup(ext_modules=compiled() if wants_native() else [])

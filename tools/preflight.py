@@ -15,7 +15,19 @@ import tempfile
 
 BUILDS = ("require", "auto", "none")
 OLDEST = (3, 11)
-PROBE = "#include <stdint.h>\n#include <stdlib.h>\nint main(void) { return 0; }\n"
+LIBC_PROBE = "#include <stdint.h>\n#include <stdlib.h>\nint main(void) { return 0; }\n"
+# What the widest kernel and the locks ask of a compiler: gcc 9, clang 9 or newer.
+C11_PROBE = """#include <stdatomic.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+__attribute__((target("avx512f,vaes,vpclmulqdq"))) __m512i wide(__m512i a)
+{
+    return _mm512_aesenc_epi128(a, _mm512_clmulepi64_epi128(a, a, 0));
+}
+#endif
+_Atomic unsigned word;
+int main(void) { return (int)atomic_load(&word); }
+"""
 
 
 def missing_for_venv():
@@ -27,22 +39,24 @@ def missing_for_venv():
         yield "python3-venv", "Python's venv module is incomplete (no ensurepip)"
 
 
-def compiles(compiler):
+def compiles(compiler, text):
     with tempfile.TemporaryDirectory() as folder:
         source = os.path.join(folder, "probe.c")
         with open(source, "w") as file:
-            file.write(PROBE)
-        command = compiler.split() + [source, "-o", os.path.join(folder, "probe")]
+            file.write(text)
+        command = compiler.split() + ["-std=c11", source, "-o", os.path.join(folder, "probe")]
         return subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def missing_for_native():
-    """Packages without which the native engine cannot be compiled."""
+    """Packages without which the native engine cannot be compiled, each with what it is for."""
     compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
     if not shutil.which(compiler.split()[0]):
         yield "gcc", "no C compiler: %s was not found" % compiler.split()[0]
-    elif not compiles(compiler):
+    elif not compiles(compiler, LIBC_PROBE):
         yield "libc6-dev", "the C compiler has no C library headers"
+    elif not compiles(compiler, C11_PROBE):
+        yield "gcc", "%s is too old: gcc 9 or clang 9 is needed" % compiler.split()[0]
     header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
     if not os.path.exists(header):
         yield "python3-dev", "Python's headers are missing: no %s" % header
@@ -52,7 +66,7 @@ def explain(missing, hint):
     for _package, why in missing:
         print("pysframe: %s." % why, file=sys.stderr)
     packages = " ".join(package for package, _why in missing)
-    print("pysframe: to install what is missing on Debian or Ubuntu:", file=sys.stderr)
+    print("pysframe: on Debian or Ubuntu this installs what is missing:", file=sys.stderr)
     print("    sudo apt install %s" % packages, file=sys.stderr)
     if hint:
         print(hint, file=sys.stderr)

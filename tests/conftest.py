@@ -1,0 +1,34 @@
+"""Fixtures of the whole suite. What makes a run fail as a whole is in run_rules.py."""
+
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pysframe import engine as engines
+
+pytest_plugins = ["run_rules"]
+
+# CI asks for 1,000 examples a property; at the desk 100 keep the run short.
+settings.register_profile("desk", max_examples=100, deadline=None, print_blob=True)
+settings.register_profile(
+    "ci",
+    max_examples=1000,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "desk"))
+
+
+@pytest.fixture(scope="session", params=engines.available())
+def engine(request):
+    """Every engine on every kernel and every AEAD provider, one after the other."""
+    return engines.bind(request.param)
+
+
+@pytest.fixture
+def rng(request):
+    """A generator of this test's own: the run's seed and the test's name decide."""
+    return random.Random(f"{request.config.option.seed} {request.node.nodeid}")

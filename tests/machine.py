@@ -1,0 +1,66 @@
+"""What this machine has: the conditions that tests/allowed_skips.toml may name."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from functools import cache
+from pathlib import Path
+
+from pysframe import engine
+
+AVX512_FLAGS = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "vaes", "vpclmulqdq", "bmi2"}
+X86_KERNELS = ("aesni", "vaes256", "vaes512")
+PROGRAMS = ("cc", "clang", "valgrind", "qemu-x86_64")
+MODULES = ("cffi", "cryptography", "Crypto", "numpy", "av", "rich")
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """The CPU's flags in Linux's words, as the operating system and not our own code sees them."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return frozenset()
+    line = next((row for row in text.splitlines() if row.startswith("flags")), "")
+    return frozenset(line.split())
+
+
+def has_native() -> bool:
+    return any(name.startswith("native") for name in engine.available())
+
+
+def native_was_given_up() -> bool:
+    """Whether someone said aloud that the native engine, or a part of it, is not wanted here."""
+    asked = os.environ.get
+    return bool(
+        asked("PYSFRAME_MAX_ISA")
+        or asked("PYSFRAME_BACKEND") == "fallback"
+        or (asked("PYSFRAME_BUILD") in ("auto", "none") and not has_native())
+    )
+
+
+def missing_kernels() -> list[str]:
+    """x86 kernels that this CPU could run and this run cannot test."""
+    if not cpu_flags() >= AVX512_FLAGS or native_was_given_up():
+        return []
+    present = engine.available()
+    return [name for name in X86_KERNELS if f"native:{name}" not in present]
+
+
+def tools() -> dict[str, bool]:
+    found = {name: shutil.which(name) is not None for name in PROGRAMS}
+    return found | {name: importlib.util.find_spec(name) is not None for name in MODULES}
+
+
+CONDITIONS = {
+    "no native engine": lambda: not has_native(),
+    "no C compiler": lambda: shutil.which("cc") is None,
+    "no valgrind": lambda: shutil.which("valgrind") is None,
+    "no AVX-512": lambda: not cpu_flags() >= AVX512_FLAGS,
+    "not x86-64": lambda: platform.machine() != "x86_64",
+    "not Linux": lambda: sys.platform != "linux",
+    "one core": lambda: (os.cpu_count() or 1) < 2,
+    "no cryptography": lambda: importlib.util.find_spec("cryptography") is None,
+}
