@@ -1,0 +1,216 @@
+"""The one door to the code that seals and opens: native, or its plain-Python twin.
+
+Rules of this file:
+  1. An engine is chosen once, aloud: backend_info() says which and why not another, and one
+     RuntimeWarning tells when a platform that should have the native path falls back.
+  2. A switch with an unknown value is an ImportError that lists the valid ones.
+  3. An engine is two core classes and four functions; the policy around them (sender.py,
+     receiver.py) registers itself here, so that nothing below imports what lies above.
+
+Switches, read when pysframe is imported:
+    PYSFRAME_BACKEND   auto (default), native, fallback
+    PYSFRAME_MAX_ISA   none, aesni, vaes256, vaes512: a ladder, it can only lower; none refuses native
+    PYSFRAME_KERNEL    one kernel or AEAD provider by name; for tests
+"""
+
+import os
+import platform
+import sys
+import warnings
+from functools import cache
+from importlib import import_module, metadata
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import MisuseError
+from . import _self_test
+from ._types import Backend, Engine, KeyStats
+
+if TYPE_CHECKING:
+    from ._native import ReceiverCore as ReceiverBase
+    from ._native import SenderCore as SenderBase
+else:
+    # What policy classes derive from: bind() mixes them with the engine's own core class.
+    SenderBase = ReceiverBase = object
+
+__all__ = [
+    "Backend",
+    "Engine",
+    "KeyStats",
+    "ReceiverBase",
+    "SenderBase",
+    "available",
+    "backend_info",
+    "bind",
+    "default",
+    "policy",
+]
+
+BACKENDS = ("auto", "native", "fallback")
+LADDER = ("none", "aesni", "vaes256", "vaes512")
+MODULES = {"native": "._native", "fallback": ".fallback"}  # best first
+
+# Where wheels with the native engine exist, so that its absence is worth a warning.
+NATIVE_PLATFORMS = {("linux", "x86_64")}
+
+_policies: dict[str, type] = {}
+_bound: dict[str, Engine] = {}
+
+_Class = TypeVar("_Class", bound=type)
+
+
+def policy(cls: _Class) -> _Class:
+    """Class decorator: registers Sender or Receiver, by its name, as what bind() completes.
+
+    bind() derives a class from it and from the engine's SenderCore or ReceiverCore, in this
+    order, so the policy's hooks win. It adds the class attributes _kernel (for the core) and
+    _Secret (this engine's Secret). The policy class must not have non-empty __slots__.
+    """
+    _policies[cls.__name__] = cls
+    return cls
+
+
+def bind(name: str) -> Engine:
+    """The package's classes and functions over the engine of this name, made once.
+
+    name: "native" or "fallback" for the best of each, or one of available(). Raises MisuseError
+    for a name that is unknown, or refused on this machine. Thread-safe.
+    """
+    name = _concrete(name)
+    if name not in _bound:
+        _bound.setdefault(name, _combine(name))
+    return _bound[name]
+
+
+@cache
+def default() -> Engine:
+    """The engine that the switches and this machine allow: what `import pysframe` binds."""
+    return bind(_chosen())
+
+
+def available() -> list[str]:
+    """Every engine that can run here, best first: "native:vaes512", "fallback:cryptography", ..."""
+    return [name for engine in MODULES for name, why in _survey(engine).items() if not why]
+
+
+def backend_info() -> Backend:
+    """Which engine runs, why others do not, versions, and the result of a self-test done now."""
+    name = default().name
+    engine, kernel = name.split(":")
+    refused = {n: why for e in MODULES for n, why in _survey(e).items() if why}
+    versions = {"pysframe": _own_version(), "python": platform.python_version()}
+    versions |= _module(engine).VERSIONS
+    return Backend(engine, kernel, refused, versions, _self_test.run(_module(engine), kernel))
+
+
+# ---- choosing ----
+
+
+def _chosen() -> str:
+    backend = _switch("PYSFRAME_BACKEND", BACKENDS) or "auto"
+    _switch("PYSFRAME_MAX_ISA", LADDER)
+    kernel = _switch("PYSFRAME_KERNEL", _kernel_names())
+    refused: dict[str, str] = {}
+    for engine in MODULES if backend == "auto" else (backend,):
+        survey = _survey(engine)
+        for name, why in survey.items():
+            if kernel and not name.endswith(f":{kernel}"):
+                continue
+            if not why:
+                _warn_of_fallback(name, refused if backend == "auto" and not kernel else {})
+                return name
+            refused[name] = why
+    raise ImportError(f"pysframe has no engine to run: {_listed(refused)}")
+
+
+def _warn_of_fallback(name: str, refused: dict[str, str]) -> None:
+    expected = (sys.platform, platform.machine()) in NATIVE_PLATFORMS
+    if not refused or not expected or os.environ.get("PYSFRAME_MAX_ISA") == "none":
+        return
+    warnings.warn(
+        f"pysframe runs on {name}, many times slower than the native engine: {_listed(refused)}; "
+        "PYSFRAME_BACKEND=fallback says that this is intended, =native refuses to fall back",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def _switch(variable: str, valid: tuple[str, ...]) -> str | None:
+    value = os.environ.get(variable)
+    if value and value not in valid:
+        raise ImportError(f"{variable}={value!r} is unknown; it is one of {', '.join(valid)}")
+    return value or None
+
+
+def _kernel_names() -> tuple[str, ...]:
+    if not os.environ.get("PYSFRAME_KERNEL"):
+        return ()  # spares the import of the twin
+    names = [name.split(":")[1] for engine in MODULES for name in _survey(engine) if ":" in name]
+    return tuple(dict.fromkeys(names))
+
+
+def _concrete(name: str) -> str:
+    engine = name.partition(":")[0]
+    survey = _survey(engine) if engine in MODULES else {}
+    matches = {found: why for found, why in survey.items() if name in (engine, found)}
+    for found, why in matches.items():
+        if not why:
+            return found
+    if matches:
+        raise MisuseError(f"the engine {name!r} cannot run here: {_listed(matches)}")
+    raise MisuseError(f"{name!r} is no engine of this machine; there are {', '.join(available())}")
+
+
+# ---- what there is ----
+
+
+@cache
+def _survey(engine: str) -> dict[str, str]:
+    """Concrete name -> "" or why it is refused, best first."""
+    if engine == "native" and os.environ.get("PYSFRAME_MAX_ISA") == "none":
+        return {"native": "PYSFRAME_MAX_ISA=none"}
+    try:
+        kernels: dict[str, str] = _module(engine).KERNELS
+    except ImportError as error:
+        return {engine: f"{type(error).__name__}: {error}"}
+    return {f"{engine}:{kernel}": why for kernel, why in kernels.items()}
+
+
+def _module(engine: str) -> ModuleType:
+    return import_module(MODULES[engine], __name__)
+
+
+def _own_version() -> str:
+    try:
+        return metadata.version("pysframe")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _listed(refused: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in refused.items()) or "none was found"
+
+
+# ---- binding ----
+
+
+def _combine(name: str) -> Engine:
+    engine, kernel = name.split(":")
+    module = _module(engine)
+    shared = {"__slots__": (), "__module__": "pysframe", "_Secret": module.Secret, "_kernel": kernel}
+
+    def derive(policy_name: str, core: type) -> type:
+        cls = _policies[policy_name]
+        return type(policy_name, (cls, core), {**shared, "__doc__": cls.__doc__})
+
+    return Engine(
+        name=name,
+        kernel=kernel,
+        Secret=module.Secret,
+        Sender=derive("Sender", module.SenderCore),
+        Receiver=derive("Receiver", module.ReceiverCore),
+        protect_many=module.protect_many,
+        unprotect_many=module.unprotect_many,
+        protect_batch=module.protect_batch,
+        unprotect_batch=module.unprotect_batch,
+    )

@@ -1,0 +1,43 @@
+"""The shapes that every engine speaks; no errors, no cryptography, nothing to import."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class KeyStats(NamedTuple):
+    """What a receiver counted for one KID: frames, unless said otherwise."""
+
+    kid: int
+    opened: int
+    auth_failed: int
+    replayed: int
+    too_old: int
+    last_ctr: int  # of the newest frame opened; 0 before the first
+    provisional: bool  # derived ahead, and no tag has verified under it yet
+    closed: bool  # a 4-byte tag failed 2^12 times
+
+
+class Backend(NamedTuple):
+    """Which engine runs, and why not another: what backend_info() returns."""
+
+    engine: str  # "native" or "fallback"
+    kernel: str  # "vaes512", "aesni", "cryptography", ...
+    refused: dict[str, str]  # "native:vaes512" and the like -> why it is not used
+    versions: dict[str, str]
+    self_test: str  # "ok", or the suites that failed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Engine:
+    """The package's classes and functions over one engine and kernel: what bind() returns."""
+
+    name: str  # as bind() takes it: "native:vaes512", "fallback:cryptography", ...
+    kernel: str
+    Secret: type[Any]
+    Sender: type[Any]
+    Receiver: type[Any]
+    protect_many: Callable[..., Any]
+    unprotect_many: Callable[..., Any]
+    protect_batch: Callable[..., Any]
+    unprotect_batch: Callable[..., Any]

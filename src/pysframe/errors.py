@@ -1,0 +1,237 @@
+"""Everything that can go wrong, in one tree: the caller's mistakes and the network's.
+
+    SFrameError
+     +-- MisuseError                the caller's fault; also a ValueError
+     |    +-- CounterExhausted      no counter is left for this key
+     |    +-- KeyExhausted          the key has sealed as much as one key may
+     |    +-- SenderRetired         closed, ratcheted on, or carried through a fork
+     |    +-- DuplicateSender       a second sender for one (base_key, KID)
+     +-- FrameRejected              the network's fault: drop the frame and go on
+          +-- MalformedFrame        no SFrame header, or too short for one
+          +-- UnknownKey            no key for this KID: the only one worth a retry
+          +-- AuthenticationFailed  the tag does not fit
+          +-- ReplayedFrame         this counter was accepted before
+          +-- FrameTooOld           this counter lies behind the replay window
+
+A scalar call raises; a batch writes the same thing as a FrameStatus into its status column.
+No message holds a byte of a key or of a frame. Wrong Python types are plain TypeErrors.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class SFrameError(Exception):
+    """Base of every error that is about SFrame."""
+
+
+class MisuseError(SFrameError, ValueError):
+    """The call was wrong: nothing was sealed, opened or written."""
+
+
+class CounterExhausted(MisuseError):
+    """No counter is left for this key; a new key is needed (RFC 9605 4.4.3)."""
+
+
+class KeyExhausted(MisuseError):
+    """The key has sealed 2^36 AES blocks; a new key is needed."""
+
+
+class SenderRetired(MisuseError):
+    """This sender was closed, ratcheted on, or made before a fork."""
+
+
+class DuplicateSender(MisuseError):
+    """A sender for this (base_key, KID) lives, or lived and went further (RFC 9605 4.4.1)."""
+
+
+class FrameStatus(IntEnum):
+    """What became of one row of a batch: OK, or one member for each FrameRejected class."""
+
+    OK = 0
+    MALFORMED = 1
+    UNKNOWN_KEY = 2
+    AUTHENTICATION_FAILED = 3
+    REPLAYED = 4
+    TOO_OLD = 5
+
+    @property
+    def word(self) -> str:
+        """The errorType a browser's SFrame transform reports for this ("" for OK).
+
+        `replay` is ours: W3C webrtc-encoded-transform has no word for it.
+        """
+        return ("", "syntax", "keyID", "authentication", "replay", "replay")[self]
+
+
+class FrameRejected(SFrameError):
+    """The frame must be dropped (RFC 9605 4.4.4 MUST); no state changed.
+
+    `kid` and `ctr` are what its header claims, or None where it could not be read.
+    """
+
+    status: ClassVar[FrameStatus]
+
+    def __init__(self, message: str, kid: int | None = None, ctr: int | None = None) -> None:
+        super().__init__(message)
+        self.kid = kid
+        self.ctr = ctr
+
+    def __reduce__(self) -> tuple[type["FrameRejected"], tuple[str, int | None, int | None]]:
+        return type(self), (str(self), self.kid, self.ctr)
+
+
+class MalformedFrame(FrameRejected):
+    """Not an SFrame ciphertext."""
+
+    status = FrameStatus.MALFORMED
+
+
+class UnknownKey(FrameRejected):
+    """No key is known for this KID; the frame may be kept and tried again (RFC 9605 4.4.4)."""
+
+    status = FrameStatus.UNKNOWN_KEY
+
+
+class AuthenticationFailed(FrameRejected):
+    """The frame was changed on its way, or sealed with another key or other metadata."""
+
+    status = FrameStatus.AUTHENTICATION_FAILED
+
+
+class ReplayedFrame(FrameRejected):
+    """A frame with this KID and counter was accepted before."""
+
+    status = FrameStatus.REPLAYED
+
+
+class FrameTooOld(FrameRejected):
+    """The counter lies behind the replay window: too late to tell a replay from a delay."""
+
+    status = FrameStatus.TOO_OLD
+
+
+_REJECTIONS: dict[FrameStatus, tuple[type[FrameRejected], str]] = {
+    FrameStatus.MALFORMED: (
+        MalformedFrame,
+        "not an SFrame ciphertext: {detail}; drop it (media in clear looks like this)",
+    ),
+    FrameStatus.UNKNOWN_KEY: (
+        UnknownKey,
+        "KID {kid} is unknown{detail}; add its key, then try this frame again",
+    ),
+    FrameStatus.AUTHENTICATION_FAILED: (
+        AuthenticationFailed,
+        "the tag of KID {kid}, CTR {ctr} does not fit{detail}; "
+        "check that both sides have the same key, metadata and clear",
+    ),
+    FrameStatus.REPLAYED: (
+        ReplayedFrame,
+        "KID {kid}, CTR {ctr} was accepted before{detail}; drop the frame",
+    ),
+    FrameStatus.TOO_OLD: (
+        FrameTooOld,
+        "KID {kid}, CTR {ctr} lies behind the replay window{detail}; "
+        "drop the frame, or make the Receiver with a larger replay_window",
+    ),
+}
+
+
+def rejection(
+    status: int, kid: int | None = None, ctr: int | None = None, detail: str = ""
+) -> FrameRejected:
+    """The exception for a FrameStatus other than OK.
+
+    `detail` is what more is known: the whole reason for MALFORMED, an addition for the others.
+    """
+    error, text = _REJECTIONS[FrameStatus(status)]
+    if error is MalformedFrame:
+        detail = detail or "it has no well-formed header, or is too short or too long"
+    elif detail:
+        detail = f" ({detail})"
+    return error(text.format(kid=_hex(kid), ctr=ctr, detail=detail), kid, ctr)
+
+
+class MisuseCode(IntEnum):
+    """Why a call was refused: the SFR_E_ codes of csrc/sfr.h."""
+
+    RETIRED = -1
+    FORKED = -2
+    CTR_EXHAUSTED = -3
+    KEY_EXHAUSTED = -4
+    LEASE_ENDED = -5
+    DUPLICATE = -6
+    TOO_LARGE = -7
+    OVERLAP = -8
+    ROOM = -9
+    ARGUMENT = -10
+    CONFLICT = -12
+
+
+_MISUSES: dict[MisuseCode, tuple[type[MisuseError], str]] = {
+    MisuseCode.RETIRED: (
+        SenderRetired,
+        "the sender of KID {kid} is retired ({reason}); make a new Sender",
+    ),
+    MisuseCode.FORKED: (
+        SenderRetired,
+        "the sender of KID {kid} was made before a fork, and its counters belong to the parent; "
+        "make a Sender with a fresh key in the child",
+    ),
+    MisuseCode.CTR_EXHAUSTED: (
+        CounterExhausted,
+        "the sender of KID {kid} has used its last counter; make a Sender with a fresh key",
+    ),
+    MisuseCode.KEY_EXHAUSTED: (
+        KeyExhausted,
+        "this frame would take the key of KID {kid} past 2^36 AES blocks; "
+        "make a Sender with a fresh key",
+    ),
+    MisuseCode.LEASE_ENDED: (
+        CounterExhausted,
+        "the leased counters of KID {kid} are used up; renew the lease of its CounterStore",
+    ),
+    MisuseCode.DUPLICATE: (
+        DuplicateSender,
+        "this process has, or had, a sender for this base_key and KID {kid} with a counter past "
+        "this one; use that sender, its next_ctr, or a fresh key",
+    ),
+    MisuseCode.TOO_LARGE: (
+        MisuseError,
+        "a frame of {size} bytes is over the limit of {limit}; "
+        "split it, or raise max_frame on both sides",
+    ),
+    MisuseCode.OVERLAP: (
+        MisuseError,
+        "out overlaps the input; it must lie apart from it, "
+        "or exactly so that the payload bytes coincide",
+    ),
+    MisuseCode.ROOM: (MisuseError, "out has {limit} bytes and {size} are needed"),
+    MisuseCode.ARGUMENT: (MisuseError, "{reason}"),
+    MisuseCode.CONFLICT: (
+        MisuseError,
+        "another key is in use under KID {kid}; remove_key({kid}) first, or use another KID",
+    ),
+}
+
+
+def misuse(
+    code: int,
+    *,
+    kid: int | None = None,
+    size: int | None = None,
+    limit: int | None = None,
+    reason: str = "closed",
+    row: int | None = None,
+) -> MisuseError:
+    """The exception for one of the SFR_E_ codes; `row` names the row of a batch.
+
+    size and limit are bytes: what was asked for and what there is.
+    """
+    error, text = _MISUSES[MisuseCode(code)]
+    message = text.format(kid=_hex(kid), size=size, limit=limit, reason=reason)
+    return error(message if row is None else f"row {row}: {message}")
+
+
+def _hex(number: int | None) -> str:
+    return "?" if number is None else f"{number:#x}"

@@ -1,0 +1,66 @@
+"""The cipher suites of RFC 9605 4.5 (1-5) and draft-barnes-sframe-iana-256 (6-8)."""
+
+from enum import IntEnum
+
+from .errors import MisuseError
+
+MAX_HEADER = 17  # bytes: config byte, 8-byte KID, 8-byte CTR (RFC 9605 4.3)
+
+
+class CipherSuite(IntEnum):
+    """A suite by its IANA name and number; sizes are bytes, in the RFC's words.
+
+    Nh: hash output. Nka: AES key of the CTR + HMAC suites (0 for GCM). Nk: sframe_key.
+    Nn: nonce. Nt: tag.
+
+    >>> CipherSuite.AES_128_GCM_SHA256_128.Nt
+    16
+    >>> CipherSuite(1).max_overhead
+    27
+    """
+
+    Nh: int
+    Nka: int
+    Nk: int
+    Nn: int
+    Nt: int
+
+    AES_128_CTR_HMAC_SHA256_80 = (1, 32, 16, 48, 12, 10)
+    AES_128_CTR_HMAC_SHA256_64 = (2, 32, 16, 48, 12, 8)
+    AES_128_CTR_HMAC_SHA256_32 = (3, 32, 16, 48, 12, 4)
+    AES_128_GCM_SHA256_128 = (4, 32, 0, 16, 12, 16)
+    AES_256_GCM_SHA512_128 = (5, 64, 0, 32, 12, 16)
+    AES_256_CTR_HMAC_SHA512_80 = (6, 64, 32, 96, 12, 10)
+    AES_256_CTR_HMAC_SHA512_64 = (7, 64, 32, 96, 12, 8)
+    AES_256_CTR_HMAC_SHA512_32 = (8, 64, 32, 96, 12, 4)
+
+    def __new__(cls, number: int, *sizes: int) -> "CipherSuite":
+        suite = int.__new__(cls, number)
+        suite._value_ = number
+        suite.Nh, suite.Nka, suite.Nk, suite.Nn, suite.Nt = sizes
+        return suite
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        names = ", ".join(f"{suite.value} {suite.name}" for suite in cls)
+        raise MisuseError(f"{value!r} is no cipher suite; the suites are {names}")
+
+    @property
+    def max_overhead(self) -> int:
+        """Bytes a protected frame can be longer than the frame: the longest header and a tag."""
+        return MAX_HEADER + self.Nt
+
+    @property
+    def hash_name(self) -> str:
+        """The suite's hash as hashlib calls it."""
+        return "sha256" if self.Nh == 32 else "sha512"
+
+    @property
+    def is_gcm(self) -> bool:
+        """AES-GCM (4, 5), or else AES-CTR with HMAC (RFC 9605 4.5.1)."""
+        return self.Nka == 0
+
+    @property
+    def has_short_tag(self) -> bool:
+        """A 4-byte tag: one forgery in 2^32 tries, so such suites are opt-in (RFC 9605 7.5)."""
+        return self.Nt == 4
