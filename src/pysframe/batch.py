@@ -12,6 +12,7 @@ from itertools import accumulate
 from operator import add, index
 from typing import TYPE_CHECKING
 
+from ._buffers import byte_view
 from .errors import FrameStatus, MisuseError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class FrameBatch:
     ) -> None:
         starts = _integers("offsets", "q", offsets)
         sizes = _integers("lengths", "i", lengths)
-        _check_rows(_nbytes(data), starts, sizes)
+        _check_rows(byte_view(data, "data").nbytes, starts, sizes)
         self.data = data
         self._columns = _pack(starts, sizes)
         self._count = len(starts)
@@ -124,10 +125,10 @@ class FrameBatch:
         if not -count <= position < count:
             raise IndexError(f"row {position} of a batch of {count}")
         start = self.offsets[position]
-        return _bytes_of(self.data)[start : start + self.lengths[position]]
+        return byte_view(self.data, "data")[start : start + self.lengths[position]]
 
     def __iter__(self) -> Iterator[memoryview]:
-        data = _bytes_of(self.data)
+        data = byte_view(self.data, "data")
         for start, size in zip(self.offsets, self.lengths, strict=True):
             yield data[start : start + size]
 
@@ -147,18 +148,8 @@ class FrameBatch:
         return column.cast(code).toreadonly()  # type: ignore[call-overload, no-any-return]
 
 
-def _bytes_of(data: "ReadableBuffer") -> memoryview:
-    view = memoryview(data)
-    return view.cast("B") if view.nbytes else memoryview(b"")
-
-
-def _nbytes(data: "ReadableBuffer") -> int:
-    if type(data) is bytes:
-        return len(data)
-    view = memoryview(data)
-    if not view.c_contiguous:
-        raise BufferError("frames must be contiguous; copy a strided view with bytes(...)")
-    return view.nbytes
+def _nbytes(frame: "ReadableBuffer") -> int:
+    return len(frame) if type(frame) is bytes else byte_view(frame, "a frame").nbytes
 
 
 def _integers(

@@ -20,7 +20,8 @@ from itertools import repeat
 from operator import index
 from typing import TYPE_CHECKING
 
-from .errors import FrameStatus, MalformedFrame, MisuseError, rejection
+from ._buffers import byte_view
+from .errors import FrameRejected, FrameStatus, MalformedFrame, MisuseError, rejection
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -64,7 +65,7 @@ class Header:
         strict refuses encodings that are not minimal, as no sender may make them (RFC 9605 4.3).
         Raises MalformedFrame with what is wrong, where, and in which bytes.
         """
-        return Header(*parse_header(memoryview(ciphertext).cast("B"), strict))
+        return Header(*parse_header(byte_view(ciphertext, "ciphertext"), strict))
 
 
 def header_size(kid: int, ctr: int) -> int:
@@ -77,7 +78,9 @@ def encode_header(kid: int, ctr: int) -> bytes:
     kid_size, ctr_size = _extra(kid), _extra(ctr)
     config = (0x80 | (kid_size - 1) << 4) if kid_size else kid << 4
     config |= (0x08 | (ctr_size - 1)) if ctr_size else ctr
-    return bytes((config,)) + kid.to_bytes(kid_size) + ctr.to_bytes(ctr_size)
+    kid_field = kid.to_bytes(kid_size) if kid_size else b""
+    ctr_field = ctr.to_bytes(ctr_size) if ctr_size else b""
+    return bytes((config,)) + kid_field + ctr_field
 
 
 def parse_header(data: "bytes | memoryview", strict: bool) -> tuple[int, int, int]:
@@ -140,7 +143,7 @@ def parse_headers(
     starts = repeat(clear, len(batch)) if isinstance(clear, int) else clear
     return HeaderColumns(
         [
-            _parse_or_zeros(memoryview(ciphertext)[start:], strict)
+            _parse_or_zeros(byte_view(ciphertext, "ciphertext")[start:], strict)
             for ciphertext, start in zip(batch, starts, strict=True)
         ]
     )
@@ -158,12 +161,12 @@ def _extra(value: int) -> int:
     return 0 if value < 8 else (value.bit_length() + 7) // 8
 
 
-def _not_minimal(kid: int, kid_size: int, ctr: int, ctr_size: int) -> MalformedFrame:
-    name, value, size = ("KID", kid, kid_size)
+def _not_minimal(kid: int, kid_size: int, ctr: int, ctr_size: int) -> FrameRejected:
+    name, value, size = "KID", kid, kid_size
     if _extra(kid) == kid_size:
-        name, value, size = ("CTR", ctr, ctr_size)
-    short = f"{_extra(value)} bytes" if value > 7 else "the config byte"
-    detail = f"its {name} {value:#x} is spread over {size} bytes where {short} would do"
-    error = rejection(FrameStatus.MALFORMED, kid, ctr, detail)
-    assert isinstance(error, MalformedFrame)
-    return error
+        name, value, size = "CTR", ctr, ctr_size
+    detail = (
+        f"its {name} {value:#x} is not in the shortest form "
+        f"({size} bytes after the config byte where {_extra(value)} would do)"
+    )
+    return rejection(FrameStatus.MALFORMED, kid, ctr, detail)

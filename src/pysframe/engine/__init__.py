@@ -9,7 +9,7 @@ Rules of this file:
 
 Switches, read when pysframe is imported:
     PYSFRAME_BACKEND   auto (default), native, fallback
-    PYSFRAME_MAX_ISA   none, aesni, vaes256, vaes512: a ladder, it can only lower; none refuses native
+    PYSFRAME_MAX_ISA   none (native refused), aesni, vaes256, vaes512: it can only lower
     PYSFRAME_KERNEL    one kernel or AEAD provider by name; for tests
 """
 
@@ -197,7 +197,12 @@ def _listed(refused: dict[str, str]) -> str:
 def _combine(name: str) -> Engine:
     engine, kernel = name.split(":")
     module = _module(engine)
-    shared = {"__slots__": (), "__module__": "pysframe", "_Secret": module.Secret, "_kernel": kernel}
+    shared = {
+        "__slots__": (),
+        "__module__": "pysframe",
+        "_Secret": module.Secret,
+        "_kernel": kernel,
+    }
 
     def derive(policy_name: str, core: type) -> type:
         cls = _policies[policy_name]

@@ -25,7 +25,7 @@ CIPHERTEXTS = {
 
 
 def run(engine: ModuleType, kernel: str) -> str:
-    """"ok", or the suites for which this engine and kernel give a wrong answer."""
+    """ "ok", or the suites for which this engine and kernel give a wrong answer."""
     receiver_class = type("Receiver", (engine.ReceiverCore,), {"_kernel": kernel})
     failed = [suite.name for suite in CipherSuite if not _opens(engine, receiver_class, suite)]
     return f"wrong answers: {', '.join(failed)}" if failed else "ok"

@@ -1,0 +1,24 @@
+"""The caller's memory as plain bytes: any contiguous buffer, whatever its item type."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+def byte_view(data: "ReadableBuffer", name: str) -> memoryview:
+    """A flat view of the bytes of data, not copied.
+
+    Raises TypeError when data is not bytes-like (str, list, None), BufferError when it is
+    strided; `name` is what the caller calls it.
+    """
+    try:
+        view = memoryview(data)
+    except TypeError:
+        given = type(data).__name__
+        raise TypeError(f"{name} must be a bytes-like object, not {given}") from None
+    if not view.c_contiguous:
+        raise BufferError(f"{name} must be contiguous; copy a strided view with bytes(...)")
+    if view.format == "B" and view.ndim == 1:
+        return view
+    return view.cast("B") if view.nbytes else memoryview(b"")  # a zero in shape forbids casts
