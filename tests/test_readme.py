@@ -1,0 +1,31 @@
+"""The README's example runs as it is printed, and every command it names exists."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def code_blocks(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.S | re.M)
+
+
+def test_the_example_runs():
+    (example,) = code_blocks("README.md")
+    scope = {}
+    exec(compile(example, "README.md", "exec"), scope)
+    assert scope["ciphertext"] != scope["frame"]
+
+
+def test_make_targets_exist():
+    named = set(re.findall(r"make ([a-z-]+)", (ROOT / "CONTRIBUTING.md").read_text()))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert named <= targets | {"is"}
+
+
+def test_links_lead_somewhere():
+    for page in ("README.md", "CONTRIBUTING.md", "csrc/README.md"):
+        links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
+        assert links, page
+        for link in links:
+            assert ((ROOT / page).parent / link).exists(), (page, link)
