@@ -69,7 +69,7 @@ $(MADE)/python:
 	@command -v $(PYTHON) >/dev/null || { \
 	    echo "pysframe: $(PYTHON) was not found. On Debian or Ubuntu:"; \
 	    echo "    sudo apt install python3 python3-venv python3-dev gcc"; exit 1; } >&2
-	@$(PYTHON) tools/preflight.py $(BUILD_ASKED)
+	@$(PYTHON) tools/preflight.py '$(BUILD_ASKED)' $(MAKECMDGOALS)
 	@echo "== $(VENV): a virtual environment with the build tools"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install 'setuptools>=80' 'cython>=3.3,<4'
@@ -78,7 +78,7 @@ $(MADE)/python:
 # The value of PYSFRAME_BUILD is in the name: another value builds again.
 $(MADE)/engine-$(PYSFRAME_BUILD): $(MADE)/python $(NATIVE_SOURCES)
 	@echo "== building pysframe and installing it into $(VENV) (PYSFRAME_BUILD=$(PYSFRAME_BUILD))"
-	@$(PYTHON) tools/preflight.py $(BUILD_ASKED)
+	@$(PYTHON) tools/preflight.py '$(BUILD_ASKED)' $(MAKECMDGOALS)
 	@rm -f $(MADE)/engine-* src/pysframe/engine/_native*.so
 	@$(PIP) install --verbose --no-build-isolation --no-deps --editable . >$(VENV)/build.log 2>&1 || \
 	    { tail -n 40 $(VENV)/build.log; exit 1; }

@@ -1,4 +1,4 @@
-"""Says what to install before anything is built: python3 tools/preflight.py [require|auto|none]
+"""Says what to install before anything is built: preflight.py PYSFRAME_BUILD [make's goals]
 
 Looks for a venv that works, a C compiler and Python's headers. It runs on the system's Python,
 whatever its version, so it uses nothing newer than Python 3.6.
@@ -73,7 +73,7 @@ def explain(missing, hint):
 
 
 def main(argv):
-    build = argv[1] if len(argv) > 1 and argv[1] else "ask"
+    build = argv[1] or "ask"
     if build not in (*BUILDS, "ask"):
         return "pysframe: PYSFRAME_BUILD=%r is not one of %s" % (build, ", ".join(BUILDS))
     venv, native = list(missing_for_venv()), list(missing_for_native())
@@ -81,7 +81,7 @@ def main(argv):
         native = []
     if venv or (native and build != "auto"):
         only_native = not venv and build == "ask"
-        explain(venv + native, FALLBACK_HINT if only_native else "")
+        explain(venv + native, FALLBACK_HINT % " ".join(argv[2:]) if only_native else "")
         return 1
     if native:
         explain(native, "pysframe: going on without the native engine (PYSFRAME_BUILD=auto).")
@@ -91,7 +91,7 @@ def main(argv):
 
 
 FALLBACK_HINT = """pysframe: or go on without the native engine, which is slower:
-    PYSFRAME_BUILD=none make"""
+    PYSFRAME_BUILD=none make %s"""
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv))
