@@ -36,6 +36,7 @@ lint: $(MADE)/dev    ## every linter: ruff, mypy, import rules, clang-format, Cy
 	$(BIN)/lint-imports
 	$(BIN)/cython-lint src
 	clang-format --dry-run --Werror $(C_FILES)
+	$(BIN)/python tools/seeded_faults.py
 
 format: $(MADE)/dev  ## rewrite Python and C in the house style
 	$(BIN)/ruff check --fix .

@@ -36,7 +36,6 @@ def native_was_given_up() -> bool:
     asked = os.environ.get
     return bool(
         asked("PYSFRAME_MAX_ISA")
-        or asked("PYSFRAME_BACKEND") == "fallback"
         or (asked("PYSFRAME_BUILD") in ("auto", "none") and not has_native())
     )
 

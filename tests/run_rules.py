@@ -91,7 +91,8 @@ class RunRules:
 
     def violations(self) -> list[str]:
         missing = [f"kernel {name} is missing on this CPU" for name in machine.missing_kernels()]
-        return missing + [f"{n}: {why}" for n, why in sorted(self.not_run) if not self.allows(n, why)]
+        skipped = [row for row in sorted(self.not_run) if not self.allows(*row)]
+        return missing + [f"{nodeid}: {why}" for nodeid, why in skipped]
 
     def allows(self, nodeid: str, why: str) -> bool:
         return any(
