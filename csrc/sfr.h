@@ -133,8 +133,10 @@ void sfr_sender_set_blocks(sfr_sender *, uint64_t); /* raises the meter: resumed
 /* Bytes one protected frame takes if it is sealed next: exact unless a thread comes between. */
 size_t sfr_protected_size(sfr_sender *, size_t frame_size);
 int sfr_protect(sfr_sender *, sfr_frame *);         /* one frame: reserve and seal */
-/* A batch in two halves. Reserve checks one frame (in, metadata, clear) and fills kid and
- * ctr and out_size with the room it needs; seal does many, each with `out` set by then. */
+/* A batch in three steps. Check changes nothing: whether reserve would refuse this frame (in,
+ * metadata, clear). Reserve takes its counter and fills kid, ctr and out_size with the room it
+ * needs. Seal does many, each with `out` set by then; seal a reserved frame once. */
+int sfr_check(sfr_sender *, const sfr_frame *);
 int sfr_reserve(sfr_sender *, sfr_frame *);
 void sfr_seal_many(sfr_sender *const *senders, sfr_frame *frames, size_t count);
 

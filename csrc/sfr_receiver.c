@@ -53,7 +53,8 @@ struct sfr_receiver {
     size_t max_frame;
     int strict;
     bool closed;
-    uint32_t allowance, seen, pending;   /* pending: confirmations not yet fetched */
+    uint32_t allowance, seen;
+    _Atomic uint32_t pending;      /* confirmations not yet fetched */
     size_t count, provisional;
     uint64_t births, malformed, unknown;
     struct { uint64_t kid, frames; } strangers[SFR_UNKNOWN_TRACKED];
@@ -574,14 +575,13 @@ void sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, size_
 size_t sfr_receiver_confirmed(sfr_receiver *r, uint64_t *kids, size_t room)
 {
     size_t count = 0;
+    if (SFR_LIKELY(!atomic_load_explicit(&r->pending, memory_order_relaxed))) return 0;
     sfr_lock_take(&r->lock);
-    if (r->pending) {
-        EACH_KEY(r, k) {
-            if (!k->confirmed || count == room) continue;
-            k->confirmed = false;
-            r->pending--;
-            kids[count++] = k->kid;
-        }
+    EACH_KEY(r, k) {
+        if (!k->confirmed || count == room) continue;
+        k->confirmed = false;
+        r->pending--;
+        kids[count++] = k->kid;
     }
     sfr_lock_drop(&r->lock);
     return count;

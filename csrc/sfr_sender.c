@@ -18,7 +18,8 @@ struct sfr_sender {
     uint32_t generation;           /* of the process that made it */
     sfr_key *_Atomic key;          /* NULL: closed */
     uint64_t kid;
-    uint64_t next, last;           /* counters left, both included, unless spent */
+    _Atomic uint64_t next;         /* written under the lock, read also without */
+    uint64_t last;                 /* counters next..last are left, unless spent */
     uint64_t blocks;
     size_t max_frame;
     uint8_t tag_size;
@@ -27,13 +28,23 @@ struct sfr_sender {
     uint8_t fingerprint[16];
 };
 
+SFR_INLINE uint64_t peek_ctr(sfr_sender *s)
+{
+    return atomic_load_explicit(&s->next, memory_order_relaxed);
+}
+
+SFR_INLINE void set_ctr(sfr_sender *s, uint64_t ctr)
+{
+    atomic_store_explicit(&s->next, ctr, memory_order_relaxed);
+}
+
 /* ---- life ---- */
 
 static int sender_init(sfr_sender *s, const sfr_secret *secret, const sfr_kernel *kernel)
 {
     sfr_key *key = sfr_key_new(secret, kernel, s->kid, s->fingerprint);
     if (!key) return SFR_E_NO_MEMORY;
-    int status = sfr_registry_open(s->fingerprint, s->next);
+    int status = sfr_registry_open(s->fingerprint, peek_ctr(s));
     if (status != SFR_OK) {
         sfr_key_free(key);
         return status;
@@ -52,7 +63,8 @@ int sfr_sender_new(sfr_sender **out, const sfr_secret *secret, const sfr_kernel 
     sfr_sender *s = calloc(1, sizeof *s);
     if (!s) return SFR_E_NO_MEMORY;
     s->generation = sfr_process_generation();
-    s->kid = kid, s->next = first, s->last = last, s->max_frame = max_frame;
+    s->kid = kid, s->last = last, s->max_frame = max_frame;
+    set_ctr(s, first);
     int status = sender_init(s, secret, kernel);
     if (status == SFR_OK) *out = s;
     else free(s);
@@ -68,7 +80,7 @@ void sfr_sender_close(sfr_sender *s)
     sfr_key *key = atomic_exchange(&s->key, NULL);
     sfr_lock_drop(&s->lock);
     if (!key) return;
-    if (ours) sfr_registry_close(s->fingerprint, s->next, s->spent);
+    if (ours) sfr_registry_close(s->fingerprint, peek_ctr(s), s->spent);
     sfr_run_synchronize();
     sfr_key_free(key);
 }
@@ -92,11 +104,11 @@ static int refusal(const sfr_sender *s)
 
 static uint64_t take_ctr(sfr_sender *s)
 {
-    uint64_t ctr = s->next;
+    uint64_t ctr = peek_ctr(s);
     if (SFR_LIKELY(ctr != s->last)) {
-        s->next = ctr + 1;
+        set_ctr(s, ctr + 1);
     } else if (s->has_ahead) {
-        s->next = s->ahead.first, s->last = s->ahead.last, s->has_ahead = false;
+        set_ctr(s, s->ahead.first), s->last = s->ahead.last, s->has_ahead = false;
     } else {
         s->spent = true;
     }
@@ -109,7 +121,7 @@ int sfr_sender_extend(sfr_sender *s, uint64_t first, uint64_t last)
     sfr_lock_take(&s->lock);
     if (first <= last && first > s->last && !s->has_ahead) {
         status = SFR_OK;
-        if (s->spent) s->next = first, s->last = last, s->spent = false;
+        if (s->spent) set_ctr(s, first), s->last = last, s->spent = false;
         else if (first == s->last + 1) s->last = last;
         else s->ahead = (range){first, last}, s->has_ahead = true;
     }
@@ -121,7 +133,7 @@ int sfr_sender_next(sfr_sender *s, uint64_t *ctr)
 {
     sfr_lock_take(&s->lock);
     int status = refusal(s);
-    *ctr = s->next;
+    *ctr = peek_ctr(s);
     sfr_lock_drop(&s->lock);
     return status;
 }
@@ -167,7 +179,7 @@ SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint64_t words[
 {
     int status = refusal(s);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    *header_size = sfr_header_words(s->kid, s->next, words);
+    *header_size = sfr_header_words(s->kid, peek_ctr(s), words);
     size_t size = f->in_size + *header_size + s->tag_size;
     uint64_t blocks = blocks_of(f, *header_size);
     if (SFR_UNLIKELY(size > room)) return SFR_E_ROOM;
@@ -177,6 +189,12 @@ SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint64_t words[
     f->ctr = take_ctr(s);
     f->out_size = size;
     return SFR_OK;
+}
+
+int sfr_check(sfr_sender *s, const sfr_frame *f)
+{
+    int status = check_frame(s, f);
+    return status == SFR_OK ? refusal(s) : status;
 }
 
 int sfr_reserve(sfr_sender *s, sfr_frame *f)
@@ -194,10 +212,7 @@ int sfr_reserve(sfr_sender *s, sfr_frame *f)
 
 size_t sfr_protected_size(sfr_sender *s, size_t frame_size)
 {
-    sfr_lock_take(&s->lock);
-    uint64_t next = s->next;
-    sfr_lock_drop(&s->lock);
-    return frame_size + sfr_header_size(s->kid, next) + s->tag_size;
+    return frame_size + sfr_header_size(s->kid, peek_ctr(s)) + s->tag_size;
 }
 
 /* ---- seal ---- */
@@ -222,14 +237,14 @@ SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, s
     row->status = SFR_OK;
 }
 
-SFR_INLINE int check_overlap(const sfr_sender *s, const sfr_frame *f)
+SFR_INLINE int check_overlap(sfr_sender *s, const sfr_frame *f)
 {
     size_t size = f->in_size + SFR_MAX_HEADER + s->tag_size;
     if (size > f->out_size) size = f->out_size;
     if (SFR_UNLIKELY(sfr_overlap(f->metadata, f->metadata_size, f->out, size)))
         return SFR_E_OVERLAP;
     if (SFR_LIKELY(!sfr_overlap(f->in, f->in_size, f->out, size))) return SFR_OK;
-    size_t header_size = sfr_header_size(s->kid, s->next);
+    size_t header_size = sfr_header_size(s->kid, peek_ctr(s));
     return f->in == f->out + header_size ? SFR_OK : SFR_E_OVERLAP;
 }
 
