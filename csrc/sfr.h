@@ -175,7 +175,7 @@ typedef struct sfr_key_stats {
 typedef struct sfr_receiver_stats {
     uint64_t malformed, unknown;   /* frames */
     size_t keys;                   /* real and provisional */
-    struct { uint64_t kid, frames; } unknown_kids[SFR_UNKNOWN_TRACKED];
+    struct sfr_stranger { uint64_t kid, frames; } unknown_kids[SFR_UNKNOWN_TRACKED];
 } sfr_receiver_stats;
 
 void sfr_receiver_totals(sfr_receiver *, sfr_receiver_stats *);
