@@ -104,7 +104,7 @@ static uint32_t detect(void)
 
 /* ---- the ladder ---- */
 
-/* Bits that a cap of this name leaves. */
+/* Bits that a cap of this name leaves: none, when it is no name of the ladder. */
 static uint32_t cap(const char *max_isa)
 {
     static const struct { const char *name; uint32_t bits; } ladder[] = {
@@ -113,9 +113,10 @@ static uint32_t cap(const char *max_isa)
         {"vaes256", SFR_CPU_AESNI | SFR_CPU_VAES256},
         {"vaes512", SFR_CPU_AESNI | SFR_CPU_VAES256 | SFR_CPU_VAES512},
     };
-    for (size_t i = 0; max_isa && i < sizeof ladder / sizeof *ladder; i++)
+    if (!max_isa) return ~(uint32_t)0;
+    for (size_t i = 0; i < sizeof ladder / sizeof *ladder; i++)
         if (!strcmp(ladder[i].name, max_isa)) return ladder[i].bits | SFR_CPU_SHANI;
-    return ~(uint32_t)0;
+    return 0;
 }
 
 static void judge(size_t i, uint32_t detected, const char *max_isa)

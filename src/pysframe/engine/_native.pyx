@@ -20,6 +20,8 @@ from libc.string cimport memcpy, memset
 
 from pysframe.engine._sfr cimport *
 
+import os
+
 from pysframe.batch import FrameBatch
 from pysframe.engine._types import KeyStats
 from pysframe.errors import MisuseError, misuse, rejection
@@ -44,9 +46,9 @@ VERSIONS = {"cpu": ""}
 KERNELS = {}
 
 
-def init(max_isa):
-    """Chooses and self-tests the kernels. max_isa: a name of the ladder, or None for no cap."""
-    cdef bytes name = None if max_isa is None else max_isa.encode()
+def _init(max_isa):
+    """Chooses and self-tests the kernels, once a process. max_isa: a name of the ladder, or ""."""
+    cdef bytes name = max_isa.encode() or None
     cdef size_t i
     cdef const sfr_kernel *kernel
     sfr_init(NULL if name is None else <const char *>name)
@@ -54,6 +56,9 @@ def init(max_isa):
     for i in range(sfr_kernel_count()):
         kernel = sfr_kernel_at(i)
         KERNELS[sfr_kernel_name(kernel).decode()] = sfr_kernel_reason(kernel).decode()
+
+
+_init(os.environ.get("PYSFRAME_MAX_ISA", ""))
 
 
 cdef const sfr_kernel *_kernel_of(object obj) except NULL:
