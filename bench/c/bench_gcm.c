@@ -1,0 +1,363 @@
+/* Nanoseconds per frame of the GCM kernels and of intel-ipsec-mb's direct calls, in one process.
+ *
+ *   bench_gcm [--sizes 40,160] [--keys 1,64] [--suite 128|256] [--open] [--in-place] [--rows 64]
+ *             [--frames 64] [--aad 12] [--reps 41] [--json] engine...
+ *
+ * Engines: aesni vaes256 vaes512 (ours: one call per --rows frames) and ipsec-sse ipsec-avx2
+ * ipsec-avx512 (one call per frame; opening includes the comparison of the tag). Every frame has
+ * a nonce and contents of its own; with 64 keys frame i uses key i. Before timing each engine's
+ * output is compared with ipsec-sse, which seals the reference. Engines take turns within each
+ * repetition; minimum and median over the repetitions are printed. */
+#define _GNU_SOURCE
+#include <getopt.h>
+#include <intel-ipsec-mb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "sfr_internal.h"
+
+enum { MAX_ENGINES = 16, MAX_LIST = 32, MAX_AAD = 128, TAG = 16, MISALIGNED = 9 };
+
+typedef struct frame {
+    sfr_row row;
+    void *ipsec_key;
+    uint8_t nonce[16], aad[MAX_AAD], tag[TAG], *in, *out;
+    const uint8_t *plain, *sealed; /* the reference: sealed is followed by the tag */
+} frame;
+
+typedef struct engine {
+    const char *name;
+    const sfr_ops *ops[2]; /* ours: AES-128, AES-256 */
+    void (*init_mb_mgr)(IMB_MGR *);
+    IMB_MGR *manager;
+} engine;
+
+#pragma GCC diagnostic ignored "-Waddress"
+extern const sfr_ops sfr_gcm128_aesni __attribute__((weak));
+extern const sfr_ops sfr_gcm256_aesni __attribute__((weak));
+extern const sfr_ops sfr_gcm128_vaes256 __attribute__((weak));
+extern const sfr_ops sfr_gcm256_vaes256 __attribute__((weak));
+extern const sfr_ops sfr_gcm128_vaes512 __attribute__((weak));
+extern const sfr_ops sfr_gcm256_vaes512 __attribute__((weak));
+
+static engine engines[] = {
+    {"ipsec-sse", {0}, init_mb_mgr_sse, NULL},
+    {"ipsec-avx2", {0}, init_mb_mgr_avx2, NULL},
+    {"ipsec-avx512", {0}, init_mb_mgr_avx512, NULL},
+    {"aesni", {&sfr_gcm128_aesni, &sfr_gcm256_aesni}, NULL, NULL},
+    {"vaes256", {&sfr_gcm128_vaes256, &sfr_gcm256_vaes256}, NULL, NULL},
+    {"vaes512", {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512}, NULL, NULL},
+};
+
+static struct {
+    size_t sizes[MAX_LIST], keys[MAX_LIST], rows, frames, aad, reps;
+    int wide, opening, in_place, json; /* wide: AES-256 */
+} opt = {{40, 80, 120, 160, 320, 640, 1200, 4096}, {1, 64}, 64, 64, 12, 41, 0, 0, 0, 0};
+
+static void die(const char *what, const char *value)
+{
+    fprintf(stderr, "bench_gcm: %s: %s\n", what, value);
+    exit(1);
+}
+
+static double now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+
+static void fill_random(uint8_t *out, size_t size)
+{
+    static uint64_t state = 0x9e3779b97f4a7c15;
+    for (size_t i = 0; i < size; i++) {
+        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        out[i] = (uint8_t)(state >> 32);
+    }
+}
+
+/* ---- engines ---- */
+
+static engine *engine_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+        if (!strcmp(engines[i].name, name)) return &engines[i];
+    die("no such engine", name);
+    return NULL;
+}
+
+static void engine_prepare(engine *e)
+{
+    if (!e->init_mb_mgr) {
+        if (!e->ops[0] || !e->ops[1]) die("not built", e->name);
+    } else if (!e->manager) {
+        e->manager = alloc_mb_mgr(0);
+        if (!e->manager) die("no manager for", e->name);
+        e->init_mb_mgr(e->manager);
+    }
+}
+
+/* The key of one frame on one engine; keys live until the process ends. */
+static void *key_new(engine *e, const uint8_t *raw)
+{
+    if (e->manager) {
+        void *key = aligned_alloc(64, (sizeof(struct gcm_key_data) + 63) / 64 * 64);
+        if (opt.wide)
+            IMB_AES256_GCM_PRE(e->manager, raw, key);
+        else
+            IMB_AES128_GCM_PRE(e->manager, raw, key);
+        return key;
+    }
+    const sfr_ops *ops = e->ops[opt.wide];
+    sfr_key *key = aligned_alloc(64, (sizeof(sfr_key) + ops->state_size + 63) / 64 * 64);
+    memset(key, 0, sizeof *key);
+    key->ops = ops;
+    key->family = opt.wide ? SFR_GCM_256 : SFR_GCM_128;
+    key->tag_size = TAG;
+    ops->key_init(key->state, raw);
+    return key;
+}
+
+static int run_ipsec(const engine *e, frame *f)
+{
+    struct gcm_context_data context;
+    const sfr_row *row = &f->row;
+    uint8_t tag[TAG];
+    if (!opt.opening) {
+        if (opt.wide)
+            IMB_AES256_GCM_ENC(e->manager, f->ipsec_key, &context, row->out, row->in, row->size,
+                               f->nonce, f->aad, opt.aad, f->tag, TAG);
+        else
+            IMB_AES128_GCM_ENC(e->manager, f->ipsec_key, &context, row->out, row->in, row->size,
+                               f->nonce, f->aad, opt.aad, f->tag, TAG);
+        return SFR_OK;
+    }
+    if (opt.wide)
+        IMB_AES256_GCM_DEC(e->manager, f->ipsec_key, &context, row->out, row->in, row->size,
+                           f->nonce, f->aad, opt.aad, tag, TAG);
+    else
+        IMB_AES128_GCM_DEC(e->manager, f->ipsec_key, &context, row->out, row->in, row->size,
+                           f->nonce, f->aad, opt.aad, tag, TAG);
+    uint64_t differing =
+        (sfr_load64(tag) ^ sfr_load64(f->tag)) | (sfr_load64(tag + 8) ^ sfr_load64(f->tag + 8));
+    return differing ? SFR_AUTH_FAILED : SFR_OK;
+}
+
+static void run_engine(const engine *e, frame *frames, sfr_row **rows)
+{
+    if (e->manager) {
+        for (size_t i = 0; i < opt.frames; i++) frames[i].row.status = run_ipsec(e, &frames[i]);
+        return;
+    }
+    const sfr_ops *ops = e->ops[opt.wide];
+    for (size_t i = 0; i < opt.frames; i += opt.rows) {
+        size_t n = opt.frames - i < opt.rows ? opt.frames - i : opt.rows;
+        if (opt.opening)
+            ops->open(rows + i, n);
+        else
+            ops->seal(rows + i, n);
+    }
+}
+
+/* ---- one cell: an engine, a size, a number of keys ---- */
+
+typedef struct cell {
+    engine *e;
+    frame *frames;
+    sfr_row **rows;
+    double *times; /* ns per frame, one per repetition */
+} cell;
+
+static void *room(size_t size)
+{
+    void *p = aligned_alloc(4096, (size + 8191) / 4096 * 4096);
+    if (!p) die("no memory", "");
+    return p;
+}
+
+/* Frame i's contents are the same on every engine; buffers are the engine's own. Slots are not
+ * multiples of a page apart and begin unaligned, as frames behind a header do. */
+static void cell_prepare(cell *c, const frame *model, size_t size, uint8_t (*raw_keys)[32],
+                         size_t keys)
+{
+    size_t slot = (size + TAG + MISALIGNED + 63) / 64 * 64 + 64;
+    uint8_t *in = room(slot * opt.frames);
+    uint8_t *out = (uint8_t *)room(slot * opt.frames + 1088) + 1088;
+    void *made[MAX_AAD] = {0};
+    c->frames = room(sizeof(frame) * opt.frames);
+    c->rows = room(sizeof(sfr_row *) * opt.frames);
+    c->times = room(sizeof(double) * opt.reps);
+    for (size_t i = 0; i < opt.frames; i++) {
+        frame *f = &c->frames[i];
+        *f = model[i];
+        if (!made[i % keys]) made[i % keys] = key_new(c->e, raw_keys[i % keys]);
+        f->ipsec_key = made[i % keys];
+        f->in = in + slot * i + MISALIGNED;
+        f->out = opt.in_place ? f->in : out + slot * i + MISALIGNED;
+        f->row = (sfr_row){.key = made[i % keys],
+                           .aad_size = opt.aad,
+                           .in = f->in,
+                           .out = f->out,
+                           .size = size,
+                           .status = -1};
+        f->row.aad[0] = (sfr_span){f->aad, opt.aad};
+        memcpy(f->row.block, f->nonce, 12);
+        memcpy(f->row.aad_head, f->aad, opt.aad < 16 ? opt.aad : 16);
+        f->row.tag.write = f->tag;
+        memcpy(f->in, opt.opening ? f->sealed : f->plain, size);
+        memcpy(f->tag, f->sealed + size, TAG);
+        c->rows[i] = &f->row;
+    }
+}
+
+static void cell_check(const cell *c, size_t size)
+{
+    for (size_t i = 0; i < opt.frames; i++) {
+        const frame *f = &c->frames[i];
+        const uint8_t *want = opt.opening ? f->plain : f->sealed;
+        if (opt.opening && f->row.status != SFR_OK) die("tag refused by", c->e->name);
+        if (memcmp(f->out, want, size) || memcmp(f->tag, f->sealed + size, TAG))
+            die("wrong output of", c->e->name);
+    }
+}
+
+/* In place each pass works on the last one's output: times hold, contents are not checked. */
+static void cell_time(cell *c, size_t rep)
+{
+    size_t passes = 0;
+    double begin = now_ns(), end = begin;
+    for (; end - begin < 30000; passes++, end = now_ns())
+        for (int i = 0; i < 4; i++) run_engine(c->e, c->frames, c->rows);
+    c->times[rep] = (end - begin) / (double)(4 * passes * opt.frames);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static frame *models_new(size_t size, uint8_t (*raw_keys)[32], size_t keys)
+{
+    engine *reference = engine_find("ipsec-sse");
+    frame *models = room(sizeof(frame) * opt.frames);
+    int opening = opt.opening;
+    engine_prepare(reference);
+    opt.opening = 0;
+    for (size_t i = 0; i < opt.frames; i++) {
+        frame *f = &models[i];
+        uint8_t *plain = room(size), *sealed = room(size + TAG);
+        fill_random(f->nonce, 12);
+        fill_random(f->aad, MAX_AAD);
+        fill_random(plain, size);
+        f->ipsec_key = key_new(reference, raw_keys[i % keys]);
+        f->row = (sfr_row){.in = plain, .out = sealed, .size = size};
+        run_ipsec(reference, f);
+        memcpy(sealed + size, f->tag, TAG);
+        f->plain = plain, f->sealed = sealed;
+    }
+    opt.opening = opening;
+    return models;
+}
+
+static void report(const cell *c, size_t size, size_t keys, int first)
+{
+    qsort(c->times, opt.reps, sizeof(double), by_value);
+    double least = c->times[0], median = c->times[opt.reps / 2];
+    if (opt.json)
+        printf("%s\n  {\"engine\": \"%s\", \"suite\": %d, \"open\": %s, \"keys\": %zu, "
+               "\"size\": %zu, \"rows\": %zu, \"min_ns\": %.2f, \"median_ns\": %.2f}",
+               first ? "[" : ",", c->e->name, opt.wide ? 256 : 128, opt.opening ? "true" : "false",
+               keys, size, opt.rows, least, median);
+    else
+        printf(" %8.1f (%7.1f)", least, median);
+}
+
+static void run_size(engine **chosen, size_t count, size_t size, size_t keys, int first)
+{
+    static uint8_t raw_keys[MAX_AAD][32];
+    cell cells[MAX_ENGINES];
+    fill_random(raw_keys[0], sizeof raw_keys);
+    frame *models = models_new(size, raw_keys, keys);
+    for (size_t i = 0; i < count; i++) {
+        cells[i].e = chosen[i];
+        cell_prepare(&cells[i], models, size, raw_keys, keys);
+        run_engine(cells[i].e, cells[i].frames, cells[i].rows);
+        cell_check(&cells[i], size);
+    }
+    for (size_t rep = 0; rep < opt.reps; rep++)
+        for (size_t i = 0; i < count; i++) cell_time(&cells[i], rep);
+    if (!opt.in_place)
+        for (size_t i = 0; i < count; i++) cell_check(&cells[i], size);
+    if (!opt.json) printf("%6zu %4zu", size, keys);
+    for (size_t i = 0; i < count; i++) report(&cells[i], size, keys, first && i == 0);
+    if (!opt.json) printf("\n");
+    fflush(stdout);
+}
+
+static void read_list(size_t *list, char *text)
+{
+    size_t n = 0;
+    for (char *word = strtok(text, ","); word && n < MAX_LIST - 1; word = strtok(NULL, ","))
+        list[n++] = strtoul(word, NULL, 10);
+    list[n] = 0;
+}
+
+static void read_options(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"sizes", 1, 0, 's'},    {"keys", 1, 0, 'k'},   {"suite", 1, 0, 'u'}, {"open", 0, 0, 'o'},
+        {"rows", 1, 0, 'r'},     {"frames", 1, 0, 'f'}, {"aad", 1, 0, 'a'},   {"reps", 1, 0, 'n'},
+        {"in-place", 0, 0, 'i'}, {"json", 0, 0, 'j'},   {0, 0, 0, 0}};
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        if (c == 's')
+            read_list(opt.sizes, optarg);
+        else if (c == 'k')
+            read_list(opt.keys, optarg);
+        else if (c == 'u')
+            opt.wide = !strcmp(optarg, "256");
+        else if (c == 'o')
+            opt.opening = 1;
+        else if (c == 'r')
+            opt.rows = strtoul(optarg, NULL, 10);
+        else if (c == 'f')
+            opt.frames = strtoul(optarg, NULL, 10);
+        else if (c == 'a')
+            opt.aad = strtoul(optarg, NULL, 10);
+        else if (c == 'n')
+            opt.reps = strtoul(optarg, NULL, 10);
+        else if (c == 'i')
+            opt.in_place = 1;
+        else if (c == 'j')
+            opt.json = 1;
+        else
+            exit(2);
+    }
+    if (opt.aad > MAX_AAD || !opt.rows || !opt.frames || !opt.reps) die("out of range", "option");
+}
+
+int main(int argc, char **argv)
+{
+    engine *chosen[MAX_ENGINES];
+    size_t count = 0;
+    read_options(argc, argv);
+    for (int i = optind; i < argc && count < MAX_ENGINES; i++) {
+        chosen[count] = engine_find(argv[i]);
+        engine_prepare(chosen[count++]);
+    }
+    if (!count) die("usage", "bench_gcm [options] engine...");
+    if (!opt.json) {
+        printf("AES-%d-GCM %s, %zu frames, %zu per call, AAD %zu; ns per frame: min (median)\n",
+               opt.wide ? 256 : 128, opt.opening ? "open" : "seal", opt.frames, opt.rows, opt.aad);
+        printf("%6s %4s", "size", "keys");
+        for (size_t i = 0; i < count; i++) printf(" %18s", chosen[i]->name);
+        printf("\n");
+    }
+    int first = 1;
+    for (size_t *keys = opt.keys; *keys; keys++)
+        for (size_t *size = opt.sizes; *size; size++, first = 0)
+            run_size(chosen, count, *size, *keys < MAX_AAD ? *keys : MAX_AAD - 1, first);
+    if (opt.json) printf("\n]\n");
+    return 0;
+}
