@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from pysframe import engine as engines
 
-pytest_plugins = ["run_rules"]
+pytest_plugins = ["run_rules", "pytester"]
 
 # CI asks for 1,000 examples a property; at the desk 100 keep the run short.
 settings.register_profile("desk", max_examples=100, deadline=None, print_blob=True)

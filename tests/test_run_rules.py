@@ -1,0 +1,84 @@
+"""The rules that fail a run are seen to fail one: each case is a small run of pytest by itself."""
+
+import machine
+import pytest
+import run_rules
+
+SKIPS = "import pytest\ndef test_a(): pytest.skip('no such tool')\ndef test_b(): pass\n"
+ALLOWED = """
+[[allowed]]
+test = "test_case.py::test_a"
+reason = "no such tool"
+when = "{when}"
+"""
+
+
+@pytest.fixture
+def run(pytester, monkeypatch, request, tmp_path):
+    """run(code, allowed, *options): pytest with our rules and an allowed list of its own."""
+    monkeypatch.setitem(machine.CONDITIONS, "always", lambda: True)
+    monkeypatch.setitem(machine.CONDITIONS, "never", lambda: False)
+
+    def run(code, allowed="", *options):
+        listed = tmp_path / "allowed.toml"
+        listed.write_text(allowed)
+        monkeypatch.setattr(run_rules, "ALLOWED_SKIPS", listed)
+        pytester.makepyfile(test_case=code)
+        seed = f"--seed={request.config.option.seed}"
+        return pytester.runpytest_inprocess("-p", "run_rules", "-p", "no:randomly", seed, *options)
+
+    return run
+
+
+def test_an_unlisted_skip_fails_the_run(run):
+    result = run(SKIPS)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*not allowed*", "test_case.py::test_a: *no such tool"])
+
+
+def test_a_listed_skip_passes_only_on_its_machine(run):
+    assert run(SKIPS, ALLOWED.format(when="always")).ret == pytest.ExitCode.OK
+    assert run(SKIPS, ALLOWED.format(when="never")).ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_skip_for_another_reason_fails_the_run(run):
+    other = SKIPS.replace("no such tool", "too slow today")
+    assert run(other, ALLOWED.format(when="always")).ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize("body", ["assert False", "pass"], ids=["xfail", "xpass"])
+def test_an_expected_failure_fails_the_run(run, body):
+    code = f"import pytest\n@pytest.mark.xfail(reason='later')\ndef test_a(): {body}\n"
+    assert run(code).ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_module_that_skips_itself_fails_the_run(run):
+    code = "import pytest\npytest.skip('not here', allow_module_level=True)\n"
+    assert run(SKIPS.replace("pytest.skip('no such tool')", "pass")).ret == pytest.ExitCode.OK
+    assert run(code).ret != pytest.ExitCode.OK
+
+
+def test_a_deselection_fails_the_run_unless_it_is_meant(run):
+    code = "def test_a(): pass\ndef test_b(): pass\n"
+    assert run(code, "", "-k", "test_a").ret == pytest.ExitCode.TESTS_FAILED
+    assert run(code, "", "-k", "test_a", "--partial").ret == pytest.ExitCode.OK
+
+
+def test_a_missing_kernel_fails_the_run(run, monkeypatch):
+    monkeypatch.setattr(machine, "missing_kernels", lambda: ["vaes512"])
+    result = run("def test_a(): pass\n")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*kernel vaes512 is missing on this CPU*"])
+
+
+def test_workers_report_what_they_did_not_run(run):
+    result = run(SKIPS, "", "-n", "2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*test_case.py::test_a: *no such tool"])
+    deselected = run("def test_a(): pass\ndef test_b(): pass\n", "", "-n", "2", "-k", "test_a")
+    assert deselected.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_the_run_prints_its_parts_and_seed(run):
+    result = run("def test_a(): pass\n")
+    result.stdout.fnmatch_lines(["engines: *", "seed: *", "*1  test_case.py", "*1  in all, seed *"])
