@@ -7,13 +7,13 @@ Rules of this file:
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import add, index
 from typing import TYPE_CHECKING
 
 from ._buffers import byte_view
-from .errors import FrameStatus, MisuseError
+from .errors import MisuseError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -152,9 +152,7 @@ def _nbytes(frame: "ReadableBuffer") -> int:
     return len(frame) if type(frame) is bytes else byte_view(frame, "a frame").nbytes
 
 
-def _integers(
-    name: str, code: str, values: "Sequence[int] | ReadableBuffer"
-) -> "array[int] | memoryview":
+def _integers(name: str, code: str, values: "Sequence[int] | ReadableBuffer") -> "array[int]":
     """A column given by the caller, as integers of the given array typecode."""
     width = array(code).itemsize
     try:
@@ -179,9 +177,7 @@ def _integers_of_sequence(name: str, code: str, values: Sequence[int]) -> "array
     return column
 
 
-def _check_rows(
-    room: int, starts: "array[int] | memoryview", sizes: "array[int] | memoryview"
-) -> None:
+def _check_rows(room: int, starts: "array[int]", sizes: "array[int]") -> None:
     if len(starts) != len(sizes):
         raise MisuseError(f"{len(starts)} offsets and {len(sizes)} lengths; they must be as many")
     if not len(starts):
@@ -195,6 +191,20 @@ def _check_rows(
             )
 
 
-def _pack(starts: "array[int] | memoryview", sizes: "array[int] | memoryview") -> bytes:
+def pack_columns(
+    starts: Iterable[int],
+    sizes: Iterable[int],
+    kids: Iterable[int],
+    ctrs: Iterable[int],
+    statuses: Iterable[int],
+) -> bytes:
+    """The finished block of columns, for FrameBatch._from_columns."""
+    columns = (starts, kids, ctrs, sizes, statuses)
+    codes = ("q", "Q", "Q", "i", "B")
+    return b"".join(array(code, column) for code, column in zip(codes, columns, strict=True))
+
+
+def _pack(starts: "array[int]", sizes: "array[int]") -> bytes:
+    """The block of rows that nothing is known of but where they lie; FrameStatus.OK is 0."""
     count = len(starts)
-    return b"".join((starts, bytes(16 * count), sizes, bytes((FrameStatus.OK,)) * count))
+    return b"".join((starts, bytes(16 * count), sizes, bytes(count)))

@@ -1,0 +1,95 @@
+"""The AEADs of the suites, over a provider of AES.
+
+A provider is a module with VERSION and two classes, one object for each key:
+    GCM(key)    seal(nonce, aad, plaintext) -> ciphertext || 16-byte tag; open(...) -> or None
+    CTR(key)    xor(nonce, data), the counter block being nonce || 00000000
+Nothing is returned of a ciphertext whose tag does not fit.
+"""
+
+import hmac
+from importlib import import_module
+from typing import Protocol, cast
+
+from ..suites import CipherSuite
+
+# Best first: 0.5 us a short frame against 48 us.
+PROVIDERS = ("cryptography", "pycryptodome")
+
+
+class Aead(Protocol):
+    """One key of one suite; nonce is Nn bytes, the tag is the last Nt bytes of what is sealed."""
+
+    def seal(self, nonce: bytes, aad: bytes, plaintext: bytes) -> bytes: ...
+
+    def open(self, nonce: bytes, aad: bytes, sealed: bytes) -> bytes | None: ...
+
+
+class Stream(Protocol):
+    """AES-CTR under one key."""
+
+    def xor(self, nonce: bytes, data: bytes) -> bytes: ...
+
+
+class Provider(Protocol):
+    """What a provider's module offers."""
+
+    VERSION: str
+
+    def GCM(self, key: memoryview) -> Aead: ...
+
+    def CTR(self, key: memoryview) -> Stream: ...
+
+
+def survey() -> dict[str, str]:
+    """Provider -> "" or why it cannot be used, best first."""
+    return {name: _refusal(name) for name in PROVIDERS}
+
+
+def provider(name: str | None = None) -> Provider:
+    """The provider of this name, or the best one; ImportError when there is none."""
+    if name is None:
+        name = next((name for name in PROVIDERS if not _refusal(name)), PROVIDERS[-1])
+    return cast(Provider, import_module(f"._aead_{name}", __package__))
+
+
+def _refusal(name: str) -> str:
+    try:
+        provider(name)
+    except ImportError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def new_aead(suite: CipherSuite, sframe_key: memoryview, source: Provider) -> Aead:
+    """The suite's AEAD under sframe_key (Nk bytes)."""
+    return source.GCM(sframe_key) if suite.is_gcm else CtrHmac(suite, sframe_key, source)
+
+
+class CtrHmac:
+    """AES-CTR with HMAC, encrypt-then-MAC: RFC 9605 4.5.1."""
+
+    __slots__ = ("_mac", "_stream", "_tag_size")
+
+    def __init__(self, suite: CipherSuite, sframe_key: memoryview, source: Provider) -> None:
+        self._stream = source.CTR(sframe_key[: suite.Nka])
+        self._mac = hmac.new(bytes(sframe_key[suite.Nka :]), digestmod=suite.hash_name)
+        self._tag_size = suite.Nt
+
+    def seal(self, nonce: bytes, aad: bytes, plaintext: bytes) -> bytes:
+        ciphertext = self._stream.xor(nonce, plaintext)
+        return ciphertext + self._tag(nonce, aad, ciphertext)
+
+    def open(self, nonce: bytes, aad: bytes, sealed: bytes) -> bytes | None:
+        ciphertext, tag = sealed[: -self._tag_size], sealed[-self._tag_size :]
+        # RFC 9605 4.5.1: the tag is checked before anything is decrypted, in constant time.
+        if not hmac.compare_digest(tag, self._tag(nonce, aad, ciphertext)):
+            return None
+        return self._stream.xor(nonce, ciphertext)
+
+    def _tag(self, nonce: bytes, aad: bytes, ciphertext: bytes) -> bytes:
+        mac = self._mac.copy()
+        for size in (len(aad), len(ciphertext), self._tag_size):
+            mac.update(size.to_bytes(8))
+        mac.update(nonce + aad)
+        mac.update(ciphertext)
+        return mac.digest()[: self._tag_size]

@@ -1,0 +1,35 @@
+"""The twin: the native engine in plain Python, for machines where that cannot run.
+
+It does the same in the same order, so it reads as the specification of csrc/:
+
+    _sender    reserve -> seal                       sfr_sender.c
+    _receiver  parse -> resolve -> open -> commit    sfr_receiver.c
+    _batch     many of both at once                  sfr_batch.c
+    _window    the replay window                     sfr_receiver.c
+    _registry  the senders of this process           sfr_registry.c
+    _keys      secrets and keys                      sfr_kdf.c, sfr_arena.c
+
+AES comes from an AEAD provider: `cryptography` where it is installed, else pycryptodome. What
+the native engine promises about memory is best effort here: Python cannot wipe all copies.
+"""
+
+from .. import _aead
+from ._batch import protect_batch, protect_many, unprotect_batch, unprotect_many
+from ._keys import Secret
+from ._receiver import ReceiverCore
+from ._sender import SenderCore
+
+__all__ = [
+    "KERNELS",
+    "VERSIONS",
+    "ReceiverCore",
+    "Secret",
+    "SenderCore",
+    "protect_batch",
+    "protect_many",
+    "unprotect_batch",
+    "unprotect_many",
+]
+
+KERNELS = _aead.survey()
+VERSIONS = {name: _aead.provider(name).VERSION for name, why in KERNELS.items() if not why}

@@ -1,0 +1,96 @@
+"""A frame that came from the network: where its parts lie, and what may be written for it.
+
+Rule: its bytes are read once, into memory of its own, so that what is authenticated is what is
+      returned even while another thread writes to the caller's buffer.
+"""
+
+from operator import index
+from typing import TYPE_CHECKING
+
+from ..._buffers import byte_view
+from ...errors import FrameStatus, MisuseCode, misuse, rejection
+from ...header import parse_header
+from ...suites import CipherSuite
+from ._memory import distance, overlap
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class Arrival:
+    """clear || header || ciphertext || tag; kid and ctr are what the header claims."""
+
+    __slots__ = ("_body", "_view", "_wire", "clear", "ctr", "kid", "metadata", "size")
+
+    def __init__(
+        self, ciphertext: "ReadableBuffer", metadata: "ReadableBuffer", clear: int
+    ) -> None:
+        self._view = byte_view(ciphertext, "ciphertext")
+        self.metadata = byte_view(metadata, "metadata")
+        self.clear = index(clear)
+        if self.clear < 0:
+            raise misuse(MisuseCode.ARGUMENT, reason=f"clear is {clear}; it cannot be negative")
+        self._wire = bytes(self._view)
+        self._body = self.clear  # where the ciphertext begins, once parsed
+        self.kid = self.ctr = 0
+        self.size = 0  # bytes of the frame it may open to, clear bytes included
+
+    def parse(self, suite: CipherSuite, max_frame: int, strict: bool) -> None:
+        """Reads the header, or raises MalformedFrame; the receiver's constants suffice."""
+        least = self.clear + 1 + suite.Nt
+        if len(self._wire) < least:
+            detail = f"it has {len(self._wire)} bytes where the least is {least}"
+            raise rejection(FrameStatus.MALFORMED, detail=detail)
+        claimed = self._wire[self.clear : len(self._wire) - suite.Nt]
+        self.kid, self.ctr, header_bytes = parse_header(claimed, strict)
+        self._body = self.clear + header_bytes
+        self.size = self.clear + len(claimed) - header_bytes
+        if self.size > max_frame:
+            detail = f"its frame has {self.size} bytes, more than max_frame={max_frame}"
+            raise rejection(FrameStatus.MALFORMED, self.kid, self.ctr, detail)
+
+    def check_out(self, out: memoryview | None) -> None:
+        """Refuses an `out` that is too small, or overlaps other than exactly in place."""
+        if out is None:
+            return
+        if self.size > out.nbytes:
+            raise misuse(MisuseCode.ROOM, size=self.size, limit=out.nbytes)
+        written = out[: self.size]
+        if overlap(self.metadata, written):
+            raise misuse(MisuseCode.OVERLAP)
+        if overlap(self._view, written) and distance(out, self._view) != self._body - self.clear:
+            raise misuse(MisuseCode.OVERLAP)
+
+    @property
+    def aad(self) -> bytes:
+        """The received header, minimal or not, then the clear bytes, then the metadata."""
+        wire, clear = self._wire, self.clear
+        return b"".join((wire[clear : self._body], wire[:clear], self.metadata))
+
+    @property
+    def sealed(self) -> bytes:
+        """Ciphertext and tag."""
+        return self._wire[self._body :]
+
+    def deliver(self, payload: bytes, out: memoryview | None) -> bytes:
+        """The frame, written to `out` when there is one."""
+        frame = self._wire[: self.clear] + payload
+        if out is not None:
+            out[: len(frame)] = frame
+        return frame
+
+    def wipe(self, out: memoryview | None) -> None:
+        """Leaves zeros where the frame would have been."""
+        if out is not None:
+            out[: self.size] = bytes(self.size)
+
+    def wipe_before_key(self, out: memoryview | None) -> None:
+        """The same for a frame whose key did not run: whatever `out` held is not to pass for it.
+
+        Unless `out` holds the ciphertext itself, which the caller may want to try again.
+        """
+        if out is None:
+            return
+        written = out[: len(self._wire)]
+        if not overlap(self._view, written):
+            written[:] = bytes(written.nbytes)

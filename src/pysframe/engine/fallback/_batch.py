@@ -1,0 +1,248 @@
+"""Many frames at once: what one call after the other would do, in row order.
+
+Rules of this file:
+  1. Sending: all rows are checked, then all counters are reserved, then all rows are sealed. A
+     MisuseError names its row, and nothing was sealed.
+  2. Receiving: a bad frame never raises, it fills its status. Frames under unknown KIDs are
+     tried once more after all others, while the derivation allowance lasts.
+  3. The output lies apart from the input.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from operator import index
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+from ..._buffers import byte_view
+from ...batch import FrameBatch, pack_columns
+from ...errors import FrameRejected, FrameStatus, MisuseCode, MisuseError, misuse
+from ._arrival import Arrival
+from ._memory import overlap, writable_view
+from ._receiver import ReceiverCore
+from ._sender import Departure, SenderCore
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+    from .._native import Clear, Metadata
+
+_Senders: TypeAlias = SenderCore | Sequence[SenderCore]
+_Receivers: TypeAlias = ReceiverCore | Sequence[ReceiverCore]
+_Frames: TypeAlias = "FrameBatch | Sequence[ReadableBuffer]"
+_Owner = TypeVar("_Owner", SenderCore, ReceiverCore)
+_Result = TypeVar("_Result")
+
+
+def protect_many(
+    senders: _Senders,
+    frames: "Sequence[ReadableBuffer]",
+    metadata: "Metadata" = None,
+    clear: "Clear" = None,
+) -> list[bytes]:
+    """Protects each frame under its sender: one for all, or one per frame.
+
+    metadata and clear: None, one for all, or one per frame. Raises what protect raises, with the
+    row's number, and then nothing was sealed.
+    """
+    owners, departures = _departures(senders, frames, metadata, clear)
+    reserved = _each(SenderCore._reserve, owners, departures)
+    return [one.seal(departure) for one, departure in zip(reserved, departures, strict=True)]
+
+
+def protect_batch(
+    senders: _Senders,
+    batch: FrameBatch,
+    metadata: "Metadata" = None,
+    clear: "Clear" = None,
+    out: "WriteableBuffer | None" = None,
+) -> FrameBatch:
+    """protect_many from columns to columns: rows back to back, in `out` or a new buffer.
+
+    Raises MisuseError saying the bytes needed when `out` is too small.
+    """
+    owners, departures = _departures(senders, batch, metadata, clear)
+    target = _apart(out, batch, [departure.metadata for departure in departures])
+    reserved = _each(SenderCore._reserve, owners, departures)
+    jobs = list(zip(reserved, departures, strict=True))
+    data, rows = _lay_out([one.size_of(departure) for one, departure in jobs], target)
+    for (one, departure), row in zip(jobs, rows, strict=True):
+        row[:] = one.seal(departure)
+    kids, ctrs = [one.kid for one in reserved], [one.ctr for one in reserved]
+    return _finish(out, data, rows, kids, ctrs, [FrameStatus.OK] * len(rows))
+
+
+def unprotect_many(
+    receivers: _Receivers,
+    ciphertexts: "Sequence[ReadableBuffer]",
+    metadata: "Metadata" = None,
+    clear: "Clear" = None,
+) -> FrameBatch:
+    """Opens each ciphertext under its receiver: one for all, or one per ciphertext.
+
+    A rejected frame has length 0 and its status; it raises nothing. MisuseError and TypeError
+    are about the arguments, and name the row.
+    """
+    owners, arrivals = _arrivals(receivers, ciphertexts, metadata, clear)
+    return _receive(owners, arrivals, None, None)
+
+
+def unprotect_batch(
+    receivers: _Receivers,
+    batch: FrameBatch,
+    metadata: "Metadata" = None,
+    clear: "Clear" = None,
+    out: "WriteableBuffer | None" = None,
+) -> FrameBatch:
+    """unprotect_many from columns to columns: rows back to back, in `out` or a new buffer.
+
+    A rejected row leaves zeros. Raises MisuseError saying the bytes needed when `out` is too
+    small.
+    """
+    owners, arrivals = _arrivals(receivers, batch, metadata, clear)
+    target = _apart(out, batch, [arrival.metadata for arrival in arrivals])
+    return _receive(owners, arrivals, out, target)
+
+
+def _receive(
+    owners: list[ReceiverCore],
+    arrivals: list[Arrival],
+    out: "WriteableBuffer | None",
+    target: memoryview | None,
+) -> FrameBatch:
+    jobs = list(zip(owners, arrivals, strict=True))
+    data, rows = _lay_out([owner._room(arrival) for owner, arrival in jobs], target)
+    statuses = [_status(*job, row) for job, row in zip(jobs, rows, strict=True)]
+    _tell(owners)
+    for number, (owner, arrival) in enumerate(jobs):
+        unknown = statuses[number] == FrameStatus.UNKNOWN_KEY
+        if unknown and owner._now_knows(arrival.kid):
+            statuses[number] = _status(owner, arrival, rows[number])
+    _tell(owners)
+    kids, ctrs = [arrival.kid for arrival in arrivals], [arrival.ctr for arrival in arrivals]
+    return _finish(out, data, rows, kids, ctrs, statuses)
+
+
+def _status(owner: ReceiverCore, arrival: Arrival, row: memoryview) -> FrameStatus:
+    try:
+        owner._attempt(arrival, row)
+    except FrameRejected as error:
+        return error.status
+    return FrameStatus.OK
+
+
+def _tell(owners: list[ReceiverCore]) -> None:
+    for owner in dict.fromkeys(owners):
+        owner._tell()
+
+
+# ---- rows from arguments ----
+
+
+def _departures(
+    senders: _Senders, frames: _Frames, metadata: "Metadata", clear: "Clear"
+) -> tuple[list[SenderCore], list[Departure]]:
+    owners = _owners(SenderCore, "senders", senders, len(frames))
+    columns = _metadata(metadata, len(frames)), _clear(clear, len(frames))
+    return owners, _each(SenderCore._departure, owners, frames, *columns)
+
+
+def _arrivals(
+    receivers: _Receivers, ciphertexts: _Frames, metadata: "Metadata", clear: "Clear"
+) -> tuple[list[ReceiverCore], list[Arrival]]:
+    owners = _owners(ReceiverCore, "receivers", receivers, len(ciphertexts))
+    columns = _metadata(metadata, len(ciphertexts)), _clear(clear, len(ciphertexts))
+    return owners, _each(ReceiverCore._arrival, owners, ciphertexts, *columns)
+
+
+def _owners(
+    kind: type[_Owner], name: str, given: "_Owner | Sequence[_Owner]", count: int
+) -> list[_Owner]:
+    if isinstance(given, kind):
+        return [given] * count
+    owners = _per_row(name, cast("Sequence[_Owner]", given), count)
+    for row, owner in enumerate(owners):
+        if not isinstance(owner, kind):
+            wanted = kind.__name__.removesuffix("Core")
+            raise TypeError(f"row {row}: {type(owner).__name__} is no {wanted} of this engine")
+    return owners
+
+
+def _metadata(given: "Metadata", count: int) -> "list[ReadableBuffer]":
+    if given is None:
+        return [b""] * count
+    try:
+        return [byte_view(cast("ReadableBuffer", given), "metadata")] * count
+    except TypeError:
+        return _per_row("metadata", cast("Sequence[ReadableBuffer]", given), count)
+
+
+def _clear(given: "Clear", count: int) -> list[int]:
+    if given is None or hasattr(given, "__index__"):
+        return [0 if given is None else index(given)] * count
+    return _per_row("clear", given, count)
+
+
+def _per_row(name: str, given: Sequence[_Result], count: int) -> list[_Result]:
+    rows = list(given)
+    if len(rows) != count:
+        raise MisuseError(f"{name} has {len(rows)} rows for {count} frames; give one, or one each")
+    return rows
+
+
+def _each(function: Callable[..., _Result], *columns: Iterable[Any]) -> list[_Result]:
+    """Calls function for each row; what it raises names the row."""
+    results = []
+    for row, values in enumerate(zip(*columns, strict=True)):
+        try:
+            results.append(function(*values))
+        except (MisuseError, TypeError, BufferError) as error:
+            raise type(error)(f"row {row}: {error}") from None
+    return results
+
+
+# ---- the output ----
+
+
+def _apart(
+    out: "WriteableBuffer | None", batch: FrameBatch, metadata: list[memoryview]
+) -> memoryview | None:
+    """A view of `out`, which shares no byte with what is read."""
+    if out is None:
+        return None
+    target = writable_view(out)
+    if overlap(byte_view(batch.data, "data"), target):
+        raise misuse(MisuseCode.OVERLAP)
+    for view in dict.fromkeys(metadata):
+        if overlap(view, target):
+            raise misuse(MisuseCode.OVERLAP)
+    return target
+
+
+def _lay_out(sizes: list[int], target: memoryview | None) -> tuple[memoryview, list[memoryview]]:
+    """The buffer, and one slice of it per row, back to back."""
+    needed = sum(sizes)
+    data = memoryview(bytearray(needed)) if target is None else target
+    if needed > data.nbytes:
+        raise misuse(MisuseCode.ROOM, size=needed, limit=data.nbytes)
+    ends = accumulate(sizes)
+    return data, [data[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+
+
+def _finish(
+    out: "WriteableBuffer | None",
+    data: memoryview,
+    rows: list[memoryview],
+    kids: list[int],
+    ctrs: list[int],
+    statuses: list[FrameStatus],
+) -> FrameBatch:
+    """The batch of these rows; a rejected one has length, KID and counter 0."""
+    sizes = [row.nbytes for row in rows]
+    columns = pack_columns(
+        [end - size for end, size in zip(accumulate(sizes), sizes, strict=True)],
+        [0 if status else size for status, size in zip(statuses, sizes, strict=True)],
+        [0 if status else kid for status, kid in zip(statuses, kids, strict=True)],
+        [0 if status else ctr for status, ctr in zip(statuses, ctrs, strict=True)],
+        statuses,
+    )
+    return FrameBatch._from_columns(bytes(data) if out is None else out, columns, len(rows))

@@ -1,0 +1,115 @@
+"""Keys of the twin: the secret that more keys come from, and the key of one KID.
+
+Rules of this file:
+  1. A FrameKey never changes. Who uses it holds it, so closing its owner in another thread
+     harms nobody; it is wiped when the last holder lets go.
+  2. Wiping is best effort: Python and the AEAD providers keep copies that cannot be reached.
+"""
+
+from operator import index
+from typing import TYPE_CHECKING, Self
+
+from ..._buffers import byte_view
+from ...errors import MisuseError
+from ...suites import CipherSuite
+from .. import key_schedule
+from .._aead import Provider, new_aead
+from ._guard import Unshareable
+from ._registry import fingerprint
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+MIN_BASE_KEY = 16  # bytes; RFC 9605 sets no length, shorter keys are mistakes
+
+
+class Secret(Unshareable):
+    """sframe_secret of a base_key (RFC 9605 4.4.2): what keys and ratchet steps come from.
+
+    base_key: 16 bytes or more, else MisuseError. Immutable until closed; thread-safe.
+    """
+
+    __slots__ = ("_sframe_secret", "_suite")
+
+    def __init__(self, suite: int, base_key: "ReadableBuffer") -> None:
+        self._suite = CipherSuite(suite)
+        ikm = _base_key(base_key)
+        self._sframe_secret = bytearray(key_schedule.derive_secret(self._suite, ikm))
+
+    @classmethod
+    def for_ssrc(cls, suite: int, base_key: "ReadableBuffer", ssrc: int) -> Self:
+        """The secret of one RTP stream; ssrc is 0..2^32-1. draft-ietf-avtcore-rtp-sframe."""
+        if not 0 <= index(ssrc) < 1 << 32:
+            raise MisuseError(f"ssrc is {ssrc}; it must be 0..{(1 << 32) - 1}")
+        stream = key_schedule.derive_stream(CipherSuite(suite), _base_key(base_key), ssrc)
+        return cls(suite, stream)
+
+    def ratchet(self, steps: int = 1) -> "Secret":
+        """The secret `steps` ratchet steps on (RFC 9605 5.1); this one stays as it is."""
+        if index(steps) < 0:
+            raise MisuseError(f"steps is {steps}; a ratchet only goes forward")
+        secret = self._open()
+        for _ in range(steps):
+            base_key = key_schedule.derive_ratchet(self._suite, secret)
+            secret = key_schedule.derive_secret(self._suite, base_key)
+        following = Secret.__new__(Secret)
+        following._suite = self._suite
+        following._sframe_secret = bytearray(secret)
+        return following
+
+    def close(self) -> None:
+        """Wipes the secret; what was derived from it stays. Idempotent."""
+        wiped, self._sframe_secret = self._sframe_secret, bytearray()
+        wiped[:] = bytes(len(wiped))
+
+    def __del__(self) -> None:
+        if hasattr(self, "_sframe_secret"):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<Secret {self._suite.name}>"
+
+    def _open(self) -> bytes:
+        held = self._sframe_secret
+        copy = bytes(held)
+        # The second look: another thread that closes swaps first and wipes then.
+        if not copy or self._sframe_secret is not held:
+            raise MisuseError("this Secret is closed; make another one")
+        return copy
+
+
+class FrameKey:
+    """sframe_key and sframe_salt of one KID, ready to seal and open."""
+
+    __slots__ = ("_aead", "_salt", "_sframe_key", "fingerprint", "tag_size")
+
+    def __init__(self, secret: Secret, kid: int, source: Provider) -> None:
+        key, salt = key_schedule.derive_key_and_salt(secret._suite, secret._open(), kid)
+        self._sframe_key = bytearray(key)
+        self._salt = int.from_bytes(salt)
+        self._aead = new_aead(secret._suite, memoryview(self._sframe_key), source)
+        self.fingerprint = fingerprint(key, salt)
+        self.tag_size = secret._suite.Nt
+
+    def seal(self, ctr: int, aad: bytes, plaintext: bytes) -> bytes:
+        """Ciphertext and tag."""
+        return self._aead.seal(self._nonce(ctr), aad, plaintext)
+
+    def open(self, ctr: int, aad: bytes, sealed: bytes) -> bytes | None:
+        """The plaintext of ciphertext and tag, or None when the tag does not fit."""
+        return self._aead.open(self._nonce(ctr), aad, sealed)
+
+    def _nonce(self, ctr: int) -> bytes:
+        # RFC 9605 4.4.3: sframe_salt XOR the counter as Nn = 12 bytes.
+        return (self._salt ^ ctr).to_bytes(12)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_sframe_key"):
+            self._sframe_key[:] = bytes(len(self._sframe_key))
+
+
+def _base_key(base_key: "ReadableBuffer") -> bytes:
+    view = byte_view(base_key, "base_key")
+    if view.nbytes < MIN_BASE_KEY:
+        raise MisuseError(f"base_key has {view.nbytes} bytes; it needs at least {MIN_BASE_KEY}")
+    return bytes(view)

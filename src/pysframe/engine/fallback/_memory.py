@@ -1,0 +1,45 @@
+"""Where the caller's buffers lie: which may be written, and which overlap.
+
+The twin reads a frame into memory of its own before it writes, so an overlap could not harm it;
+it is refused because the native engine, which works in the caller's memory, must refuse it.
+"""
+
+import ctypes
+from typing import TYPE_CHECKING
+
+from ..._buffers import byte_view
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+def writable_view(out: "WriteableBuffer") -> memoryview:
+    """A flat view of `out`; TypeError when it cannot be written, BufferError when strided."""
+    view = byte_view(out, "out")
+    if view.readonly:
+        given = type(out).__name__
+        raise TypeError(f"out must be writable, and this {given} is read-only; use a bytearray")
+    return view
+
+
+def overlap(a: memoryview, b: memoryview) -> bool:
+    """Whether two views share a byte."""
+    if not a.nbytes or not b.nbytes:
+        return False
+    return distance(a, b) < b.nbytes and distance(b, a) < a.nbytes
+
+
+def distance(a: memoryview, b: memoryview) -> int:
+    """Bytes from the start of b to the start of a."""
+    return _address(a) - _address(b)
+
+
+def _address(view: memoryview) -> int:
+    if not view.readonly:
+        return ctypes.addressof(ctypes.c_char.from_buffer(view))
+    # ctypes offers no address of read-only memory. A Py_buffer is 11 words, the address first.
+    words = (ctypes.c_void_p * 11)()
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(view), words, 0)
+    address = words[0]
+    ctypes.pythonapi.PyBuffer_Release(words)
+    return address or 0
