@@ -7,7 +7,7 @@ Rules of this file:
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import add, index
 from typing import TYPE_CHECKING
@@ -134,7 +134,7 @@ class FrameBatch:
 
     def to_list(self) -> list[bytes]:
         """A copy of every row; b"" where it was rejected (look at status)."""
-        return [bytes(row) for row in self]
+        return copy_rows(self.data, self._columns, self._count)
 
     def __repr__(self) -> str:
         rejected = sum(map(bool, self.status))
@@ -146,6 +146,15 @@ class FrameBatch:
             return memoryview(array(code)).toreadonly()
         column = memoryview(self._columns)[start * count : (start + width) * count]
         return column.cast(code).toreadonly()  # type: ignore[call-overload, no-any-return]
+
+
+def _copy_rows(data: "ReadableBuffer", columns: "bytes | bytearray", count: int) -> list[bytes]:
+    """(data, columns, count) -> one bytes object per row."""
+    return [bytes(row) for row in FrameBatch._from_columns(data, columns, count)]
+
+
+# The engine door puts the native engine's in its place: this file lies below and cannot ask.
+copy_rows: "Callable[[ReadableBuffer, bytes | bytearray, int], list[bytes]]" = _copy_rows
 
 
 def _nbytes(frame: "ReadableBuffer") -> int:

@@ -22,6 +22,7 @@ from importlib import import_module, metadata
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
+from .. import batch
 from ..errors import MisuseError
 from . import _self_test
 from ._types import Backend, Engine, KeyStats
@@ -177,7 +178,10 @@ def _survey(engine: str) -> dict[str, str]:
 
 
 def _module(engine: str) -> ModuleType:
-    return import_module(MODULES[engine], __name__)
+    module = import_module(MODULES[engine], __name__)
+    if engine == "native":
+        batch.copy_rows = module.to_list
+    return module
 
 
 def _own_version() -> str:

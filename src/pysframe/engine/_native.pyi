@@ -11,7 +11,7 @@ from ._types import KeyStats
 KERNELS: dict[str, str]
 VERSIONS: dict[str, str]
 
-Metadata: TypeAlias = ReadableBuffer | Sequence[ReadableBuffer] | None
+Metadata: TypeAlias = ReadableBuffer | Sequence[ReadableBuffer | None] | None
 Clear: TypeAlias = int | Sequence[int] | None
 
 class Secret:
@@ -32,13 +32,13 @@ class SenderCore:
     @property
     def blocks(self) -> int: ...
     def protect(
-        self, frame: ReadableBuffer, metadata: ReadableBuffer = b"", *, clear: int = 0
+        self, frame: ReadableBuffer, metadata: ReadableBuffer | None = b"", *, clear: int = 0
     ) -> bytes: ...
     def protect_into(
         self,
         frame: ReadableBuffer,
         out: WriteableBuffer,
-        metadata: ReadableBuffer = b"",
+        metadata: ReadableBuffer | None = b"",
         *,
         clear: int = 0,
     ) -> int: ...
@@ -57,13 +57,13 @@ class ReceiverCore:
     _Secret: ClassVar[type[Secret]]  # set by engine.bind
 
     def unprotect(
-        self, ciphertext: ReadableBuffer, metadata: ReadableBuffer = b"", *, clear: int = 0
+        self, ciphertext: ReadableBuffer, metadata: ReadableBuffer | None = b"", *, clear: int = 0
     ) -> bytes: ...
     def unprotect_into(
         self,
         ciphertext: ReadableBuffer,
         out: WriteableBuffer,
-        metadata: ReadableBuffer = b"",
+        metadata: ReadableBuffer | None = b"",
         *,
         clear: int = 0,
     ) -> int: ...
@@ -76,6 +76,7 @@ class ReceiverCore:
     def _confirmed(self, kids: list[int]) -> None: ...
     def _stats(self) -> tuple[int, int, dict[int, int], list[KeyStats]]: ...
 
+def to_list(data: ReadableBuffer, columns: bytes | bytearray, count: int) -> list[bytes]: ...
 def protect_many(
     senders: SenderCore | Sequence[SenderCore],
     frames: Sequence[ReadableBuffer],

@@ -11,7 +11,7 @@ from ..._buffers import byte_view
 from ...errors import FrameStatus, MisuseCode, misuse, rejection
 from ...header import parse_header
 from ...suites import CipherSuite
-from ._memory import distance, overlap
+from ._memory import distance, metadata_view, overlap
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 class Arrival:
     """clear || header || ciphertext || tag; kid and ctr are what the header claims."""
 
-    __slots__ = ("_body", "_view", "_wire", "clear", "ctr", "kid", "metadata", "size")
+    __slots__ = ("_body", "_wire", "clear", "ctr", "kid", "metadata", "size", "view")
 
     def __init__(
-        self, ciphertext: "ReadableBuffer", metadata: "ReadableBuffer", clear: int
+        self, ciphertext: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int
     ) -> None:
-        self._view = byte_view(ciphertext, "ciphertext")
-        self.metadata = byte_view(metadata, "metadata")
+        self.view = byte_view(ciphertext, "ciphertext")
+        self.metadata = metadata_view(metadata)
         self.clear = index(clear)
         if self.clear < 0:
             raise misuse(MisuseCode.ARGUMENT, reason=f"clear is {clear}; it cannot be negative")
-        self._wire = bytes(self._view)
+        self._wire = bytes(self.view)
         self._body = self.clear  # where the ciphertext begins, once parsed
         self.kid = self.ctr = 0
         self.size = 0  # bytes of the frame it may open to, clear bytes included
@@ -58,7 +58,7 @@ class Arrival:
         written = out[: self.size]
         if overlap(self.metadata, written):
             raise misuse(MisuseCode.OVERLAP)
-        if overlap(self._view, written) and distance(out, self._view) != self._body - self.clear:
+        if overlap(self.view, written) and distance(out, self.view) != self._body - self.clear:
             raise misuse(MisuseCode.OVERLAP)
 
     @property
@@ -92,5 +92,5 @@ class Arrival:
         if out is None:
             return
         written = out[: len(self._wire)]
-        if not overlap(self._view, written):
+        if not overlap(self.view, written):
             written[:] = bytes(written.nbytes)

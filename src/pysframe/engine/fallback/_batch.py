@@ -13,11 +13,10 @@ from itertools import accumulate
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from ..._buffers import byte_view
 from ...batch import FrameBatch, pack_columns
 from ...errors import FrameRejected, FrameStatus, MisuseCode, MisuseError, misuse
 from ._arrival import Arrival
-from ._memory import overlap, writable_view
+from ._memory import metadata_view, overlap, writable_view
 from ._receiver import ReceiverCore
 from ._sender import Departure, SenderCore
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 _Senders: TypeAlias = SenderCore | Sequence[SenderCore]
 _Receivers: TypeAlias = ReceiverCore | Sequence[ReceiverCore]
-_Frames: TypeAlias = "FrameBatch | Sequence[ReadableBuffer]"
+_Frames: TypeAlias = "Sequence[ReadableBuffer]"
 _Owner = TypeVar("_Owner", SenderCore, ReceiverCore)
 _Result = TypeVar("_Result")
 
@@ -44,7 +43,8 @@ def protect_many(
     metadata and clear: None, one for all, or one per frame. Raises what protect raises, with the
     row's number, and then nothing was sealed.
     """
-    owners, departures = _departures(senders, frames, metadata, clear)
+    owners, departures = _departures(senders, list(frames), metadata, clear)
+    _each(SenderCore._check, owners, departures)
     reserved = _each(SenderCore._reserve, owners, departures)
     return [one.seal(departure) for one, departure in zip(reserved, departures, strict=True)]
 
@@ -60,8 +60,10 @@ def protect_batch(
 
     Raises MisuseError saying the bytes needed when `out` is too small.
     """
-    owners, departures = _departures(senders, batch, metadata, clear)
-    target = _apart(out, batch, [departure.metadata for departure in departures])
+    owners, departures = _departures(senders, _rows_of(batch), metadata, clear)
+    target = _apart(out, [(departure.frame, departure.metadata) for departure in departures])
+    # Once before a counter is taken, with the counters that come next.
+    _lay_out(_each(SenderCore._check, owners, departures), target)
     reserved = _each(SenderCore._reserve, owners, departures)
     jobs = list(zip(reserved, departures, strict=True))
     data, rows = _lay_out([one.size_of(departure) for one, departure in jobs], target)
@@ -82,7 +84,7 @@ def unprotect_many(
     A rejected frame has length 0 and its status; it raises nothing. MisuseError and TypeError
     are about the arguments, and name the row.
     """
-    owners, arrivals = _arrivals(receivers, ciphertexts, metadata, clear)
+    owners, arrivals = _arrivals(receivers, list(ciphertexts), metadata, clear)
     return _receive(owners, arrivals, None, None)
 
 
@@ -98,8 +100,8 @@ def unprotect_batch(
     A rejected row leaves zeros. Raises MisuseError saying the bytes needed when `out` is too
     small.
     """
-    owners, arrivals = _arrivals(receivers, batch, metadata, clear)
-    target = _apart(out, batch, [arrival.metadata for arrival in arrivals])
+    owners, arrivals = _arrivals(receivers, _rows_of(batch), metadata, clear)
+    target = _apart(out, [(arrival.view, arrival.metadata) for arrival in arrivals])
     return _receive(owners, arrivals, out, target)
 
 
@@ -138,6 +140,12 @@ def _tell(owners: list[ReceiverCore]) -> None:
 # ---- rows from arguments ----
 
 
+def _rows_of(batch: FrameBatch) -> list[memoryview]:
+    if not isinstance(batch, FrameBatch):
+        raise TypeError(f"batch must be a FrameBatch, not {type(batch).__name__}")
+    return list(batch)
+
+
 def _departures(
     senders: _Senders, frames: _Frames, metadata: "Metadata", clear: "Clear"
 ) -> tuple[list[SenderCore], list[Departure]]:
@@ -167,19 +175,18 @@ def _owners(
     return owners
 
 
-def _metadata(given: "Metadata", count: int) -> "list[ReadableBuffer]":
-    if given is None:
-        return [b""] * count
+def _metadata(given: "Metadata", count: int) -> "Sequence[ReadableBuffer | None]":
     try:
-        return [byte_view(cast("ReadableBuffer", given), "metadata")] * count
+        return [metadata_view(cast("ReadableBuffer | None", given))] * count
     except TypeError:
-        return _per_row("metadata", cast("Sequence[ReadableBuffer]", given), count)
+        return _per_row("metadata", cast("Sequence[ReadableBuffer | None]", given), count)
 
 
 def _clear(given: "Clear", count: int) -> list[int]:
-    if given is None or hasattr(given, "__index__"):
-        return [0 if given is None else index(given)] * count
-    return _per_row("clear", given, count)
+    try:
+        return [index(cast(int, 0 if given is None else given))] * count
+    except TypeError:
+        return _per_row("clear", cast("Sequence[int]", given), count)
 
 
 def _per_row(name: str, given: Sequence[_Result], count: int) -> list[_Result]:
@@ -204,17 +211,15 @@ def _each(function: Callable[..., _Result], *columns: Iterable[Any]) -> list[_Re
 
 
 def _apart(
-    out: "WriteableBuffer | None", batch: FrameBatch, metadata: list[memoryview]
+    out: "WriteableBuffer | None", read: list[tuple[memoryview, memoryview]]
 ) -> memoryview | None:
-    """A view of `out`, which shares no byte with what is read."""
+    """A view of `out`, which shares no byte with what the rows read: frame and metadata."""
     if out is None:
         return None
     target = writable_view(out)
-    if overlap(byte_view(batch.data, "data"), target):
-        raise misuse(MisuseCode.OVERLAP)
-    for view in dict.fromkeys(metadata):
-        if overlap(view, target):
-            raise misuse(MisuseCode.OVERLAP)
+    for row, views in enumerate(read):
+        if any(overlap(view, target) for view in views):
+            raise misuse(MisuseCode.OVERLAP, row=row)
     return target
 
 

@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING
 from ..._buffers import byte_view
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 
 def writable_view(out: "WriteableBuffer") -> memoryview:
-    """A flat view of `out`; TypeError when it cannot be written, BufferError when strided."""
+    """A flat view of `out`; BufferError when it is read-only or strided."""
     view = byte_view(out, "out")
     if view.readonly:
         given = type(out).__name__
-        raise TypeError(f"out must be writable, and this {given} is read-only; use a bytearray")
+        raise BufferError(f"out must be writable, and this {given} is not; use a bytearray")
     return view
+
+
+def metadata_view(metadata: "ReadableBuffer | None") -> memoryview:
+    """A flat view of metadata, empty for None."""
+    return byte_view(b"" if metadata is None else metadata, "metadata")
 
 
 def overlap(a: memoryview, b: memoryview) -> bool:

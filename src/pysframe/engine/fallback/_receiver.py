@@ -106,7 +106,11 @@ class ReceiverCore(Unshareable):
     # ---- the public verbs ----
 
     def unprotect(
-        self, ciphertext: "ReadableBuffer", metadata: "ReadableBuffer" = b"", *, clear: int = 0
+        self,
+        ciphertext: "ReadableBuffer",
+        metadata: "ReadableBuffer | None" = b"",
+        *,
+        clear: int = 0,
     ) -> bytes:
         """The frame in this ciphertext, clear bytes first (RFC 9605 4.4.4).
 
@@ -119,7 +123,7 @@ class ReceiverCore(Unshareable):
         self,
         ciphertext: "ReadableBuffer",
         out: "WriteableBuffer",
-        metadata: "ReadableBuffer" = b"",
+        metadata: "ReadableBuffer | None" = b"",
         *,
         clear: int = 0,
     ) -> int:
@@ -167,6 +171,7 @@ class ReceiverCore(Unshareable):
     def _remove(self, kid: int) -> bool:
         """Forgets a key; False when there is none."""
         with self._lock:
+            self._check_open()
             return self._slots.pop(kid, None) is not None
 
     def _watch(self, on: bool) -> None:
@@ -183,13 +188,14 @@ class ReceiverCore(Unshareable):
     def _stats(self) -> tuple[int, int, dict[int, int], list[KeyStats]]:
         """(malformed, unknown, {unknown KID: frames}, one KeyStats per key)."""
         with self._lock:
+            self._check_open()
             keys = [slot.stats() for slot in self._slots.values()]
             return self._malformed, self._strangers.frames, dict(self._strangers.kids), keys
 
     # ---- one frame ----
 
     def _arrival(
-        self, ciphertext: "ReadableBuffer", metadata: "ReadableBuffer", clear: int
+        self, ciphertext: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int
     ) -> Arrival:
         arrival = Arrival(ciphertext, metadata, clear)
         self._check_open()

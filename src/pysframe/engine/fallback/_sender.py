@@ -18,7 +18,7 @@ from ...suites import MAX_HEADER, CipherSuite
 from .. import _aead
 from ._guard import Lock, Unshareable
 from ._keys import FrameKey, Secret
-from ._memory import distance, overlap, writable_view
+from ._memory import distance, metadata_view, overlap, writable_view
 from ._registry import SENDERS
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class SenderCore(Unshareable):
     # ---- the public verbs ----
 
     def protect(
-        self, frame: "ReadableBuffer", metadata: "ReadableBuffer" = b"", *, clear: int = 0
+        self, frame: "ReadableBuffer", metadata: "ReadableBuffer | None" = b"", *, clear: int = 0
     ) -> bytes:
         """clear bytes || header || ciphertext || tag of one frame (RFC 9605 4.4.3).
 
@@ -122,7 +122,7 @@ class SenderCore(Unshareable):
         self,
         frame: "ReadableBuffer",
         out: "WriteableBuffer",
-        metadata: "ReadableBuffer" = b"",
+        metadata: "ReadableBuffer | None" = b"",
         *,
         clear: int = 0,
     ) -> int:
@@ -207,16 +207,26 @@ class SenderCore(Unshareable):
     # ---- reserve ----
 
     def _departure(
-        self, frame: "ReadableBuffer", metadata: "ReadableBuffer", clear: int
+        self, frame: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int
     ) -> Departure:
         view = byte_view(frame, "frame")
-        departure = Departure(view, byte_view(metadata, "metadata"), index(clear))
+        departure = Departure(view, metadata_view(metadata), index(clear))
         if not 0 <= departure.clear <= departure.size:
             reason = f"clear is {clear}; it must be 0..{departure.size}, the size of the frame"
             raise misuse(MisuseCode.ARGUMENT, reason=reason)
         if departure.size > self._max_frame:
             raise misuse(MisuseCode.TOO_LARGE, size=departure.size, limit=self._max_frame)
         return departure
+
+    def _check(self, departure: Departure) -> int:
+        """Whether there is a counter; the bytes the frame takes if it is protected next.
+
+        A lease that has ended is no reason to refuse: reserving asks for the next one.
+        """
+        with self._lock:
+            if not self._needs_lease():
+                self._refuse()
+            return self.protected_size(departure.size)
 
     def _reserve(self, departure: Departure, out: memoryview | None = None) -> Reserved:
         while True:
