@@ -22,7 +22,6 @@ MAX_LENGTH = 0x7FFF_FFFF  # lengths are int32
 
 # One block holds all columns, widest first so that each is aligned:
 # offsets int64[n] | kid uint64[n] | ctr uint64[n] | lengths int32[n] | status uint8[n]
-ROW_SIZE = 8 + 8 + 8 + 4 + 1
 
 
 class FrameBatch:
@@ -47,7 +46,7 @@ class FrameBatch:
     __slots__ = ("_columns", "_count", "data")
 
     data: "ReadableBuffer"
-    _columns: "bytes | bytearray"
+    _columns: bytes
     _count: int
 
     def __init__(
@@ -66,18 +65,13 @@ class FrameBatch:
     @classmethod
     def from_frames(cls, frames: "Sequence[ReadableBuffer]") -> "FrameBatch":
         """A batch with a copy of these frames, back to back."""
-        sizes = [_nbytes(frame) for frame in frames]
-        for row, size in enumerate(sizes):
-            if size > MAX_LENGTH:
-                raise MisuseError(f"row {row}: {size} bytes; a frame has at most {MAX_LENGTH}")
+        sizes = [_size_of(row, frame) for row, frame in enumerate(frames)]
         starts = array("q", accumulate(sizes[:-1], initial=0)) if sizes else array("q")
         columns = _pack(starts, array("i", sizes))
         return cls._from_columns(b"".join(frames), columns, len(sizes))
 
     @classmethod
-    def _from_columns(
-        cls, data: "ReadableBuffer", columns: "bytes | bytearray", count: int
-    ) -> "FrameBatch":
+    def _from_columns(cls, data: "ReadableBuffer", columns: bytes, count: int) -> "FrameBatch":
         """For engines: columns is the finished block of count rows, known to lie inside data."""
         batch = cls.__new__(cls)
         batch.data = data
@@ -148,17 +142,20 @@ class FrameBatch:
         return column.cast(code).toreadonly()  # type: ignore[call-overload, no-any-return]
 
 
-def _copy_rows(data: "ReadableBuffer", columns: "bytes | bytearray", count: int) -> list[bytes]:
+def _copy_rows(data: "ReadableBuffer", columns: bytes, count: int) -> list[bytes]:
     """(data, columns, count) -> one bytes object per row."""
     return [bytes(row) for row in FrameBatch._from_columns(data, columns, count)]
 
 
 # The engine door puts the native engine's in its place: this file lies below and cannot ask.
-copy_rows: "Callable[[ReadableBuffer, bytes | bytearray, int], list[bytes]]" = _copy_rows
+copy_rows: "Callable[[ReadableBuffer, bytes, int], list[bytes]]" = _copy_rows
 
 
-def _nbytes(frame: "ReadableBuffer") -> int:
-    return len(frame) if type(frame) is bytes else byte_view(frame, "a frame").nbytes
+def _size_of(row: int, frame: "ReadableBuffer") -> int:
+    size = len(frame) if type(frame) is bytes else byte_view(frame, f"row {row}").nbytes
+    if size > MAX_LENGTH:
+        raise MisuseError(f"row {row} has {size} bytes; a frame has at most {MAX_LENGTH}")
+    return size
 
 
 def _integers(name: str, code: str, values: "Sequence[int] | ReadableBuffer") -> "array[int]":

@@ -16,11 +16,11 @@ Rules of this file:
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from operator import index
 from typing import TYPE_CHECKING
 
 from ._buffers import byte_view
+from ._rows import clear_per_row
 from .errors import FrameRejected, FrameStatus, MalformedFrame, MisuseError, rejection
 
 if TYPE_CHECKING:
@@ -130,28 +130,27 @@ class HeaderColumns:
 def parse_headers(
     batch: "FrameBatch | Sequence[ReadableBuffer]",
     *,
-    clear: "int | Sequence[int]" = 0,
+    clear: "int | Sequence[int] | None" = None,
     strict: bool = True,
 ) -> HeaderColumns:
     """What a forwarder can see of many ciphertexts without any key; it never raises for a frame.
 
-    clear is how many bytes lie before each header: one number, or one for each row.
+    clear is how many bytes lie before each header: one number, or one for each row. Raises
+    TypeError for a row that is not bytes-like, MisuseError for a clear below 0.
 
     >>> parse_headers([bytes.fromhex("9901234567"), b""]).status.tolist()
     [0, 1]
     """
-    starts = repeat(clear, len(batch)) if isinstance(clear, int) else clear
-    return HeaderColumns(
-        [
-            _parse_or_zeros(byte_view(ciphertext, "ciphertext")[start:], strict)
-            for ciphertext, start in zip(batch, starts, strict=True)
-        ]
-    )
+    starts = clear_per_row(clear, len(batch))
+    if min(starts, default=0) < 0:
+        raise MisuseError(f"clear is {min(starts)}; it cannot be negative")
+    rows = zip(batch, starts, strict=True)
+    return HeaderColumns([_parse_or_zeros(ciphertext, start, strict) for ciphertext, start in rows])
 
 
-def _parse_or_zeros(data: memoryview, strict: bool) -> tuple[int, int, int]:
+def _parse_or_zeros(ciphertext: "ReadableBuffer", start: int, strict: bool) -> tuple[int, int, int]:
     try:
-        return parse_header(data, strict)
+        return parse_header(byte_view(ciphertext, "ciphertext")[start:], strict)
     except MalformedFrame:
         return 0, 0, 0
 

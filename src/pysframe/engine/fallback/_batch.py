@@ -10,9 +10,9 @@ Rules of this file:
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
+from ..._rows import clear_per_row, per_row
 from ...batch import FrameBatch, pack_columns
 from ...errors import FrameRejected, FrameStatus, MisuseCode, MisuseError, misuse
 from ._arrival import Arrival
@@ -150,7 +150,7 @@ def _departures(
     senders: _Senders, frames: _Frames, metadata: "Metadata", clear: "Clear"
 ) -> tuple[list[SenderCore], list[Departure]]:
     owners = _owners(SenderCore, "senders", senders, len(frames))
-    columns = _metadata(metadata, len(frames)), _clear(clear, len(frames))
+    columns = _metadata(metadata, len(frames)), clear_per_row(clear, len(frames))
     return owners, _each(SenderCore._departure, owners, frames, *columns)
 
 
@@ -158,7 +158,7 @@ def _arrivals(
     receivers: _Receivers, ciphertexts: _Frames, metadata: "Metadata", clear: "Clear"
 ) -> tuple[list[ReceiverCore], list[Arrival]]:
     owners = _owners(ReceiverCore, "receivers", receivers, len(ciphertexts))
-    columns = _metadata(metadata, len(ciphertexts)), _clear(clear, len(ciphertexts))
+    columns = _metadata(metadata, len(ciphertexts)), clear_per_row(clear, len(ciphertexts))
     return owners, _each(ReceiverCore._arrival, owners, ciphertexts, *columns)
 
 
@@ -167,7 +167,7 @@ def _owners(
 ) -> list[_Owner]:
     if isinstance(given, kind):
         return [given] * count
-    owners = _per_row(name, cast("Sequence[_Owner]", given), count)
+    owners = per_row(name, cast("Sequence[_Owner]", given), count)
     for row, owner in enumerate(owners):
         if not isinstance(owner, kind):
             wanted = kind.__name__.removesuffix("Core")
@@ -179,21 +179,7 @@ def _metadata(given: "Metadata", count: int) -> "Sequence[ReadableBuffer | None]
     try:
         return [metadata_view(cast("ReadableBuffer | None", given))] * count
     except TypeError:
-        return _per_row("metadata", cast("Sequence[ReadableBuffer | None]", given), count)
-
-
-def _clear(given: "Clear", count: int) -> list[int]:
-    try:
-        return [index(cast(int, 0 if given is None else given))] * count
-    except TypeError:
-        return _per_row("clear", cast("Sequence[int]", given), count)
-
-
-def _per_row(name: str, given: Sequence[_Result], count: int) -> list[_Result]:
-    rows = list(given)
-    if len(rows) != count:
-        raise MisuseError(f"{name} has {len(rows)} rows for {count} frames; give one, or one each")
-    return rows
+        return per_row("metadata", cast("Sequence[ReadableBuffer | None]", given), count)
 
 
 def _each(function: Callable[..., _Result], *columns: Iterable[Any]) -> list[_Result]:

@@ -1,0 +1,25 @@
+"""Arguments of a batch call: one value for all rows, or one for each."""
+
+from collections.abc import Sequence
+from operator import index
+from typing import TypeVar, cast
+
+from .errors import MisuseError
+
+_Value = TypeVar("_Value")
+
+
+def per_row(name: str, given: Sequence[_Value], count: int) -> list[_Value]:
+    """As many values as there are rows, else MisuseError."""
+    rows = list(given)
+    if len(rows) != count:
+        raise MisuseError(f"{name} has {len(rows)} rows for {count} frames; give one, or one each")
+    return rows
+
+
+def clear_per_row(clear: "int | Sequence[int] | None", count: int) -> list[int]:
+    """The clear bytes of every row: 0 for None."""
+    try:
+        return [index(cast(int, 0 if clear is None else clear))] * count
+    except TypeError:
+        return per_row("clear", cast("Sequence[int]", clear), count)
