@@ -1,0 +1,87 @@
+"""SFrame (RFC 9605) for Python: end-to-end encryption of real-time media frames.
+
+    import pysframe
+
+    suite = pysframe.CipherSuite.AES_128_GCM_SHA256_128
+    sender = pysframe.Sender.generate(suite, kid=7)
+    receiver = pysframe.Receiver(suite)
+    receiver.add_key(7, sender.base_key)
+
+    ciphertext = sender.protect(b"one encoded frame")      # for the SFU to forward
+    frame = receiver.unprotect(ciphertext)                 # or a FrameRejected is raised
+
+    batch = pysframe.unprotect_many(receiver, [sender.protect(b"another")])
+    print(batch.to_list(), list(batch.status))
+
+One frame per call, or many across streams in one native call; see Sender, Receiver and
+FrameBatch. backend_info() says which engine runs.
+"""
+
+from typing import TYPE_CHECKING
+
+from .batch import FrameBatch
+from .counters import CounterStore, CounterStoreError
+from .engine import Backend, backend_info, default
+from .errors import (
+    AuthenticationFailed,
+    CounterExhausted,
+    DuplicateSender,
+    FrameRejected,
+    FrameStatus,
+    FrameTooOld,
+    KeyExhausted,
+    MalformedFrame,
+    MisuseError,
+    ReplayedFrame,
+    SenderRetired,
+    SFrameError,
+    UnknownKey,
+)
+from .header import Header, parse_headers
+from .kid import MLSLayout, SenderKeyLayout
+from .liveness import KeyFlow, KeyState
+from .receiver import Receiver
+from .sender import Sender
+from .suites import CipherSuite
+
+if TYPE_CHECKING:
+    from .engine._native import protect_batch, protect_many, unprotect_batch, unprotect_many
+else:
+    _engine = default()
+    Sender, Receiver = _engine.Sender, _engine.Receiver
+    protect_many, unprotect_many = _engine.protect_many, _engine.unprotect_many
+    protect_batch, unprotect_batch = _engine.protect_batch, _engine.unprotect_batch
+
+__all__ = [
+    "AuthenticationFailed",
+    "Backend",
+    "CipherSuite",
+    "CounterExhausted",
+    "CounterStore",
+    "CounterStoreError",
+    "DuplicateSender",
+    "FrameBatch",
+    "FrameRejected",
+    "FrameStatus",
+    "FrameTooOld",
+    "Header",
+    "KeyExhausted",
+    "KeyFlow",
+    "KeyState",
+    "MLSLayout",
+    "MalformedFrame",
+    "MisuseError",
+    "Receiver",
+    "ReplayedFrame",
+    "SFrameError",
+    "Sender",
+    "SenderKeyLayout",
+    "SenderRetired",
+    "UnknownKey",
+    "backend_info",
+    "parse_headers",
+    "protect_batch",
+    "protect_many",
+    "unprotect_batch",
+    "unprotect_many",
+]
