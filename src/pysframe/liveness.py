@@ -105,9 +105,7 @@ class Monitor:
             "replayed": key.replayed,
             "too old": key.too_old,
         }
-        return KeyFlow(
-            track.state, key.kid, key.opened, rejected, key.last_ctr, now - track.since
-        )
+        return KeyFlow(track.state, key.kid, key.opened, rejected, key.last_ctr, now - track.since)
 
     def _retire(self, known: Mapping[int, KeyStats]) -> None:
         for kid in [kid for kid in self._tracks if kid not in known]:

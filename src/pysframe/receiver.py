@@ -120,9 +120,9 @@ class Receiver(ReceiverBase):
     def remove_sender_key(self, generation: int) -> bool:
         """Wipes a generation and all its steps; False when it was not there."""
         with self._lock:
-            ratchet, secret = self._ratchets.pop(generation, (None, None))
-            if ratchet is None:
+            if generation not in self._ratchets:
                 return False
+            ratchet, secret = self._ratchets.pop(generation)
             secret.close()
             for kid in ratchet.kids:
                 self._remove(kid)
@@ -172,7 +172,7 @@ class Receiver(ReceiverBase):
     # ---- what the engine asks and tells ----
 
     def _resolve(self, kid: int) -> bool:
-        """Derives the key of an unknown KID, provisionally, if there is a secret it follows from."""
+        """Derives the key of an unknown KID, provisionally, if it follows from a known secret."""
         with self._lock:
             epoch = self._epochs[0].find(kid)
             if epoch is not None:
@@ -215,9 +215,10 @@ class Receiver(ReceiverBase):
 
     # ---- liveness and end ----
 
-    def key_flow(self, now: float) -> dict[int, KeyFlow]:
+    def key_flow(self, now: float) -> dict[int | None, KeyFlow]:
         """Per KID, whether its key is flowing; now: monotonic seconds. See pysframe.KeyFlow.
 
+        The entry under None, when there is one, tells of frames that are not SFrame at all.
         Differences between two calls count, so call it regularly, about once a second.
         """
         with self._lock:

@@ -74,13 +74,9 @@ class Sender(SenderBase):
         check_kid(kid)
         self.suite = allowed_suite(suite, allow_short_tags)
         secret = self._Secret(self.suite, base_key)
-        self._counters = None
-        if counters is None:
-            self._begin(secret, kid, (next_ctr, LAST_CTR), layout, max_frame)
-        else:
-            lease = counters.lease(self.suite, kid, base_key)
-            self._begin(secret, kid, lease, layout, max_frame)
-            self._counters = counters.attach(self, base_key, lease[1])
+        ctrs = counters.lease(self.suite, kid, base_key) if counters else (next_ctr or 0, LAST_CTR)
+        self._begin(secret, kid, ctrs, layout, max_frame)
+        self._counters = counters.attach(self, base_key, ctrs[1]) if counters else None
 
     def _begin(
         self,

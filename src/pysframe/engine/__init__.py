@@ -65,8 +65,8 @@ def policy(cls: _Class) -> _Class:
 
     bind() derives a class from it and from the engine's SenderCore or ReceiverCore, in this
     order, so the policy's hooks win. It adds the class attributes _kernel (for the core) and
-    _Secret (this engine's Secret), and slots for the attributes that the policy names in _fields. The
-    policy class itself must have empty __slots__.
+    _Secret (this engine's Secret), and slots for the attributes that the policy names in _fields;
+    the policy class itself must have empty __slots__.
     """
     _policies[cls.__name__] = cls
     return cls
@@ -210,7 +210,8 @@ def _combine(name: str) -> Engine:
 
     def derive(policy_name: str, core: type) -> type:
         cls = _policies[policy_name]
-        own = {"__slots__": (*cls._fields, "__weakref__"), "__doc__": cls.__doc__}
+        fields: tuple[str, ...] = vars(cls)["_fields"]
+        own = {"__slots__": (*fields, "__weakref__"), "__doc__": cls.__doc__}
         return type(policy_name, (cls, core), {**shared, **own})
 
     return Engine(
