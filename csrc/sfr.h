@@ -112,6 +112,7 @@ typedef struct sfr_frame {
     size_t out_size;               /* before: room; after: bytes written, 0 when refused */
     uint64_t kid, ctr;             /* what the frame was authenticated under */
     int status;
+    int rekey_due;                 /* sender: this frame brought the key to half its budget */
 } sfr_frame;
 
 /* ---- sender ---- */

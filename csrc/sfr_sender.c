@@ -184,6 +184,7 @@ SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint64_t words[
     uint64_t blocks = blocks_of(f, *header_size);
     if (SFR_UNLIKELY(size > room)) return SFR_E_ROOM;
     if (SFR_UNLIKELY(blocks > KEY_BUDGET - s->blocks)) return SFR_E_KEY_EXHAUSTED;
+    f->rekey_due = s->blocks < KEY_BUDGET / 2 && s->blocks + blocks >= KEY_BUDGET / 2;
     s->blocks += blocks;
     f->kid = s->kid;
     f->ctr = take_ctr(s);

@@ -253,6 +253,8 @@ cdef class SenderCore:
             out = PyBytes_FromStringAndSize(NULL, size)
             f.out, f.out_size = <uint8_t *>PyBytes_AS_STRING(out), size
             if self._seal(f) == SFR_OK:
+                if f.rekey_due:
+                    self._rekey_due()
                 return out
             if f.status != SFR_E_ROOM:
                 self._refused(f)
@@ -281,6 +283,8 @@ cdef class SenderCore:
             while True:
                 f.out, f.out_size = <uint8_t *>room.data, room.size
                 if self._seal(&f) == SFR_OK:
+                    if f.rekey_due:
+                        self._rekey_due()
                     return f.out_size
                 if f.status == SFR_E_ROOM:
                     raise misuse(SFR_E_ROOM, limit=room.size,
@@ -330,6 +334,9 @@ cdef class SenderCore:
 
     def _lease_ended(self):
         return False
+
+    def _rekey_due(self):
+        pass
 
     def _retire(self, str reason):
         self._reason = reason
@@ -777,6 +784,8 @@ cdef int _seal_all(_Rows rows, object senders, object listed) except -1:
     for i in range(rows.count):
         if rows.frames[i].status != SFR_OK:   # closed by another thread since it was reserved
             _refuse_row(senders if listed is None else listed[i], &rows.frames[i], i)
+        if rows.frames[i].rekey_due:
+            (senders if listed is None else listed[i])._rekey_due()
     return 0
 
 

@@ -55,6 +55,7 @@ cdef extern from "sfr.h" nogil:
         uint64_t kid
         uint64_t ctr
         int status
+        int rekey_due
 
     ctypedef struct sfr_sender:
         pass
@@ -72,7 +73,7 @@ cdef extern from "sfr.h" nogil:
     int sfr_protect(sfr_sender *, sfr_frame *)
     int sfr_check(sfr_sender *, const sfr_frame *)
     int sfr_reserve(sfr_sender *, sfr_frame *)
-    void sfr_seal_many(sfr_sender **senders, sfr_frame *frames, size_t count)
+    void sfr_seal_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
 
     ctypedef struct sfr_receiver:
         pass
@@ -85,7 +86,7 @@ cdef extern from "sfr.h" nogil:
     int sfr_receiver_remove(sfr_receiver *, uint64_t kid)
     size_t sfr_plaintext_size(sfr_receiver *, const uint8_t *data, size_t size, size_t clear)
     int sfr_unprotect(sfr_receiver *, sfr_frame *)
-    void sfr_unprotect_many(sfr_receiver **receivers, sfr_frame *frames, size_t count)
+    void sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
     size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room)
     int sfr_receiver_may_derive(sfr_receiver *)
 
