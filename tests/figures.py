@@ -1,0 +1,21 @@
+"""The figures in tests/vectors, see the README there."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+VECTORS = Path(__file__).with_name("vectors")
+
+
+@cache
+def load(name: str) -> Any:
+    return json.loads((VECTORS / f"{name}.json").read_text())
+
+
+def octets(text: str) -> bytes:
+    return bytes.fromhex(text)
+
+
+def integer(text: str) -> int:
+    return int(text, 16)
