@@ -1,0 +1,162 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <sys/mman.h>
+
+#include "sfr_internal.h"
+
+#include "harness.h"
+
+#define PAGE ((size_t)4096)
+
+/* ---- rows ---- */
+
+static int tag_size_of(sfr_family family, int suite)
+{
+    return family == SFR_GCM_128 || family == SFR_GCM_256 ? 16 : sfr_suite_find(suite)->nt;
+}
+
+void *raw_key(const char *kernel_name, int suite, const uint8_t *sframe_key)
+{
+    const sfr_kernel *kernel = sfr_kernel_find(kernel_name);
+    sfr_family family = sfr_suite_family(sfr_suite_find(suite));
+    const sfr_ops *ops = kernel->ops[family];
+    sfr_key *key = sfr_arena_alloc(sizeof(sfr_key) + ops->state_size);
+    key->ops = ops;
+    key->family = (uint8_t)family;
+    key->tag_size = (uint8_t)tag_size_of(family, suite);
+    ops->key_init(key->state, sframe_key);
+    return key;
+}
+
+void raw_key_free(void *key)
+{
+    sfr_key *k = key;
+    if (k) sfr_arena_free(k, sizeof(sfr_key) + k->ops->state_size);
+}
+
+/* The head of the AAD lies in the row itself, as every producer has it. */
+static void set_aad(sfr_row *row, const spec *s)
+{
+    uint8_t head[16] = {0};
+    memcpy(row->header, s->aad, s->clear_at);
+    memcpy(head, s->aad, s->aad_size < 16 ? s->aad_size : 16);
+    memcpy(row->aad_head, head, 16);
+    row->aad_size = s->aad_size;
+    row->aad[0] = (sfr_span){(const uint8_t *)row->header, s->clear_at};
+    row->aad[1] = (sfr_span){s->aad + s->clear_at, s->metadata_at - s->clear_at};
+    row->aad[2] = (sfr_span){s->aad + s->metadata_at, s->aad_size - s->metadata_at};
+}
+
+static void set_row(sfr_row *row, const spec *s, int sealing)
+{
+    memset(row, 0, sizeof *row);
+    row->key = s->key;
+    memcpy(row->block, s->nonce, 12);
+    set_aad(row, s);
+    row->in = s->in;
+    row->out = s->out;
+    row->size = s->size;
+    if (sealing) row->tag.write = s->tag;
+    else row->tag.read = s->tag;
+    row->status = sealing ? SFR_OK : 99;
+}
+
+void run_rows(spec *specs, size_t count, int sealing)
+{
+    sfr_row rows[SFR_CHUNK];
+    for (size_t at = 0; at < count; at += SFR_CHUNK) {
+        size_t some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
+        for (size_t i = 0; i < some; i++) set_row(&rows[i], &specs[at + i], sealing);
+        sfr_run(rows, some, sealing != 0);
+        for (size_t i = 0; i < some; i++) specs[at + i].status = rows[i].status;
+    }
+}
+
+void run_alone(spec *specs, size_t count, int sealing)
+{
+    sfr_row row, *one[1] = {&row};
+    for (size_t i = 0; i < count; i++) {
+        set_row(&row, &specs[i], sealing);
+        (sealing ? row.key->ops->seal : row.key->ops->open)(one, 1);
+        specs[i].status = row.status;
+    }
+}
+
+uint64_t interleaved_calls(void)
+{
+    return sfr_interleaved_calls;
+}
+
+/* ---- hashes, key schedule, registry ---- */
+
+void hash_blocks(int nh, void *state, const uint8_t *data, size_t blocks)
+{
+    if (nh == 32) sfr_sha256_blocks(state, data, blocks);
+    else sfr_sha512_blocks(state, data, blocks);
+}
+
+void hmac_cut(int nh, const uint8_t *key, size_t key_size, const uint8_t *message, size_t size,
+              size_t cut, uint8_t *out)
+{
+    sfr_hmac_key hmac_key;
+    sfr_span parts[3] = {{message, cut}, {message, 0}, {message + cut, size - cut}};
+    sfr_hmac_init(&hmac_key, nh, key, key_size);
+    sfr_hmac(&hmac_key, nh, parts, 3, out);
+}
+
+void derive(const sfr_secret *secret, uint64_t kid, uint8_t *sframe_key, uint8_t *sframe_salt)
+{
+    sfr_derive(secret, kid, sframe_key, sframe_salt);
+}
+
+int registry_open(const uint8_t *fingerprint, uint64_t next_ctr)
+{
+    return sfr_registry_open(fingerprint, next_ctr);
+}
+
+void registry_close(const uint8_t *fingerprint, uint64_t next_ctr, int spent)
+{
+    sfr_registry_close(fingerprint, next_ctr, spent != 0);
+}
+
+int equal(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    return sfr_equal(a, b, size);
+}
+
+/* ---- fences ---- */
+
+uint8_t *fenced(size_t pages)
+{
+    uint8_t *p = mmap(NULL, (pages + 2) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    return fenced_protect(p + PAGE, pages, PROT_READ | PROT_WRITE) ? NULL : p + PAGE;
+}
+
+int fenced_protect(uint8_t *memory, size_t pages, int protection)
+{
+    return mprotect(memory, pages * PAGE, protection);
+}
+
+void fenced_free(uint8_t *memory, size_t pages)
+{
+    munmap(memory - PAGE, (pages + 2) * PAGE);
+}
+
+/* ---- faults ---- */
+
+/* Does the row's work, then one thing that a kernel must not do. */
+void run_faulty(spec *specs, size_t count, int sealing, int fault)
+{
+    volatile uint8_t *out;
+    for (size_t i = 0; i < count; i++) {
+        run_alone(&specs[i], 1, sealing);
+        out = specs[i].out;
+        if (fault == FAULT_STORE_16_PAST) out[specs[i].size + 15] = 0;
+        if (fault == FAULT_READ_16_BEFORE) (void)*(volatile const uint8_t *)(specs[i].in - 16);
+        if (fault == FAULT_SKIP_BLOCK && specs[i].size > 2000) out[1999] ^= 1;
+        if (fault == FAULT_KEEP_PLAINTEXT && specs[i].status && specs[i].size)
+            out[specs[i].size - 1] = 0x50;
+    }
+}

@@ -1,0 +1,61 @@
+"""Work in a process of its own: for what would harm this one, or must not be remembered by it."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SRC = Path(__file__).parents[1] / "src"
+
+
+class Died(Exception):
+    """The child was killed by a signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.signal = number
+
+
+def in_child(work: Callable[[], Any], fork: Callable[[], int] = os.fork) -> Any:
+    """What work() returns in a forked child; an exception of the child is an AssertionError."""
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a test runner's own threads
+        pid = fork()
+    if pid == 0:
+        _answer(work, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        answer = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        raise Died(os.WTERMSIG(status))
+    failure, value = pickle.loads(answer)
+    assert failure is None, f"in the child:\n{failure}"
+    return value
+
+
+def _answer(work: Callable[[], Any], writer: int) -> None:
+    try:
+        answer = (None, work())
+    except BaseException:
+        answer = (traceback.format_exc(), None)
+    with os.fdopen(writer, "wb") as pipe:
+        pickle.dump(answer, pipe)
+    os._exit(0)
+
+
+def python(code: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter; a variable that is None is taken away."""
+    given = {k: v for k, v in os.environ.items() if not k.startswith("PYSFRAME_")}
+    given["PYTHONPATH"] = str(SRC)
+    given |= {name: value for name, value in environment.items() if value is not None}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=given, capture_output=True, text=True, timeout=100
+    )
