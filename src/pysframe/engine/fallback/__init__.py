@@ -2,6 +2,7 @@
 
 It does the same in the same order, so it reads as the specification of csrc/:
 
+    _cores     the contract, as the policy sees it   engine/_native.pyx
     _sender    reserve -> seal                       sfr_sender.c
     _receiver  parse -> resolve -> open -> commit    sfr_receiver.c
     _batch     many of both at once                  sfr_batch.c
@@ -15,9 +16,8 @@ the native engine promises about memory is best effort here: Python cannot wipe 
 
 from .. import _aead
 from ._batch import protect_batch, protect_many, unprotect_batch, unprotect_many
+from ._cores import ReceiverCore, SenderCore
 from ._keys import Secret
-from ._receiver import ReceiverCore
-from ._sender import SenderCore
 
 __all__ = [
     "KERNELS",

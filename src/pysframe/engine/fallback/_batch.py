@@ -16,9 +16,10 @@ from ..._rows import clear_per_row, per_row
 from ...batch import FrameBatch, pack_columns
 from ...errors import FrameRejected, FrameStatus, MisuseCode, MisuseError, misuse
 from ._arrival import Arrival
+from ._cores import ReceiverCore, SenderCore, knows_now, receiver_state, sender_state, tell
 from ._memory import metadata_view, overlap, writable_view
-from ._receiver import ReceiverCore
-from ._sender import Departure, SenderCore
+from ._receiver import ReceiverState
+from ._sender import Departure, Reserved, SenderState
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -44,9 +45,11 @@ def protect_many(
     row's number, and then nothing was sealed.
     """
     owners, departures = _departures(senders, list(frames), metadata, clear)
-    _each(SenderCore._check, owners, departures)
-    reserved = _each(SenderCore._reserve, owners, departures)
-    return [one.seal(departure) for one, departure in zip(reserved, departures, strict=True)]
+    _each(_check, owners, departures)
+    reserved = _each(_reserve, owners, departures)
+    sealed = [one.seal(departure) for one, departure in zip(reserved, departures, strict=True)]
+    _tell_senders(owners, reserved)
+    return sealed
 
 
 def protect_batch(
@@ -63,12 +66,13 @@ def protect_batch(
     owners, departures = _departures(senders, _rows_of(batch), metadata, clear)
     target = _apart(out, [(departure.frame, departure.metadata) for departure in departures])
     # Once before a counter is taken, with the counters that come next.
-    _lay_out(_each(SenderCore._check, owners, departures), target)
-    reserved = _each(SenderCore._reserve, owners, departures)
+    _lay_out(_each(_check, owners, departures), target)
+    reserved = _each(_reserve, owners, departures)
     jobs = list(zip(reserved, departures, strict=True))
     data, rows = _lay_out([one.size_of(departure) for one, departure in jobs], target)
     for (one, departure), row in zip(jobs, rows, strict=True):
         row[:] = one.seal(departure)
+    _tell_senders(owners, reserved)
     kids, ctrs = [one.kid for one in reserved], [one.ctr for one in reserved]
     return _finish(out, data, rows, kids, ctrs, [FrameStatus.OK] * len(rows))
 
@@ -112,29 +116,46 @@ def _receive(
     target: memoryview | None,
 ) -> FrameBatch:
     jobs = list(zip(owners, arrivals, strict=True))
-    data, rows = _lay_out([owner._room(arrival) for owner, arrival in jobs], target)
+    data, rows = _lay_out([receiver_state(owner).room(arrival) for owner, arrival in jobs], target)
     statuses = [_status(*job, row) for job, row in zip(jobs, rows, strict=True)]
-    _tell(owners)
+    _tell_receivers(owners)
     for number, (owner, arrival) in enumerate(jobs):
         unknown = statuses[number] == FrameStatus.UNKNOWN_KEY
-        if unknown and owner._now_knows(arrival.kid):
+        if unknown and knows_now(owner, arrival.kid):
             statuses[number] = _status(owner, arrival, rows[number])
-    _tell(owners)
+    _tell_receivers(owners)
     kids, ctrs = [arrival.kid for arrival in arrivals], [arrival.ctr for arrival in arrivals]
     return _finish(out, data, rows, kids, ctrs, statuses)
 
 
 def _status(owner: ReceiverCore, arrival: Arrival, row: memoryview) -> FrameStatus:
     try:
-        owner._attempt(arrival, row)
+        receiver_state(owner).attempt(arrival, row)
     except FrameRejected as error:
         return error.status
     return FrameStatus.OK
 
 
-def _tell(owners: list[ReceiverCore]) -> None:
+# ---- a row and its owner ----
+
+
+def _check(owner: SenderCore, departure: Departure) -> int:
+    return sender_state(owner).check(departure)
+
+
+def _reserve(owner: SenderCore, departure: Departure) -> Reserved:
+    return sender_state(owner).reserve(departure, None, owner._lease_ended)
+
+
+def _tell_senders(owners: list[SenderCore], reserved: list[Reserved]) -> None:
+    for owner, one in zip(owners, reserved, strict=True):
+        if one.rekey_due:
+            owner._rekey_due()
+
+
+def _tell_receivers(owners: list[ReceiverCore]) -> None:
     for owner in dict.fromkeys(owners):
-        owner._tell()
+        tell(owner)
 
 
 # ---- rows from arguments ----
@@ -151,7 +172,8 @@ def _departures(
 ) -> tuple[list[SenderCore], list[Departure]]:
     owners = _owners(SenderCore, "senders", senders, len(frames))
     columns = _metadata(metadata, len(frames)), clear_per_row(clear, len(frames))
-    return owners, _each(SenderCore._departure, owners, frames, *columns)
+    states = _each(sender_state, owners)
+    return owners, _each(SenderState.departure, states, frames, *columns)
 
 
 def _arrivals(
@@ -159,7 +181,8 @@ def _arrivals(
 ) -> tuple[list[ReceiverCore], list[Arrival]]:
     owners = _owners(ReceiverCore, "receivers", receivers, len(ciphertexts))
     columns = _metadata(metadata, len(ciphertexts)), clear_per_row(clear, len(ciphertexts))
-    return owners, _each(ReceiverCore._arrival, owners, ciphertexts, *columns)
+    states = _each(receiver_state, owners)
+    return owners, _each(ReceiverState.arrival, states, ciphertexts, *columns)
 
 
 def _owners(

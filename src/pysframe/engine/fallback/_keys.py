@@ -69,6 +69,12 @@ class Secret(Unshareable):
     def __repr__(self) -> str:
         return f"<Secret {self._suite.name}>"
 
+    def of_suite(self, suite: CipherSuite) -> "Secret":
+        """This secret, or MisuseError when it is another suite's."""
+        if self._suite != suite:
+            raise MisuseError(f"the secret is of {self._suite.name}, not of {suite.name}")
+        return self
+
     def _open(self) -> bytes:
         held = self._sframe_secret
         copy = bytes(held)

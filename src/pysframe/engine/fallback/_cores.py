@@ -1,0 +1,273 @@
+"""The classes that the policy derives from: the engine's contract, over the states behind it.
+
+Rule: a core has one attribute and no method beyond the contract, so that a policy class can call
+      its own what it likes.
+"""
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from ...errors import FrameRejected, FrameStatus, MisuseError
+from ...suites import CipherSuite
+from .. import _aead
+from .._types import KeyStats
+from ._arrival import Arrival
+from ._guard import Unshareable
+from ._keys import Secret
+from ._memory import writable_view
+from ._receiver import ReceiverState
+from ._sender import SenderState, checked
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+
+class SenderCore(Unshareable):
+    """reserve -> seal. Thread-safe; refuses in a forked child."""
+
+    __slots__ = ("_twin",)
+
+    _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best there is
+    _twin: SenderState | None
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls)
+        self._twin = None
+        return self
+
+    def protect(
+        self, frame: "ReadableBuffer", metadata: "ReadableBuffer | None" = b"", *, clear: int = 0
+    ) -> bytes:
+        """clear bytes || header || ciphertext || tag of one frame (RFC 9605 4.4.3).
+
+        The first `clear` bytes stay readable; they and metadata are authenticated. Raises
+        SenderRetired, CounterExhausted, KeyExhausted, or MisuseError for sizes.
+        """
+        return _send(self, frame, metadata, clear, None)
+
+    def protect_into(
+        self,
+        frame: "ReadableBuffer",
+        out: "WriteableBuffer",
+        metadata: "ReadableBuffer | None" = b"",
+        *,
+        clear: int = 0,
+    ) -> int:
+        """protect, written to the start of `out`; returns the bytes written.
+
+        `out` lies apart from frame and metadata, or so that the payload stays where it is
+        (frame begins a header's size behind out); MisuseError otherwise, and when it is small.
+        """
+        target = writable_view(out)
+        sealed = _send(self, frame, metadata, clear, target)
+        target[: len(sealed)] = sealed
+        return len(sealed)
+
+    def protected_size(self, n: int, /) -> int:
+        """Bytes that a frame of n bytes takes if it is protected next."""
+        return sender_state(self).protected_size(checked("n", n, (1 << 63) - 1))
+
+    @property
+    def kid(self) -> int:
+        """The KID in every header."""
+        return sender_state(self).kid
+
+    @property
+    def next_ctr(self) -> int:
+        """The counter of the next frame; CounterExhausted or SenderRetired when there is none."""
+        return sender_state(self).next_ctr()
+
+    @property
+    def blocks(self) -> int:
+        """AES blocks used so far, of 2^36."""
+        return sender_state(self).blocks
+
+    def close(self) -> None:
+        """Lets go of the key; what comes after raises SenderRetired. Idempotent."""
+        if self._twin:
+            self._twin.retire("closed")
+
+    def __repr__(self) -> str:
+        if not self._twin:
+            return f"<{type(self).__name__}, never opened>"
+        return f"<{type(self).__name__} kid={self._twin.kid:#x} {self._twin.suite.name}>"
+
+    # ---- what the policy uses ----
+
+    def _open(
+        self, suite: int, kid: int, secret: Secret, first: int, last: int, max_frame: int
+    ) -> None:
+        """Counters first..last of this KID are this sender's. Called once.
+
+        Raises DuplicateSender when this process has, or had, a sender that may have used them.
+        """
+        if self._twin:
+            raise MisuseError("this Sender was opened before")
+        source = _aead.provider(self._kernel)
+        self._twin = SenderState(CipherSuite(suite), kid, secret, first, last, max_frame, source)
+
+    def _extend(self, first: int, last: int) -> None:
+        """Leases first..last as well; they must lie beyond all counters leased before."""
+        sender_state(self).extend(first, last)
+
+    def _retire(self, reason: str) -> None:
+        """close(), with a reason that SenderRetired will tell."""
+        sender_state(self).retire(reason)
+
+    def _set_blocks(self, blocks: int) -> None:
+        """Raises the meter, never lowers it: for resumed keys and tests."""
+        sender_state(self).raise_blocks(blocks)
+
+    def _lease_ended(self) -> bool:
+        """Policy hook: the leased counters are used up; True when there are more now."""
+        return False
+
+    def _rekey_due(self) -> None:
+        """Policy hook: a frame has brought the key to half of its 2^36 AES blocks."""
+
+
+class ReceiverCore(Unshareable):
+    """parse -> resolve -> open -> commit. Thread-safe; goes on in a forked child."""
+
+    __slots__ = ("_twin",)
+
+    _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best there is
+    _twin: ReceiverState | None
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls)
+        self._twin = None
+        return self
+
+    def unprotect(
+        self,
+        ciphertext: "ReadableBuffer",
+        metadata: "ReadableBuffer | None" = b"",
+        *,
+        clear: int = 0,
+    ) -> bytes:
+        """The frame in this ciphertext, clear bytes first (RFC 9605 4.4.4).
+
+        Raises FrameRejected (MalformedFrame, UnknownKey, ReplayedFrame or FrameTooOld,
+        AuthenticationFailed, in this order), after which nothing has changed.
+        """
+        return _receive(self, receiver_state(self).arrival(ciphertext, metadata, clear), None)
+
+    def unprotect_into(
+        self,
+        ciphertext: "ReadableBuffer",
+        out: "WriteableBuffer",
+        metadata: "ReadableBuffer | None" = b"",
+        *,
+        clear: int = 0,
+    ) -> int:
+        """unprotect, written to the start of `out`; returns the bytes written.
+
+        `out` lies apart from ciphertext and metadata, or so that the payload stays where it is
+        (out begins a header's size behind ciphertext). A rejected frame leaves zeros in it.
+        """
+        target = writable_view(out)
+        arrival = receiver_state(self).arrival(ciphertext, metadata, clear)
+        return len(_receive(self, arrival, target))
+
+    def close(self) -> None:
+        """Lets go of all keys; what comes after raises MisuseError. Idempotent."""
+        if self._twin:
+            self._twin.close()
+
+    def __repr__(self) -> str:
+        suite = self._twin.suite.name if self._twin else "never opened"
+        return f"<{type(self).__name__} {suite}>"
+
+    # ---- what the policy uses ----
+
+    def _open(self, suite: int, replay_window: int, max_frame: int, strict: bool) -> None:
+        """replay_window in frames, 0..2^20 (0: no checks); max_frame in bytes. Called once."""
+        if self._twin:
+            raise MisuseError("this Receiver was opened before")
+        source = _aead.provider(self._kernel)
+        self._twin = ReceiverState(CipherSuite(suite), replay_window, max_frame, strict, source)
+
+    def _add(self, kid: int, secret: Secret, provisional: bool) -> None:
+        """Knows a key; the same one again changes nothing, but makes a provisional one real.
+
+        MisuseError when another key lives under this KID. Of more than 128 provisional keys
+        the oldest makes room.
+        """
+        receiver_state(self).add(kid, secret, provisional)
+
+    def _remove(self, kid: int) -> bool:
+        """Forgets a key; False when there is none."""
+        return receiver_state(self).remove(kid)
+
+    def _watch(self, on: bool) -> None:
+        """Whether _resolve and _confirmed are to be called."""
+        receiver_state(self).watched = on
+
+    def _stats(self) -> tuple[int, int, dict[int, int], list[KeyStats]]:
+        """(malformed, unknown, {unknown KID: frames}, one KeyStats per key)."""
+        return receiver_state(self).stats()
+
+    def _resolve(self, kid: int) -> bool:
+        """Policy hook: a frame names an unknown KID; True when its key was added just now."""
+        return False
+
+    def _confirmed(self, kids: list[int]) -> None:
+        """Policy hook: under these provisional keys a tag has verified; they are real now."""
+
+
+# ---- what is behind a core; also for batches ----
+
+
+def sender_state(core: SenderCore) -> SenderState:
+    """The state of an opened sender."""
+    if core._twin is None:
+        raise MisuseError("this Sender was never opened")
+    return core._twin
+
+
+def receiver_state(core: ReceiverCore) -> ReceiverState:
+    """The state of an opened receiver."""
+    if core._twin is None:
+        raise MisuseError("this Receiver was never opened")
+    return core._twin
+
+
+def knows_now(core: ReceiverCore, kid: int) -> bool:
+    """Whether a KID that was unknown is known by now, after asking the policy if need be."""
+    state = receiver_state(core)
+    return state.knows(kid) or (state.may_derive() and core._resolve(kid))
+
+
+def tell(core: ReceiverCore) -> None:
+    """Tells the policy which keys have become real."""
+    news = receiver_state(core).take_news()
+    if news:
+        core._confirmed(news)
+
+
+def _send(
+    core: SenderCore,
+    frame: "ReadableBuffer",
+    metadata: "ReadableBuffer | None",
+    clear: int,
+    out: memoryview | None,
+) -> bytes:
+    state = sender_state(core)
+    departure = state.departure(frame, metadata, clear)
+    reserved = state.reserve(departure, out, core._lease_ended)
+    sealed = reserved.seal(departure)
+    if reserved.rekey_due:
+        core._rekey_due()
+    return sealed
+
+
+def _receive(core: ReceiverCore, arrival: Arrival, out: memoryview | None) -> bytes:
+    state = receiver_state(core)
+    try:
+        frame = state.attempt(arrival, out)
+    except FrameRejected as error:
+        if error.status != FrameStatus.UNKNOWN_KEY or not knows_now(core, arrival.kid):
+            raise
+        frame = state.attempt(arrival, out)
+    tell(core)
+    return frame
