@@ -131,8 +131,8 @@ int sfr_sender_next(sfr_sender *, uint64_t *ctr);
 uint64_t sfr_sender_blocks(sfr_sender *);           /* AES blocks used so far, of 2^36 */
 void sfr_sender_set_blocks(sfr_sender *, uint64_t); /* raises the meter: resumed keys, tests */
 
-/* Bytes one protected frame takes if it is sealed next: exact unless a thread comes between. */
-size_t sfr_protected_size(sfr_sender *, size_t frame_size);
+/* Bytes a protected frame takes if it is sealed after `ahead` others. */
+size_t sfr_protected_size(sfr_sender *, size_t frame_size, size_t ahead);
 int sfr_protect(sfr_sender *, sfr_frame *);         /* one frame: reserve and seal */
 /* A batch in three steps. Check changes nothing: whether reserve would refuse this frame (in,
  * metadata, clear). Reserve takes its counter and fills kid, ctr and out_size with the room it

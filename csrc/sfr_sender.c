@@ -211,9 +211,10 @@ int sfr_reserve(sfr_sender *s, sfr_frame *f)
     return f->status = status;
 }
 
-size_t sfr_protected_size(sfr_sender *s, size_t frame_size)
+size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
 {
-    return frame_size + sfr_header_size(s->kid, peek_ctr(s)) + s->tag_size;
+    uint64_t next = peek_ctr(s), ctr = next + ahead < next ? UINT64_MAX : next + ahead;
+    return frame_size + sfr_header_size(s->kid, ctr) + s->tag_size;
 }
 
 /* ---- seal ---- */

@@ -14,9 +14,9 @@ from cpython.buffer cimport (
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
-from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from libc.stdint cimport UINT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from pysframe.engine._sfr cimport *
 
@@ -247,7 +247,7 @@ cdef class SenderCore:
         cdef bytes out
         while True:
             # Exact, unless another thread takes the last counter of this header size: then ROOM.
-            size = sfr_protected_size(sender, f.in_size)
+            size = sfr_protected_size(sender, f.in_size, 0)
             if f.in_size > self._max_frame:
                 size = 0
             out = PyBytes_FromStringAndSize(NULL, size)
@@ -288,7 +288,7 @@ cdef class SenderCore:
                     return f.out_size
                 if f.status == SFR_E_ROOM:
                     raise misuse(SFR_E_ROOM, limit=room.size,
-                                 size=sfr_protected_size(self._ptr, data.size))
+                                 size=sfr_protected_size(self._ptr, data.size, 0))
                 self._refused(&f)
         finally:
             PyBuffer_Release(&data_view)
@@ -304,7 +304,7 @@ cdef class SenderCore:
 
     def protected_size(self, size_t n):
         """Bytes the next frame of n bytes will take."""
-        return sfr_protected_size(self.pointer(), n)
+        return sfr_protected_size(self.pointer(), n, 0)
 
     # -- state --
 
@@ -542,39 +542,60 @@ cdef class ReceiverCore:
 # Three steps, as in C: all rows are read and checked; all counters are reserved; all frames are
 # run. Only the last may happen without the GIL.
 
-cdef class _Rows:
-    """The rows of one batch call: frames, their owners, and the buffers held for them."""
+cdef enum:
+    FEW = 64                       # rows that need no memory of their own
 
-    cdef sfr_frame *frames
-    cdef void **owners             # sfr_sender * or sfr_receiver *, one a row
-    cdef Py_buffer *views
-    cdef Py_ssize_t count, held, room
-    cdef size_t work               # bytes, with an allowance for each frame
-    cdef object alive              # keeps owners and bytes alive
+cdef struct Rows:
+    Py_ssize_t count
+    size_t work                    # bytes, with an allowance for each frame
+    sfr_frame *frames
+    void **owners                  # sfr_sender * or sfr_receiver *, one a row
+    sfr_frame few_frames[FEW]
+    void *few_owners[FEW]
 
-    def __cinit__(self, Py_ssize_t count):
-        self.count = count
-        self.work = count * FRAME_WORK
-        self.frames = <sfr_frame *>PyMem_Calloc(count + 1, sizeof(sfr_frame))
-        self.owners = <void **>PyMem_Malloc((count + 1) * sizeof(void *))
-        if self.frames is NULL or self.owners is NULL:
+
+cdef int _make_rows(Rows *rows, Py_ssize_t count) except -1:
+    rows.count = count
+    rows.work = count * FRAME_WORK
+    rows.frames = rows.few_frames
+    rows.owners = rows.few_owners
+    if count > FEW:
+        rows.frames = <sfr_frame *>PyMem_Malloc(count * sizeof(sfr_frame))
+        rows.owners = <void **>PyMem_Malloc(count * sizeof(void *))
+        if rows.frames is NULL or rows.owners is NULL:
+            _free_rows(rows)
             raise MemoryError
+    return 0
+
+
+cdef void _free_rows(Rows *rows) noexcept:
+    if rows.count > FEW:
+        PyMem_Free(rows.frames)
+        PyMem_Free(rows.owners)
+
+
+cdef inline void _set_row(Rows *rows, Py_ssize_t i, const uint8_t *data, size_t size) noexcept:
+    cdef sfr_frame *f = &rows.frames[i]
+    f.data, f.in_size = data, size
+    f.metadata, f.metadata_size = NULL, 0
+    f.clear = 0
+    rows.work += size
+
+
+cdef class _Views:
+    """The buffers a batch holds; exact bytes are not among them."""
+
+    cdef Py_buffer *views
+    cdef Py_ssize_t held, room
 
     def __dealloc__(self):
         cdef Py_ssize_t i
         for i in range(self.held):
             PyBuffer_Release(&self.views[i])
         PyMem_Free(self.views)
-        PyMem_Free(self.frames)
-        PyMem_Free(self.owners)
 
-    cdef int read(self, object obj, Bytes *out, int flags) except -1:
-        """Like _read; what needs a view is held until the batch is over."""
+    cdef int hold(self, object obj, Bytes *out, int flags) except -1:
         cdef Py_buffer *views
-        if flags == PyBUF_SIMPLE and PyBytes_CheckExact(obj):
-            out.data = <const uint8_t *>PyBytes_AS_STRING(obj)
-            out.size = PyBytes_GET_SIZE(obj)
-            return 0
         if self.held == self.room:
             self.room = 2 * self.room + 4
             views = <Py_buffer *>PyMem_Realloc(self.views, self.room * sizeof(Py_buffer))
@@ -585,81 +606,79 @@ cdef class _Rows:
         self.held += 1
         return 0
 
-    cdef int set_extras(self, object metadata, object clear) except -1:
-        """metadata: None, one bytes-like for all rows, or one a row; clear: None, int, or one a row."""
-        cdef Py_ssize_t i, number
-        cdef Bytes meta
-        if metadata is not None:
-            if PyObject_CheckBuffer(metadata):
-                self.read(metadata, &meta, PyBUF_SIMPLE)
-                for i in range(self.count):
-                    self.frames[i].metadata, self.frames[i].metadata_size = meta.data, meta.size
-            else:
-                metadata = self.listed(metadata, "metadata")
-                for i in range(self.count):
-                    if metadata[i] is None:
-                        continue
-                    self.read(metadata[i], &meta, PyBUF_SIMPLE)
-                    self.frames[i].metadata, self.frames[i].metadata_size = meta.data, meta.size
-        if clear is not None:
-            one = isinstance(clear, int)
-            if not one:
-                clear = self.listed(clear, "clear")
-            for i in range(self.count):
-                number = clear if one else clear[i]
-                if number < 0:
-                    raise MisuseError(f"row {i}: clear is {number}")
-                self.frames[i].clear = number
-        return 0
-
-    cdef object listed(self, object values, str name):
-        values = values if isinstance(values, (list, tuple)) else list(values)
-        if len(values) != self.count:
-            raise MisuseError(f"{len(values)} {name} for {self.count} frames; one a frame is needed")
-        self.alive = (self.alive, values)
-        return values
+    cdef inline int read(self, object obj, Bytes *out) except -1:
+        if PyBytes_CheckExact(obj):
+            out.data = <const uint8_t *>PyBytes_AS_STRING(obj)
+            out.size = PyBytes_GET_SIZE(obj)
+            return 0
+        return self.hold(obj, out, PyBUF_SIMPLE)
 
 
-cdef _Rows _rows_of_list(object frames):
-    """Rows over a sequence of bytes-like objects."""
-    if not isinstance(frames, (list, tuple)):
-        frames = list(frames)
-    cdef Py_ssize_t i, count = len(frames)
-    cdef _Rows rows = _Rows(count)
+# Sequences become tuples: a list that another thread changes must not free what a row points to.
+
+cdef tuple _one_a_row(object values, str name, Py_ssize_t count):
+    cdef tuple listed = values if type(values) is tuple else tuple(values)
+    if len(listed) != count:
+        raise MisuseError(f"{len(listed)} {name} for {count} frames; one a frame is needed")
+    return listed
+
+
+cdef int _read_frames(Rows *rows, tuple frames, _Views views) except -1:
+    cdef Py_ssize_t i
     cdef Bytes data
-    rows.alive = frames
-    for i in range(count):
+    for i in range(rows.count):
         try:
-            rows.read(frames[i], &data, PyBUF_SIMPLE)
+            views.read(frames[i], &data)
         except (TypeError, BufferError) as error:
             raise type(error)(f"row {i}: {error}") from None
-        rows.frames[i].data, rows.frames[i].in_size = data.data, data.size
-        rows.work += data.size
-    return rows
+        _set_row(rows, i, data.data, data.size)
+    return 0
 
 
-cdef _Rows _rows_of_batch(object batch):
-    """Rows over a FrameBatch; its columns are checked against its data as it is now."""
-    if type(batch) is not FrameBatch:
-        raise TypeError(f"a FrameBatch is required, not {type(batch).__name__!r}")
-    cdef Py_ssize_t i, count = batch._count
-    cdef _Rows rows = _Rows(count)
-    cdef Bytes data
+cdef int _read_batch(Rows *rows, object data, bytes block, _Views views) except -1:
+    """Rows of a FrameBatch; its columns are checked against its data as it is now."""
+    cdef Py_ssize_t i
+    cdef int64_t start, size
+    cdef Bytes room
     cdef Columns columns
-    cdef bytes block = bytes(batch._columns)
-    rows.alive = (batch.data, block)
-    rows.read(batch.data, &data, PyBUF_SIMPLE)
-    if len(block) != count * ROW_SIZE:
+    if len(block) != rows.count * ROW_SIZE:
         raise MisuseError("the columns of this FrameBatch are damaged")
-    columns_of(PyBytes_AS_STRING(block), count, &columns)
-    for i in range(count):
-        if not 0 <= columns.offsets[i] <= <int64_t>data.size or columns.lengths[i] < 0 or \
-                columns.lengths[i] > <int64_t>data.size - columns.offsets[i]:
-            raise MisuseError(f"row {i} leaves the data of {data.size} bytes")
-        rows.frames[i].data = data.data + columns.offsets[i]
-        rows.frames[i].in_size = columns.lengths[i]
-        rows.work += columns.lengths[i]
-    return rows
+    views.read(data, &room)
+    columns_of(PyBytes_AS_STRING(block), rows.count, &columns)
+    for i in range(rows.count):
+        start, size = columns.offsets[i], columns.lengths[i]
+        if start < 0 or size < 0 or start > <int64_t>room.size - size:
+            raise MisuseError(f"row {i} leaves the data of {room.size} bytes")
+        _set_row(rows, i, room.data + start, size)
+    return 0
+
+
+cdef tuple _read_extras(Rows *rows, object metadata, object clear, _Views views):
+    """metadata: None, one bytes-like for all rows, or one a row; clear: None, int, or one a row.
+
+    Returns what must live as long as the rows.
+    """
+    cdef Py_ssize_t i, number
+    cdef Bytes meta
+    cdef tuple listed = None
+    if metadata is not None and PyObject_CheckBuffer(metadata):
+        views.read(metadata, &meta)
+        for i in range(rows.count):
+            rows.frames[i].metadata, rows.frames[i].metadata_size = meta.data, meta.size
+    elif metadata is not None:
+        listed = _one_a_row(metadata, "metadata", rows.count)
+        for i in range(rows.count):
+            if listed[i] is not None:
+                views.read(listed[i], &meta)
+                rows.frames[i].metadata, rows.frames[i].metadata_size = meta.data, meta.size
+    if clear is not None:
+        clears = None if isinstance(clear, int) else _one_a_row(clear, "clear", rows.count)
+        for i in range(rows.count):
+            number = clear if clears is None else clears[i]
+            if number < 0:
+                raise MisuseError(f"row {i}: clear is {number}")
+            rows.frames[i].clear = number
+    return listed
 
 
 # -- the columns of a FrameBatch, see pysframe.batch --
@@ -674,6 +693,7 @@ cdef struct Columns:
     int32_t *lengths
     uint8_t *status
 
+
 cdef inline void columns_of(char *block, Py_ssize_t count, Columns *out) noexcept:
     out.offsets = <int64_t *>block
     out.kid = <uint64_t *>(block + 8 * count)
@@ -682,20 +702,22 @@ cdef inline void columns_of(char *block, Py_ssize_t count, Columns *out) noexcep
     out.status = <uint8_t *>(block + 28 * count)
 
 
-cdef object _batch_of(_Rows rows, object data, const uint8_t *base):
+cdef object _batch_of(Rows *rows, object data, const uint8_t *base):
     """The FrameBatch of what was run. `base` is where the rows' `out` count from."""
     cdef Py_ssize_t i, count = rows.count
     cdef object block = PyBytes_FromStringAndSize(NULL, count * ROW_SIZE)
     cdef sfr_frame *f
+    cdef bint ok
     cdef Columns columns
     columns_of(PyBytes_AS_STRING(block), count, &columns)
     for i in range(count):
         f = &rows.frames[i]
+        ok = f.status == SFR_OK
         columns.offsets[i] = f.out - base
         columns.lengths[i] = <int32_t>f.out_size
         columns.status[i] = <uint8_t>f.status
-        columns.kid[i] = f.kid if f.status == SFR_OK else 0
-        columns.ctr[i] = f.ctr if f.status == SFR_OK else 0
+        columns.kid[i] = f.kid if ok else 0
+        columns.ctr[i] = f.ctr if ok else 0
     batch = FrameBatch.__new__(FrameBatch)
     batch.data = data
     batch._columns = block
@@ -703,16 +725,12 @@ cdef object _batch_of(_Rows rows, object data, const uint8_t *base):
     return batch
 
 
-cdef object _out_buffer(_Rows rows, object out, size_t size, uint8_t **base):
-    """Where the rows go: fresh bytes, or the caller's buffer, apart from everything read."""
+cdef uint8_t *_callers_out(Rows *rows, object out, size_t size, _Views views) except NULL:
+    """The caller's buffer for the rows: large enough, and apart from everything that is read."""
     cdef Bytes room
     cdef Py_ssize_t i
     cdef sfr_frame *f
-    if out is None:
-        out = PyBytes_FromStringAndSize(NULL, size)
-        base[0] = <uint8_t *>PyBytes_AS_STRING(out)
-        return out
-    rows.read(out, &room, PyBUF_WRITABLE)
+    views.hold(out, &room, PyBUF_WRITABLE)
     if room.size < size:
         raise misuse(SFR_E_ROOM, size=size, limit=room.size)
     for i in range(rows.count):
@@ -720,160 +738,186 @@ cdef object _out_buffer(_Rows rows, object out, size_t size, uint8_t **base):
         if overlaps(f.data, f.in_size, room.data, room.size) or \
                 overlaps(f.metadata, f.metadata_size, room.data, room.size):
             raise misuse(SFR_E_OVERLAP, row=i)
-    base[0] = <uint8_t *>room.data
-    return out
+    return <uint8_t *>room.data
 
 
-cdef inline bint overlaps(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size) noexcept:
+cdef inline bint overlaps(const uint8_t *a, size_t a_size, const uint8_t *b,
+                          size_t b_size) noexcept:
     return a_size > 0 and b_size > 0 and a < b + b_size and b < a + a_size
 
 
 # -- protect --
 
-cdef object _set_senders(_Rows rows, object senders):
-    """One Sender for all rows, or one a row. Returns the list of the rows' senders."""
+cdef int _set_senders(Rows *rows, object senders, tuple listed) except -1:
+    """The rows' senders, and all of a row that can be judged before a counter is taken."""
     cdef Py_ssize_t i
-    cdef void *one
-    if isinstance(senders, SenderCore):
-        one = (<SenderCore>senders).pointer()
-        for i in range(rows.count):
-            rows.owners[i] = one
-        rows.alive = (rows.alive, senders)
-        return None
-    senders = rows.listed(senders, "senders")
+    cdef SenderCore sender = senders if listed is None else None
     for i in range(rows.count):
-        if not isinstance(senders[i], SenderCore):
-            raise TypeError(f"row {i}: a native Sender is required, "
-                            f"not {type(senders[i]).__name__!r}")
-        rows.owners[i] = (<SenderCore>senders[i]).pointer()
-    return senders
+        if listed is not None:
+            if not isinstance(listed[i], SenderCore):
+                raise TypeError(
+                    f"row {i}: a native Sender is required, not {type(listed[i]).__name__!r}")
+            sender = <SenderCore>listed[i]
+        rows.owners[i] = sender.pointer()
+        if rows.frames[i].clear > rows.frames[i].in_size:
+            raise MisuseError(f"row {i}: clear is {rows.frames[i].clear} and the frame has "
+                              f"{rows.frames[i].in_size} bytes")
+        rows.frames[i].status = sfr_check(sender._ptr, &rows.frames[i])
+        if rows.frames[i].status != SFR_OK:
+            sender._refused(&rows.frames[i], i)
+    return 0
 
 
-cdef size_t _reserve_all(_Rows rows, object senders, object listed) except? 0:
-    """All checks, then all counters. Returns the bytes that the ciphertexts will take."""
+cdef size_t _reserve_all(Rows *rows, object senders, tuple listed) except? 0:
+    """Takes the counters. Returns the bytes that the ciphertexts will take."""
     cdef Py_ssize_t i
     cdef size_t total = 0
     cdef sfr_frame *f
-    cdef SenderCore sender
-    for i in range(rows.count):
-        f = &rows.frames[i]
-        f.status = sfr_check(<sfr_sender *>rows.owners[i], f)
-        if f.status != SFR_OK and f.status != SFR_E_LEASE_ENDED:
-            _refuse_row(senders if listed is None else listed[i], f, i)
     for i in range(rows.count):
         f = &rows.frames[i]
         while sfr_reserve(<sfr_sender *>rows.owners[i], f) != SFR_OK:
-            _refuse_row(senders if listed is None else listed[i], f, i)
+            (<SenderCore>(senders if listed is None else listed[i]))._refused(f, i)
         total += f.out_size
     return total
 
 
-cdef int _refuse_row(object owner, sfr_frame *f, Py_ssize_t i) except -1:
-    if f.clear > f.in_size:
-        raise MisuseError(f"row {i}: clear is {f.clear} and the frame has {f.in_size} bytes")
-    return (<SenderCore>owner)._refused(f, i)
-
-
-cdef int _seal_all(_Rows rows, object senders, object listed) except -1:
+cdef int _seal_all(Rows *rows, object senders, tuple listed) except -1:
     cdef Py_ssize_t i
+    cdef sfr_frame *f
+    cdef SenderCore sender
     if rows.work < UNLOCKED_WORK:
         sfr_seal_many(<sfr_sender **>rows.owners, rows.frames, rows.count)
     else:
         with nogil:
             sfr_seal_many(<sfr_sender **>rows.owners, rows.frames, rows.count)
     for i in range(rows.count):
-        if rows.frames[i].status != SFR_OK:   # closed by another thread since it was reserved
-            _refuse_row(senders if listed is None else listed[i], &rows.frames[i], i)
-        if rows.frames[i].rekey_due:
-            (senders if listed is None else listed[i])._rekey_due()
+        f = &rows.frames[i]
+        if f.status != SFR_OK or f.rekey_due:
+            sender = senders if listed is None else listed[i]
+            if f.status != SFR_OK:   # closed by another thread since it was reserved
+                sender._refused(f, i)
+            if f.rekey_due:
+                sender._rekey_due()
     return 0
+
+
+cdef inline tuple _owners(object owners, type core, str name, Py_ssize_t count):
+    """None when one owner has all rows, else one a row."""
+    return None if isinstance(owners, core) else _one_a_row(owners, name, count)
 
 
 def protect_many(senders, frames, metadata=None, clear=None):
     """The ciphertexts of many frames: see pysframe.protect_many."""
-    cdef _Rows rows = _rows_of_list(frames)
+    cdef Rows rows
     cdef Py_ssize_t i
-    cdef object ciphertext
-    rows.set_extras(metadata, clear)
-    listed = _set_senders(rows, senders)
-    _reserve_all(rows, senders, listed)
+    cdef _Views views = _Views.__new__(_Views)
+    cdef tuple inputs = frames if type(frames) is tuple else tuple(frames)
     cdef list out = []
-    for i in range(rows.count):
-        ciphertext = PyBytes_FromStringAndSize(NULL, rows.frames[i].out_size)
-        rows.frames[i].out = <uint8_t *>PyBytes_AS_STRING(ciphertext)
-        out.append(ciphertext)
-    _seal_all(rows, senders, listed)
+    cdef object ciphertext
+    _make_rows(&rows, len(inputs))
+    try:
+        listed = _owners(senders, SenderCore, "senders", rows.count)
+        _read_frames(&rows, inputs, views)
+        extras = _read_extras(&rows, metadata, clear, views)
+        _set_senders(&rows, senders, listed)
+        _reserve_all(&rows, senders, listed)
+        for i in range(rows.count):
+            ciphertext = PyBytes_FromStringAndSize(NULL, rows.frames[i].out_size)
+            rows.frames[i].out = <uint8_t *>PyBytes_AS_STRING(ciphertext)
+            out.append(ciphertext)
+        _seal_all(&rows, senders, listed)
+    finally:
+        _free_rows(&rows)
     return out
 
 
 def protect_batch(senders, batch, metadata=None, clear=None, out=None):
     """The ciphertexts of a FrameBatch as another: see pysframe.protect_batch."""
-    cdef _Rows rows = _rows_of_batch(batch)
+    cdef Rows rows
     cdef Py_ssize_t i
+    cdef size_t total, expected = 0
     cdef uint8_t *base = NULL
     cdef uint8_t *at
-    rows.set_extras(metadata, clear)
-    listed = _set_senders(rows, senders)
-    if out is not None:
-        _check_room(rows, out)
-    cdef size_t total = _reserve_all(rows, senders, listed)
-    data = _out_buffer(rows, out, total, &base)
-    at = base
-    for i in range(rows.count):
-        rows.frames[i].out = at
-        at += rows.frames[i].out_size
-    _seal_all(rows, senders, listed)
-    return _batch_of(rows, data, base)
+    cdef _Views views = _Views.__new__(_Views)
+    cdef bytes block = _columns_of(batch)
+    _make_rows(&rows, batch._count)
+    try:
+        listed = _owners(senders, SenderCore, "senders", rows.count)
+        source = batch.data
+        _read_batch(&rows, source, block, views)
+        extras = _read_extras(&rows, metadata, clear, views)
+        _set_senders(&rows, senders, listed)
+        if out is not None:          # before a counter is taken
+            expected = _expected(&rows)
+            base = _callers_out(&rows, out, expected, views)
+        total = _reserve_all(&rows, senders, listed)
+        data = out if out is not None else PyBytes_FromStringAndSize(NULL, total)
+        if out is None:
+            base = <uint8_t *>PyBytes_AS_STRING(data)
+        elif total > expected:       # other threads took counters across a header size meanwhile
+            raise misuse(SFR_E_ROOM, size=total, limit=expected)
+        at = base
+        for i in range(rows.count):
+            rows.frames[i].out = at
+            at += rows.frames[i].out_size
+        _seal_all(&rows, senders, listed)
+        return _batch_of(&rows, data, base)
+    finally:
+        _free_rows(&rows)
 
 
-cdef int _check_room(_Rows rows, object out) except -1:
-    """Before a counter is taken: `out` as it is must do."""
-    cdef uint8_t *base
+cdef bytes _columns_of(object batch):
+    if type(batch) is not FrameBatch:
+        raise TypeError(f"a FrameBatch is required, not {type(batch).__name__!r}")
+    block = batch._columns
+    return block if type(block) is bytes else bytes(block)
+
+
+cdef size_t _expected(Rows *rows) noexcept:
+    """Bytes that will do for all ciphertexts, however long a header turns out."""
     cdef Py_ssize_t i
     cdef size_t total = 0
     for i in range(rows.count):
-        total += sfr_protected_size(<sfr_sender *>rows.owners[i], rows.frames[i].in_size)
-    _out_buffer(rows, out, total, &base)
-    return 0
+        total += sfr_protected_size(<sfr_sender *>rows.owners[i], rows.frames[i].in_size,
+                                    rows.count)
+    return total
 
 
 # -- unprotect --
 
-cdef object _set_receivers(_Rows rows, object receivers):
+cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
+    """The rows' receivers, and the room of each row: a header has one byte at least."""
     cdef Py_ssize_t i
-    cdef void *one
-    if isinstance(receivers, ReceiverCore):
-        one = (<ReceiverCore>receivers).pointer()
-        for i in range(rows.count):
-            rows.owners[i] = one
-        rows.alive = (rows.alive, receivers)
-        return None
-    receivers = rows.listed(receivers, "receivers")
+    cdef size_t tag
+    cdef ReceiverCore receiver = receivers if listed is None else None
     for i in range(rows.count):
-        if not isinstance(receivers[i], ReceiverCore):
-            raise TypeError(f"row {i}: a native Receiver is required, "
-                            f"not {type(receivers[i]).__name__!r}")
-        rows.owners[i] = (<ReceiverCore>receivers[i]).pointer()
-    return receivers
+        if listed is not None:
+            if not isinstance(listed[i], ReceiverCore):
+                raise TypeError(
+                    f"row {i}: a native Receiver is required, not {type(listed[i]).__name__!r}")
+            receiver = <ReceiverCore>listed[i]
+        rows.owners[i] = receiver.pointer()
+        rows.frames[i].out_size = _room_of(&rows.frames[i], receiver._suite.nt)
+    return 0
 
 
 cdef inline size_t _room_of(sfr_frame *f, size_t tag) noexcept:
-    """What a ciphertext can open to at most: its header is one byte or more."""
     return f.in_size - tag - 1 if f.in_size > tag else 0
 
 
-cdef object _unprotect(_Rows rows, object receivers, object listed, object out):
+cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out, _Views views):
     cdef Py_ssize_t i
     cdef size_t total = 0
-    cdef uint8_t *base = NULL
+    cdef uint8_t *base
     cdef uint8_t *at
-    cdef sfr_frame *f
-    cdef ReceiverCore receiver = receivers if listed is None else None
     for i in range(rows.count):
-        f = &rows.frames[i]
-        f.out_size = _room_of(f, (receiver if listed is None else <ReceiverCore>listed[i])._suite.nt)
-        total += f.out_size
-    data = _out_buffer(rows, out, total, &base)
+        total += rows.frames[i].out_size
+    if out is None:
+        data = PyBytes_FromStringAndSize(NULL, total)
+        base = <uint8_t *>PyBytes_AS_STRING(data)
+    else:
+        data = out
+        base = _callers_out(rows, out, total, views)
     at = base
     for i in range(rows.count):
         rows.frames[i].out = at
@@ -890,7 +934,7 @@ cdef object _unprotect(_Rows rows, object receivers, object listed, object out):
     return batch
 
 
-cdef int _retry_unknown(_Rows rows, object receivers, object listed) except -1:
+cdef int _retry_unknown(Rows *rows, object receivers, tuple listed) except -1:
     """Rows whose KID was unknown at plan time, in row order, while the allowance lasts."""
     cdef Py_ssize_t i
     cdef sfr_frame *f
@@ -907,22 +951,22 @@ cdef int _retry_unknown(_Rows rows, object receivers, object listed) except -1:
     return 0
 
 
-cdef void _clear_gaps(_Rows rows, uint8_t *end) noexcept:
+cdef void _clear_gaps(Rows *rows, uint8_t *end) noexcept:
     """Nothing but frames in the data: the bytes between them are zeros. A row that another thread
     changed during the call, so that it no longer fits its room, is malformed."""
     cdef Py_ssize_t i
     cdef sfr_frame *f
-    cdef uint8_t *next
-    for i in range(rows.count):
+    cdef uint8_t *at = end
+    for i in range(rows.count - 1, -1, -1):
         f = &rows.frames[i]
-        next = rows.frames[i + 1].out if i + 1 < rows.count else end
         if f.status < 0:
             f.status = SFR_MALFORMED
             f.out_size = 0
-        memset(f.out + f.out_size, 0, next - f.out - f.out_size)
+        memset(f.out + f.out_size, 0, at - f.out - f.out_size)
+        at = f.out
 
 
-cdef int _tell_all(_Rows rows, object receivers, object listed) except -1:
+cdef int _tell_all(Rows *rows, object receivers, tuple listed) except -1:
     cdef Py_ssize_t i
     if listed is None:
         if (<ReceiverCore>receivers)._watching:
@@ -936,39 +980,49 @@ cdef int _tell_all(_Rows rows, object receivers, object listed) except -1:
 
 def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
     """Many ciphertexts to a FrameBatch: see pysframe.unprotect_many."""
-    cdef _Rows rows = _rows_of_list(ciphertexts)
-    rows.set_extras(metadata, clear)
-    listed = _set_receivers(rows, receivers)
-    return _unprotect(rows, receivers, listed, None)
+    cdef Rows rows
+    cdef _Views views = _Views.__new__(_Views)
+    cdef tuple inputs = ciphertexts if type(ciphertexts) is tuple else tuple(ciphertexts)
+    _make_rows(&rows, len(inputs))
+    try:
+        listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
+        _read_frames(&rows, inputs, views)
+        extras = _read_extras(&rows, metadata, clear, views)
+        _set_receivers(&rows, receivers, listed)
+        return _unprotect(&rows, receivers, listed, None, views)
+    finally:
+        _free_rows(&rows)
 
 
 def unprotect_batch(receivers, batch, metadata=None, clear=None, out=None):
     """A FrameBatch of ciphertexts to one of frames: see pysframe.unprotect_batch."""
-    cdef _Rows rows = _rows_of_batch(batch)
-    rows.set_extras(metadata, clear)
-    listed = _set_receivers(rows, receivers)
-    return _unprotect(rows, receivers, listed, out)
+    cdef Rows rows
+    cdef _Views views = _Views.__new__(_Views)
+    cdef bytes block = _columns_of(batch)
+    _make_rows(&rows, batch._count)
+    try:
+        listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
+        source = batch.data
+        _read_batch(&rows, source, block, views)
+        extras = _read_extras(&rows, metadata, clear, views)
+        _set_receivers(&rows, receivers, listed)
+        return _unprotect(&rows, receivers, listed, out, views)
+    finally:
+        _free_rows(&rows)
 
 
 def to_list(data, columns, Py_ssize_t count):
     """The rows of a FrameBatch as bytes: the fast half of FrameBatch.to_list."""
-    cdef Columns c
-    cdef Bytes room
-    cdef Py_buffer view
+    cdef Rows rows
     cdef Py_ssize_t i
+    cdef _Views views = _Views.__new__(_Views)
     cdef list out = []
-    columns = bytes(columns)
-    if len(columns) != count * ROW_SIZE:
-        raise MisuseError("the columns of this FrameBatch are damaged")
-    _read(data, &room, &view)
+    _make_rows(&rows, count)
     try:
-        columns_of(PyBytes_AS_STRING(columns), count, &c)
+        _read_batch(&rows, data, columns if type(columns) is bytes else bytes(columns), views)
         for i in range(count):
-            if c.offsets[i] < 0 or c.lengths[i] < 0 or \
-                    c.offsets[i] + c.lengths[i] > <int64_t>room.size:
-                raise MisuseError(f"row {i} leaves the data of {room.size} bytes")
-            out.append(PyBytes_FromStringAndSize(<const char *>room.data + c.offsets[i],
-                                                 c.lengths[i]))
+            out.append(PyBytes_FromStringAndSize(<const char *>rows.frames[i].data,
+                                                 rows.frames[i].in_size))
     finally:
-        PyBuffer_Release(&view)
+        _free_rows(&rows)
     return out

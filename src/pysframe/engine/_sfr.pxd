@@ -69,7 +69,7 @@ cdef extern from "sfr.h" nogil:
     int sfr_sender_next(sfr_sender *, uint64_t *ctr)
     uint64_t sfr_sender_blocks(sfr_sender *)
     void sfr_sender_set_blocks(sfr_sender *, uint64_t)
-    size_t sfr_protected_size(sfr_sender *, size_t frame_size)
+    size_t sfr_protected_size(sfr_sender *, size_t frame_size, size_t ahead)
     int sfr_protect(sfr_sender *, sfr_frame *)
     int sfr_check(sfr_sender *, const sfr_frame *)
     int sfr_reserve(sfr_sender *, sfr_frame *)
