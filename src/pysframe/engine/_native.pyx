@@ -29,8 +29,10 @@ from pysframe.errors import MisuseError, misuse, rejection
 cdef extern from *:
     """
     static inline void no_view(Py_buffer *view) { view->obj = NULL; }
+    static inline void prefetch(const void *p) { __builtin_prefetch(p); }
     """
     void no_view(Py_buffer *)
+    void prefetch(const void *) noexcept nogil
 
 cdef extern from "sfr.h":
     enum:
@@ -759,12 +761,14 @@ cdef int _set_senders(Rows *rows, object senders, tuple listed) except -1:
                     f"row {i}: a native Sender is required, not {type(listed[i]).__name__!r}")
             sender = <SenderCore>listed[i]
         rows.owners[i] = sender.pointer()
+        prefetch(rows.owners[i])
+    for i in range(rows.count):
         if rows.frames[i].clear > rows.frames[i].in_size:
             raise MisuseError(f"row {i}: clear is {rows.frames[i].clear} and the frame has "
                               f"{rows.frames[i].in_size} bytes")
-        rows.frames[i].status = sfr_check(sender._ptr, &rows.frames[i])
+        rows.frames[i].status = sfr_check(<sfr_sender *>rows.owners[i], &rows.frames[i])
         if rows.frames[i].status != SFR_OK:
-            sender._refused(&rows.frames[i], i)
+            (<SenderCore>(senders if listed is None else listed[i]))._refused(&rows.frames[i], i)
     return 0
 
 
@@ -897,6 +901,7 @@ cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
                     f"row {i}: a native Receiver is required, not {type(listed[i]).__name__!r}")
             receiver = <ReceiverCore>listed[i]
         rows.owners[i] = receiver.pointer()
+        prefetch(rows.owners[i])
         rows.frames[i].out_size = _room_of(&rows.frames[i], receiver._suite.nt)
     return 0
 
