@@ -7,9 +7,9 @@ BIN    := $(VENV)/bin
 MADE   := $(VENV)/made
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# What the user said about the native engine, or nothing: tools/preflight.py explains.
-BUILD_ASKED := $(PYSFRAME_BUILD)
-export PYSFRAME_BUILD ?= auto
+# PYSFRAME_BUILD is what the user says about the native engine: require, auto, none, or nothing.
+# Nothing means: build it, and ask first where something is missing (tools/preflight.py).
+BUILD := $(or $(PYSFRAME_BUILD),auto)
 
 NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.c csrc/*.h) \
                   $(wildcard src/pysframe/engine/*.pyx src/pysframe/engine/*.pxd)
@@ -34,7 +34,7 @@ lint: $(MADE)/dev    ## every linter: ruff, mypy, import rules, clang-format, Cy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/cython-lint src
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src
 	clang-format --dry-run --Werror $(C_FILES)
 	$(BIN)/python tools/seeded_faults.py
 
@@ -50,7 +50,7 @@ bench: $(MADE)/bench ## tables against the pinned peers, on this machine
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only $(PYTEST_ARGS)
 
 test-c: $(MADE)/test ## the C core without Cython, through cffi
-	$(BIN)/python -m pytest tests/capi $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/c_core $(PYTEST_ARGS)
 
 coverage: $(MADE)/test ## the suite with line and branch coverage of the Python code
 	$(BIN)/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS)
@@ -70,23 +70,23 @@ $(MADE)/python:
 	@command -v $(PYTHON) >/dev/null || { \
 	    echo "pysframe: $(PYTHON) was not found. On Debian or Ubuntu:"; \
 	    echo "    sudo apt install python3 python3-venv python3-dev gcc"; exit 1; } >&2
-	@$(PYTHON) tools/preflight.py '$(BUILD_ASKED)' $(MAKECMDGOALS)
+	@$(PYTHON) tools/preflight.py '$(PYSFRAME_BUILD)' $(MAKECMDGOALS)
 	@echo "== $(VENV): a virtual environment with the build tools"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install 'setuptools>=80' 'cython>=3.3,<4'
 	@mkdir -p $(MADE) && touch $@
 
-# The value of PYSFRAME_BUILD is in the name: another value builds again.
-$(MADE)/engine-$(PYSFRAME_BUILD): $(MADE)/python $(NATIVE_SOURCES)
-	@echo "== building pysframe and installing it into $(VENV) (PYSFRAME_BUILD=$(PYSFRAME_BUILD))"
-	@$(PYTHON) tools/preflight.py '$(BUILD_ASKED)' $(MAKECMDGOALS)
+# What was asked is in the name: to ask for something else builds again.
+$(MADE)/engine-$(BUILD): $(MADE)/python $(NATIVE_SOURCES)
+	@echo "== building pysframe and installing it into $(VENV) (native engine: $(BUILD))"
+	@$(PYTHON) tools/preflight.py '$(PYSFRAME_BUILD)' $(MAKECMDGOALS)
 	@rm -f $(MADE)/engine-* src/pysframe/engine/_native*.so
-	@$(PIP) install --verbose --no-build-isolation --no-deps --editable . >$(VENV)/build.log 2>&1 || \
+	@PYSFRAME_BUILD=$(BUILD) $(PIP) install --verbose --no-build-isolation --no-deps --editable . >$(VENV)/build.log 2>&1 || \
 	    { tail -n 40 $(VENV)/build.log; exit 1; }
 	@sed -n 's/^ *pysframe: /pysframe: /p' $(VENV)/build.log
 	@touch $@
 
-$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench: $(MADE)/engine-$(PYSFRAME_BUILD) pyproject.toml
+$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench: $(MADE)/engine-$(BUILD) pyproject.toml
 	@echo "== installing what '$(@F)' needs into $(VENV)"
 	@$(PIP) install 'pysframe[$(@F)]'
 	@$(BIN)/python -c "import pysframe; b = pysframe.backend_info(); print('== engine:', b.engine, b.kernel)"

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -23,9 +25,8 @@ def test_make_targets_exist():
     assert named <= targets
 
 
-def test_links_lead_somewhere():
-    for page in ("README.md", "CONTRIBUTING.md", "csrc/README.md"):
-        links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
-        assert links, page
-        for link in links:
-            assert ((ROOT / page).parent / link).exists(), (page, link)
+@pytest.mark.parametrize("page", ["README.md", "csrc/README.md"])
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
+    assert links
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
