@@ -20,7 +20,7 @@ FrameBatch. backend_info() says which engine runs.
 from typing import TYPE_CHECKING
 
 from .batch import FrameBatch
-from .counters import CounterStore, CounterStoreError
+from .counters import CounterStore, CounterStoreError, LeaseEnded
 from .engine import Backend, backend_info, default
 from .errors import (
     AuthenticationFailed,
@@ -40,6 +40,7 @@ from .errors import (
 from .header import Header, parse_headers
 from .kid import MLSLayout, SenderKeyLayout
 from .liveness import KeyFlow, KeyState
+from .ratchet import ratchet_base_key
 from .receiver import Receiver
 from .sender import Sender
 from .suites import CipherSuite
@@ -68,6 +69,7 @@ __all__ = [
     "KeyExhausted",
     "KeyFlow",
     "KeyState",
+    "LeaseEnded",
     "MLSLayout",
     "MalformedFrame",
     "MisuseError",
@@ -82,6 +84,7 @@ __all__ = [
     "parse_headers",
     "protect_batch",
     "protect_many",
+    "ratchet_base_key",
     "unprotect_batch",
     "unprotect_many",
 ]

@@ -1,52 +1,65 @@
 """CounterStore: counters leased on disk before they are used.
 
 Rules of this file:
-  1. RFC 9605 9.1: a counter is on stable storage as used before a frame is sealed with it. A lease
-     is written, synced and renamed into place before the Sender learns of it, so a crash loses
-     the rest of a lease and never repeats a counter.
+  1. RFC 9605 9.1: a counter is on stable storage as used before a frame is sealed with it. A
+     lease is written, synced and renamed into place before the Sender learns of it, so a crash
+     loses the rest of a lease and never repeats a counter.
   2. No sync inside protect: leases are renewed ahead, by renew(), from where waiting is allowed.
-  3. Every change happens under a lock on a file beside the store, so that two processes on one
-     store get disjoint leases.
+  3. Every change happens under a lock on a file beside the store, so two threads or processes on
+     one store get disjoint leases.
+  4. A file that cannot be trusted is left as it is, and no counter is guessed.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
+from ._common import LAST_CTR, checked, rare
 from .errors import CounterExhausted, MisuseError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-    from .sender import Sender
-
 FORMAT = "pysframe-counters/1"
-LIMIT = 1 << 64  # counters are 0..2^64-1
 
 
 class CounterStoreError(MisuseError):
-    """The store's file is not one; nothing was written and no counter given out."""
+    """The file is damaged, or no counter store; it was left as it is and no counter given out."""
+
+
+class LeaseEnded(CounterExhausted):
+    """A Sender's leased counters are used up: call renew() on its CounterStore, and try again."""
+
+
+class Leased(Protocol):
+    """What a store sees of a Sender."""
+
+    def _counters_left(self) -> int:
+        """Counters leased and not used; more than any lease when it will never need more."""
+
+    def _grant(self, first: int, last: int) -> None:
+        """Takes a lease over."""
 
 
 class CounterStore:
     """Remembers on disk how far each key's counters have gone, for Senders that restart.
 
-    path: a file, made when missing; path + ".lock" lies beside it. lease: counters written off at
-    a time; at 50 frames a second the default lasts more than five hours, and a crash wastes at
-    most that many of 2^64. Keys appear in the file as one-way fingerprints only.
+    path: a file, made when missing, in a directory that exists; path + ".lock" lies beside it.
+    lease: counters written off at a time; at 50 frames a second the default lasts more than five
+    hours, and a crash wastes at most that many of 2^64. Keys are in the file as one-way
+    fingerprints, some 60 bytes for each that was ever used.
 
-    Call renew() regularly from where a disk sync may wait (a few milliseconds): it leases more for
-    every live Sender that has used half of its lease. Thread-safe; several processes may share
-    one store. Raises OSError when the disk refuses, CounterStoreError when the file is damaged.
+    Call renew() regularly from where a disk sync may wait (a few milliseconds). Thread-safe; a
+    forked child and other processes may share the store. Deleting the file, or putting back an
+    older copy, makes counters repeat: do it only when all its keys have been replaced.
+    RFC 9605 9.1.
 
     >>> import pysframe, tempfile
     >>> directory = tempfile.TemporaryDirectory()
@@ -61,65 +74,78 @@ class CounterStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, lease: int = 1 << 20) -> None:
-        if not 1 <= lease <= LIMIT:
-            raise MisuseError(f"lease is {lease}; it must be 1..2^64")
-        self._path = Path(path)
-        self._size = lease
-        self._lock = Lock()
-        self._senders: WeakKeyDictionary[Sender, _Lease] = WeakKeyDictionary()
-
-    def lease(self, suite: int, kid: int, base_key: ReadableBuffer) -> tuple[int, int]:
-        """The first and last counter of a new lease for this key; on disk when it returns.
-
-        Raises CounterExhausted when the key has no counter left.
-        """
-        return self._take(_fingerprint(suite, kid, base_key))
-
-    def attach(self, sender: Sender, base_key: ReadableBuffer, last: int) -> CounterStore:
-        """Renews this sender's leases from now on, as long as it lives. `last`: of its lease."""
-        name = _fingerprint(sender.suite, sender.kid, base_key)
-        with self._lock:
-            self._senders[sender] = _Lease(name, last)
-        return self
+        self._path = Path(path).resolve()  # a link would be replaced by the file it names
+        self._size = checked("lease", lease, 1, LAST_CTR)
+        self._senders: WeakKeyDictionary[Leased, str] = WeakKeyDictionary()
 
     def renew(self) -> int:
-        """Leases more for each Sender that has used half; returns for how many. Cheap when none."""
-        renewed = 0
-        with self._lock:
-            for sender, lease in list(self._senders.items()):
-                if _left(sender, lease.last) * 2 < self._size:
-                    renewed += self._renew(sender, lease)
-        return renewed
+        """Leases more for every live Sender that has less than half a lease left.
 
-    def _renew(self, sender: Sender, lease: _Lease) -> bool:
-        try:
-            first, last = self._take(lease.name)
-            sender._extend(first, last)
-        except CounterExhausted:
-            return False
-        lease.last = last
-        return True
+        Returns for how many, with one disk sync for all; without one when there are none. Raises
+        OSError when the disk refuses and CounterStoreError when the file is damaged: then no
+        Sender got anything, and each goes on to the end of its lease.
+        """
+        with rare:
+            senders = list(self._senders.items())
+        low = [(sender, name) for sender, name in senders if self._is_low(sender)]
+        leases = self._take([name for _, name in low])
+        for (sender, _), lease in zip(low, leases, strict=True):
+            if lease is not None:
+                sender._grant(*lease)
+        return len(low) - leases.count(None)
+
+    def lease(self, name: str) -> tuple[int, int]:
+        """The first and last counter of a new lease for the key of this fingerprint().
+
+        It is on disk when this returns. Raises CounterExhausted when the key has none left.
+        """
+        (lease,) = self._take([name])
+        if lease is None:
+            raise CounterExhausted("the store has given out every counter of this key; replace it")
+        return lease
+
+    def attach(self, sender: Leased, name: str) -> None:
+        """Lets renew() care for this sender, as long as it lives."""
+        with rare:
+            self._senders[sender] = name
+
+    def __repr__(self) -> str:
+        return f"<CounterStore {str(self._path)!r}>"
+
+    def _is_low(self, sender: Leased) -> bool:
+        return sender._counters_left() * 2 < self._size
 
     # ---- the file ----
 
-    def _take(self, name: str) -> tuple[int, int]:
+    def _take(self, names: Sequence[str]) -> list[tuple[int, int] | None]:
+        """A new lease for each fingerprint; None where no counter is left."""
+        if not names:
+            return []
         with self._locked():
             table = self._read()
-            first = table.get(name, 0)
-            if first >= LIMIT:
-                raise CounterExhausted("the store has given out every counter of this key")
-            last = min(first + self._size, LIMIT) - 1
-            table[name] = last + 1
+            leases = [self._take_one(table, name) for name in names]
             self._write(table)
+        return leases
+
+    def _take_one(self, table: dict[str, int], name: str) -> tuple[int, int] | None:
+        first = table.get(name, 0)
+        if first > LAST_CTR:
+            return None
+        last = min(first + self._size - 1, LAST_CTR)
+        table[name] = last + 1
         return first, last
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        import fcntl  # not on Windows, where only this part is missing
+
+        # Opened anew each time: a lock belongs to the opening, so threads exclude each other.
         fd = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
         finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # a child forked meanwhile has the opening, too
             os.close(fd)
 
     def _read(self) -> dict[str, int]:
@@ -128,59 +154,50 @@ class CounterStore:
         except FileNotFoundError:
             return {}
         try:
-            return _checked(json.loads(text))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return _table(json.loads(text))
+        except (ValueError, TypeError, KeyError) as error:
             raise CounterStoreError(
-                f"{self._path} is no counter store ({error}); restore it, or use fresh keys and "
-                "another path: guessing a counter could use one twice"
+                f"{self._path} is damaged, or no counter store ({error!r}); put the newest intact "
+                "copy back, or use fresh keys and another path: a guess could use a counter twice"
             ) from None
 
     def _write(self, table: dict[str, int]) -> None:
-        text = json.dumps({"format": FORMAT, "next": table}, indent=1).encode()
+        content = {"format": FORMAT, "next": table, "sha256": _digest(table)}
         fresh = f"{self._path}.new"
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(fd, "wb") as file:
-            file.write(text)
+            file.write(json.dumps(content, indent=1).encode())
             file.flush()
             os.fsync(fd)
         os.replace(fresh, self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._sync_directory()
+
+    def _sync_directory(self) -> None:
+        """So that the rename, too, outlives a crash."""
+        fd = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(directory)  # the rename, too, must outlive a crash
+            os.fsync(fd)
         finally:
-            os.close(directory)
+            os.close(fd)
 
 
-class _Lease:
-    __slots__ = ("last", "name")
-
-    def __init__(self, name: str, last: int) -> None:
-        self.name, self.last = name, last
-
-
-def _left(sender: Sender, last: int) -> int:
-    """Counters left of the leases up to `last`; a retired sender needs no more."""
-    try:
-        return last + 1 - sender.next_ctr
-    except CounterExhausted:
-        return 0
-    except MisuseError:
-        return LIMIT
-
-
-def _fingerprint(suite: int, kid: int, base_key: ReadableBuffer) -> str:
-    """Names a key without telling it: base_key has 16 random bytes or more."""
+def fingerprint(suite: int, kid: int, base_key: ReadableBuffer) -> str:
+    """Names a key in a store without telling it: base_key has 16 random bytes or more."""
     digest = hashlib.sha256(b"pysframe counter store 1")
     digest.update(int(suite).to_bytes(2, "big") + kid.to_bytes(8, "big"))
     digest.update(base_key)
     return digest.hexdigest()[:32]
 
 
-def _checked(content: Any) -> dict[str, int]:
+def _table(content: Any) -> dict[str, int]:
+    """The table of a file's content; ValueError, TypeError or KeyError says what is wrong."""
     if content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']!r}")
     table: dict[str, int] = content["next"]
-    for name, ctr in table.items():
-        if type(ctr) is not int or not 0 <= ctr <= LIMIT:
-            raise ValueError(f"the counter of {name} is {ctr!r}")
+    if content["sha256"] != _digest(table):
+        raise ValueError("its content and its sha256 differ")
     return table
+
+
+def _digest(table: dict[str, int]) -> str:
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()

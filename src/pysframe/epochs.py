@@ -6,96 +6,100 @@ Rules of this file:
      the same time.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from typing import NamedTuple
 
+from ._changes import Changes, Derive
 from .errors import MisuseError
 from .kid import MLSLayout
 
 AHEAD = 64  # members whose keys are derived before their first frame
+RETIRED = 16  # epochs remembered as past
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One epoch of a group.
-
-    senders: how many members there are, so that a KID with a larger sender index is refused at
-    once; None when that is not known.
-    """
+class Epoch(NamedTuple):
+    """One epoch; senders: how many members there are, None when that is not known."""
 
     number: int
-    layout: MLSLayout
-    senders: int | None = None
-
-    def __post_init__(self) -> None:
-        self.layout.pack(self.number, 0)
-        if self.senders is not None and not 0 < self.senders <= 1 << self.layout.S:
-            raise MisuseError(
-                f"senders is {self.senders}; S={self.layout.S} allows 1..{1 << self.layout.S}"
-            )
-
-    def owns(self, kid: int) -> bool:
-        """Whether the low bits of this KID are this epoch's."""
-        return self.layout.unpack(kid).epoch == self.number % (1 << self.layout.E)
-
-    def admits(self, kid: int) -> bool:
-        """Whether this KID is a member's of this epoch."""
-        known = self.senders is None or self.layout.unpack(kid).sender_index < self.senders
-        return known and self.owns(kid)
-
-    def ahead(self) -> Iterator[int]:
-        """The KIDs (of context 0) to derive now; none when the roster is not known."""
-        for sender_index in range(min(self.senders or 0, AHEAD)):
-            yield self.layout.pack(self.number, sender_index)
+    senders: int | None
 
 
 class Epochs:
-    """The epochs a receiver holds. Not thread-safe by itself.
+    """The epochs of one group. Not thread-safe by itself.
 
-    >>> epochs = Epochs()
-    >>> epochs.add(Epoch(1, MLSLayout(E=4, S=6), senders=8))
-    >>> epochs.find(0x21).number, epochs.find(0x22), epochs.find(0x91)
-    (1, None, None)
-    >>> epochs.add(Epoch(17, MLSLayout(E=4, S=6)))
-    Epoch(number=1, layout=MLSLayout(E=4, S=6), senders=8)
+    >>> epochs = Epochs(MLSLayout(E=4, S=6))
+    >>> [hex(key.kid) for key in epochs.add(1, senders=3).derive]
+    ['0x1', '0x11', '0x21']
+    >>> epochs.resolve(0x421).derive
+    (Derive(kid=1057, number=1, steps=0, provisional=True),)
+    >>> epochs.resolve(0x31), epochs.resolve(0x22)
+    (None, None)
+    >>> epochs.add(17).forget
+    (1,)
     """
 
-    __slots__ = ("_by_low_bits", "_layout")
+    __slots__ = ("_by_low_bits", "_retired", "layout")
 
-    def __init__(self) -> None:
+    def __init__(self, layout: MLSLayout) -> None:
+        self.layout = layout
         self._by_low_bits: dict[int, Epoch] = {}
-        self._layout: MLSLayout | None = None
+        self._retired: deque[int] = deque(maxlen=RETIRED)
 
-    def add(self, epoch: Epoch) -> Epoch | None:
-        """Takes an epoch in and returns the one that must go for it.
+    def add(self, epoch: int, senders: int | None = None) -> Changes:
+        """Takes an epoch in; the members of context 0 that are known get their keys now.
 
-        Raises MisuseError for another layout than the first epoch's: one KID would then have two
-        meanings.
+        An epoch that is there gets another roster. Raises MisuseError for one that is older than
+        the epoch with the same low bits, and for a roster that S bits cannot number.
         """
-        if self._layout not in (None, epoch.layout):
-            raise MisuseError(f"this receiver's epochs have {self._layout}, not {epoch.layout}")
-        self._layout = epoch.layout
-        low = epoch.number % (1 << epoch.layout.E)
+        low = self._low(epoch)
+        there = self._by_low_bits.get(low)
+        if there and epoch < there.number:
+            raise MisuseError(
+                f"epoch {epoch} came after epoch {there.number}, which has the same {self.layout.E}"
+                " low bits; epochs only grow"
+            )
+        ahead = self._members(epoch, senders)
+        self._by_low_bits[low] = Epoch(epoch, senders)
+        if not there or there.number == epoch:
+            return Changes(derive=ahead)
         # RFC 9605 5.2 MUST: drop the epoch that shares these low E bits.
-        replaced = self._by_low_bits.get(low)
-        self._by_low_bits[low] = epoch
-        return replaced
+        self._retired.append(there.number)
+        return Changes(forget=(there.number,), derive=ahead)
 
-    def remove(self, number: int) -> Epoch | None:
-        """Forgets an epoch; None when it was not there."""
-        for low, epoch in self._by_low_bits.items():
-            if epoch.number == number:
-                return self._by_low_bits.pop(low)
-        return None
+    def covers(self, number: int, kid: int) -> bool:
+        """Whether the low bits of this KID are this epoch's."""
+        return self.layout.unpack(kid).epoch == self._low(number)
 
-    def find(self, kid: int) -> Epoch | None:
-        """The epoch that admits this KID, or None."""
-        if self._layout is None:
+    def resolve(self, kid: int) -> Changes | None:
+        """How to derive the key of an unknown KID; None when no epoch has such a member."""
+        fields = self.layout.unpack(kid)
+        epoch = self._by_low_bits.get(fields.epoch)
+        if epoch is None or (epoch.senders is not None and fields.sender_index >= epoch.senders):
             return None
-        epoch = self._by_low_bits.get(self._layout.unpack(kid).epoch)
-        return epoch if epoch and epoch.admits(kid) else None
+        return Changes(derive=(Derive(kid, epoch.number),))
 
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """The epochs held, in the order they came."""
-        return tuple(epoch.number for epoch in self._by_low_bits.values())
+    def confirm(self, kids: list[int]) -> Changes:
+        """A member was heard. This moves nothing: epochs come and go by what MLS says."""
+        return Changes()
+
+    def remove(self, number: int) -> Changes:
+        """Forgets an epoch, which must be there."""
+        del self._by_low_bits[self._low(number)]
+        self._retired.append(number)
+        return Changes(forget=(number,))
+
+    def is_stale(self, kid: int) -> bool:
+        """Whether this KID is of an epoch that went, and of none that is there."""
+        low = self.layout.unpack(kid).epoch
+        return low not in self._by_low_bits and any(self._low(n) == low for n in self._retired)
+
+    def _low(self, epoch: int) -> int:
+        return epoch % (1 << self.layout.E)
+
+    def _members(self, epoch: int, senders: int | None) -> tuple[Derive, ...]:
+        limit = 1 << self.layout.S
+        if senders is not None and not 0 <= senders <= limit:
+            raise MisuseError(f"senders is {senders}; with S={self.layout.S} it must be 0..{limit}")
+        self.layout.pack(epoch, 0)
+        members = range(min(senders or 0, AHEAD))
+        return tuple(Derive(self.layout.pack(epoch, index), epoch) for index in members)

@@ -9,38 +9,45 @@ Rules of this file:
 from __future__ import annotations
 
 import logging
-import os
-from typing import TYPE_CHECKING, Any, Self
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
 
+from . import _common as common
+from ._common import LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, Closing, checked, rare
+from .counters import LeaseEnded, fingerprint
 from .engine import SenderBase, policy
-from .errors import MisuseError
+from .errors import CounterExhausted, MisuseError, SenderRetired
 from .kid import SenderKeyLayout
-from .receiver import DEFAULT_MAX_FRAME, allowed_suite
 from .suites import CipherSuite
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
     from .counters import CounterStore
-
-LAST_CTR = 2**64 - 1
+    from .engine._native import Secret
 
 _log = logging.getLogger("pysframe")
 
 
 @policy
-class Sender(SenderBase):
+class Sender(Closing, SenderBase):
     """Seals frames under one key and KID: RFC 9605 4.4.3.
 
-    base_key: 16 bytes or more, for this sender alone. Exactly one of next_ctr (0 for a key that
-    was never used; who resumes a key must know where it stopped) and counters (a CounterStore,
-    which remembers). max_frame: bytes a frame may have. layout: a SenderKeyLayout, for senders
-    that ratchet() (RFC 9605 5.1); kid is then the KID of the step that base_key belongs to.
-    Suites with 4-byte tags need allow_short_tags=True.
+    suite: a CipherSuite or its number. kid: 0..2^64-1. base_key: 16 bytes or more, for this
+    sender alone. Exactly one of
+      next_ctr  0 for a key that was never used; who resumes a key must know where it stopped;
+      counters  a CounterStore, which remembers.
+    layout: a SenderKeyLayout, for senders that ratchet() (RFC 9605 5.1); kid is that of the step
+    which base_key belongs to. max_frame: bytes a frame may have, clear bytes included. Suites with
+    4-byte tags need allow_short_tags=True.
 
     Raises DuplicateSender when this process has, or had, a sender for this base_key and KID with
-    a counter past next_ctr. Thread-safe. After a fork it refuses in the child: two processes would
-    use the same counters. It cannot be copied or pickled. close() wipes the key.
+    a counter past next_ctr, and MisuseError for anything else that is wrong. Thread-safe. After a
+    fork it refuses in the child: two processes would use the same counters. It cannot be copied
+    or pickled. close(), or leaving `with`, wipes the key.
+
+    Half-way to the 2^36 AES blocks that one key may seal, the logger "pysframe" warns once.
 
     >>> import pysframe
     >>> suite = pysframe.CipherSuite.AES_128_GCM_SHA256_128
@@ -51,8 +58,19 @@ class Sender(SenderBase):
     """
 
     __slots__ = ()
-    _fields = ("suite", "_base_key", "_secret", "_layout", "_counters", "_max_frame")
+    _fields = (
+        "suite", "_base_key", "_layout", "_secret", "_frame_limit", "_first", "_last", "_waiting",
+        "_counters",
+    )  # fmt: skip
     suite: CipherSuite
+    _base_key: bytes | None  # what generate() made, until it is read
+    _layout: SenderKeyLayout | None
+    _secret: Secret | None  # for the next step; None without a layout, and once retired
+    _frame_limit: int
+    _first: int  # counter this key began with
+    _last: int  # counter up to which the engine has leases
+    _waiting: list[tuple[int, int]]  # leases that the engine has not got yet
+    _counters: CounterStore | None
 
     def __init__(
         self,
@@ -63,7 +81,7 @@ class Sender(SenderBase):
         next_ctr: int | None = None,
         counters: CounterStore | None = None,
         layout: SenderKeyLayout | None = None,
-        max_frame: int = DEFAULT_MAX_FRAME,
+        max_frame: int = common.DEFAULT_MAX_FRAME,
         allow_short_tags: bool = False,
     ) -> None:
         if (next_ctr is None) == (counters is None):
@@ -71,114 +89,203 @@ class Sender(SenderBase):
                 "give either next_ctr (0 for a key that was never used) or counters=CounterStore("
                 "path): a counter used twice under one key gives both frames away"
             )
-        check_kid(kid)
-        self.suite = allowed_suite(suite, allow_short_tags)
-        secret = self._Secret(self.suite, base_key)
-        ctrs = counters.lease(self.suite, kid, base_key) if counters else (next_ctr or 0, LAST_CTR)
-        self._begin(secret, kid, ctrs, layout, max_frame)
-        self._counters = counters.attach(self, base_key, ctrs[1]) if counters else None
+        suite = common.allowed_suite(suite, allow_short_tags)
+        kid = checked("kid", kid, 0, LAST_KID)
+        max_frame = checked("max_frame", max_frame, 0, LIMIT_MAX_FRAME)
+        secret = self._Secret(suite, base_key)
+        if counters is None:
+            first = checked("next_ctr", next_ctr or 0, 0, LAST_CTR)
+            self._begin(suite, kid, secret, (first, LAST_CTR), layout, max_frame)
+        else:
+            name = fingerprint(suite, kid, base_key)
+            self._begin(suite, kid, secret, counters.lease(name), layout, max_frame)
+            self._counters = counters
+            counters.attach(self, name)
 
     def _begin(
         self,
-        secret: Any,
+        suite: CipherSuite,
         kid: int,
-        ctrs: tuple[int, int],
+        secret: Secret,
+        lease: tuple[int, int],
         layout: SenderKeyLayout | None,
         max_frame: int,
     ) -> None:
-        first, last = ctrs
-        if not 0 <= first <= LAST_CTR:
-            raise MisuseError(f"next_ctr is {first}; it must be 0..2^64-1")
-        self._open(self.suite, kid, secret, first, last, max_frame)
-        self._base_key: bytes | None = None
-        self._layout, self._max_frame = layout, max_frame
-        self._secret = secret if layout else None
-        if not layout:
+        self.suite, self._layout, self._frame_limit = suite, layout, max_frame
+        self._first, self._last = lease
+        self._waiting = []
+        self._base_key = self._secret = self._counters = None
+        self._open(suite, kid, secret, self._first, self._last, max_frame)
+        if layout is None:
             secret.close()
+        else:
+            self._secret = secret
 
     @classmethod
-    def generate(cls, suite: CipherSuite | int, *, kid: int, **options: Any) -> Self:
-        """A Sender with a fresh random key, which `base_key` gives out once.
-
-        options: layout, max_frame, allow_short_tags, as for Sender.
+    def generate(
+        cls,
+        suite: CipherSuite | int,
+        *,
+        kid: int,
+        layout: SenderKeyLayout | None = None,
+        max_frame: int = common.DEFAULT_MAX_FRAME,
+        allow_short_tags: bool = False,
+    ) -> Self:
+        """A Sender with a fresh random key, which base_key gives out once.
 
         >>> import pysframe
         >>> sender = pysframe.Sender.generate(4, kid=1)
-        >>> len(sender.base_key)
-        16
+        >>> len(sender.base_key), sender.next_ctr
+        (16, 0)
         """
-        base_key = os.urandom(32 if CipherSuite(suite).Nh == 64 else 16)
-        sender = cls(suite, kid=kid, base_key=base_key, next_ctr=0, **options)
+        base_key = secrets.token_bytes(CipherSuite(suite).Nh // 2)
+        sender = cls(
+            suite,
+            kid=kid,
+            base_key=base_key,
+            next_ctr=0,
+            layout=layout,
+            max_frame=max_frame,
+            allow_short_tags=allow_short_tags,
+        )
         sender._base_key = base_key
         return sender
 
     @property
     def base_key(self) -> bytes:
-        """The generated key, to distribute it: 16 or 32 bytes, readable once.
+        """The key that generate() made, to distribute it: 16 bytes (32 for SHA-512 suites).
 
-        Raises MisuseError at the second reading, and when the key was not generated here. The
-        bytes are Python's: they cannot be wiped.
+        It can be read once; MisuseError afterwards, after close(), and for a Sender that was given
+        its key. The bytes are Python's: they cannot be wiped.
         """
-        base_key, self._base_key = self._base_key, None
+        with rare:
+            base_key, self._base_key = self._base_key, None
         if base_key is None:
-            raise MisuseError("base_key can be read once, from a Sender made by generate()")
+            raise MisuseError(
+                f"the base_key of KID {self.kid:#x} is not to be had here: it can be read once, "
+                "from a Sender made by generate()"
+            )
         return base_key
 
-    def ratchet(self) -> Sender:
+    @property
+    def next_ctr(self) -> int:
+        """The counter of the next frame.
+
+        Raises CounterExhausted when there is none, LeaseEnded when its store must renew() first,
+        and SenderRetired.
+        """
+        try:
+            return super().next_ctr
+        except CounterExhausted:
+            if self._last == LAST_CTR or not self._lease_ended():
+                raise
+            return super().next_ctr
+
+    def ratchet(self, *, next_ctr: int | None = None) -> Self:
         """The Sender of the next ratchet step (RFC 9605 5.1); this one is retired.
 
-        Who joins now and gets the new step's key can open nothing older. Counters start at 0 again,
-        since the key is new. Raises MisuseError without a layout.
-        """
-        if self._layout is None or self._secret is None:
-            raise MisuseError("only a Sender made with layout=SenderKeyLayout(R) has ratchet steps")
-        generation, step = self._layout.unpack(self.kid)
-        later: Sender = type(self).__new__(type(self))
-        later.suite, later._counters = self.suite, None
-        later._begin(
-            self._secret.ratchet(),
-            self._layout.pack(generation, step + 1),
-            (0, LAST_CTR),
-            self._layout,
-            self._max_frame,
-        )
-        self._secret.close()
-        self._retire("ratcheted on")
-        return later
+        Whoever joins now is given ratchet_base_key(suite, base_key), and can open nothing older.
+        next_ctr: the new key's first counter. It may be left out when this key began at 0; a
+        resumed key may have been ratcheted in its earlier life, so there it must be given.
 
-    # ---- what the engine asks and tells ----
+        Raises MisuseError without a layout; with a CounterStore, which knows keys by their bytes:
+        make the next step's Sender with counters= from ratchet_base_key(); and in a forked child.
+
+        >>> from pysframe import Sender, SenderKeyLayout
+        >>> sender = Sender.generate(4, kid=0x20, layout=SenderKeyLayout(4))
+        >>> hex(sender.ratchet().kid)
+        '0x21'
+        """
+        with rare:
+            layout, secret, ctr = self._check_ratchet(next_ctr)
+            generation, step = layout.unpack(self.kid)
+            kid = layout.pack(generation, step + 1)
+            following = type(self).__new__(type(self))
+            lease = (ctr, LAST_CTR)
+            following._begin(self.suite, kid, secret.ratchet(), lease, layout, self._frame_limit)
+            self._retire(f"ratcheted on to KID {kid:#x}")
+            self._forget()
+        return following
+
+    def _check_ratchet(self, next_ctr: int | None) -> tuple[SenderKeyLayout, Secret, int]:
+        self._refuse_retired()
+        if self._layout is None or self._secret is None or self._layout.R == 0:
+            raise MisuseError(
+                f"KID {self.kid:#x} has no bits for a ratchet step; make the Sender with "
+                "layout=SenderKeyLayout(R), R > 0"
+            )
+        if self._counters is not None:
+            raise MisuseError(
+                "a CounterStore knows keys by their bytes: close this Sender, and make one with "
+                "the same counters=, the next step's kid and ratchet_base_key(suite, base_key)"
+            )
+        if next_ctr is None and self._first > 0:
+            raise MisuseError(
+                f"this key was resumed at counter {self._first}: say next_ctr= of its next step, "
+                "0 if that was never used"
+            )
+        return self._layout, self._secret, checked("next_ctr", next_ctr or 0, 0, LAST_CTR)
+
+    def _refuse_retired(self) -> None:
+        """Raises SenderRetired, also in a forked child; a key whose counters ended may go on."""
+        with suppress(CounterExhausted):
+            _ = super().next_ctr
+
+    # ---- leases ----
 
     def _lease_ended(self) -> bool:
-        """The store wrote no new lease in time; the engine then raises CounterExhausted."""
-        return False
+        """The engine has used its counters up; True when there are more."""
+        with rare:
+            with suppress(CounterExhausted):
+                return super().next_ctr >= 0  # another thread was here first
+            if not self._waiting:
+                raise LeaseEnded(
+                    f"the leased counters of KID {self.kid:#x} are used up; call renew() on its "
+                    "CounterStore, and often enough from now on"
+                )
+            self._extend_to(*self._waiting.pop(0))
+        return True
+
+    def _counters_left(self) -> int:
+        with rare:
+            waiting = sum(last + 1 - first for first, last in self._waiting)
+            try:
+                return waiting + self._last + 1 - super().next_ctr
+            except CounterExhausted:
+                return waiting
+            except SenderRetired:
+                return LAST_CTR  # it needs no more
+
+    def _grant(self, first: int, last: int) -> None:
+        with rare:
+            if first == self._last + 1:
+                self._extend_to(first, last)
+            else:
+                self._waiting.append((first, last))
+
+    def _extend_to(self, first: int, last: int) -> None:
+        self._extend(first, last)
+        self._last = last
+
+    # ---- events and end ----
 
     def _rekey_due(self) -> None:
-        """Half of the key's 2^36 AES blocks are used: told once."""
+        """Half of the key's 2^36 AES blocks are used: the engine says so once."""
         _log.warning(
             "KID %#x has sealed 2^35 AES blocks; give it a fresh key before 2^36, where it refuses",
             self.kid,
         )
 
-    # ---- end ----
-
     def close(self) -> None:
         """Wipes the key; idempotent. Later calls raise SenderRetired."""
         super().close()
-        self._base_key = None
-        if self._secret is not None:
-            self._secret.close()
+        with rare:
+            self._forget()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def _forget(self) -> None:
+        secret, self._secret, self._base_key = self._secret, None, None
+        if secret is not None:
+            secret.close()
 
     def __repr__(self) -> str:
-        return f"<Sender {self.suite.name} kid={self.kid:#x}>"
-
-
-def check_kid(kid: int) -> None:
-    """Raises MisuseError for a KID that 8 bytes cannot hold."""
-    if not 0 <= kid < 1 << 64:
-        raise MisuseError(f"kid is {kid}; it must be 0..2^64-1")
+        return f"<Sender kid={self.kid:#x} {self.suite.name}>"

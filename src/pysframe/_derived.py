@@ -1,0 +1,161 @@
+"""Keys that follow from others: the secrets of a Receiver, and what the rules do with them.
+
+Rules of this file:
+  1. Secrets are the engine's objects; their bytes never come here. When a chain advances or a
+     number is forgotten, the older secret is closed: what it led to cannot be derived again.
+  2. The rules (ratchet.py, epochs.py) decide, this file carries out. Its caller holds the lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from ._changes import Changes, Rules
+from .errors import MisuseError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+    from .engine._native import Secret
+    from .receiver import Receiver
+
+_process_salt = os.urandom(32)
+_Rules = TypeVar("_Rules", bound=Rules)
+
+
+class Held(NamedTuple):
+    """A secret, and the name of the base_key that it came from."""
+
+    secret: Secret
+    name: bytes
+
+
+class DerivedKeys:
+    """What one Receiver can derive: a secret for each generation or epoch, under one layout."""
+
+    __slots__ = ("_held", "_rules")
+
+    def __init__(self) -> None:
+        self._rules: Rules | None = None
+        self._held: dict[int, Held] = {}
+
+    # ---- numbers come and go ----
+
+    def ruled_by(self, receiver: Receiver, rules: _Rules) -> _Rules:
+        """The rules in force: these, unless there are some already for the same layout.
+
+        Raises MisuseError when there are others, since one KID would then mean two keys.
+        """
+        there = self._rules
+        if there is not None and there.layout == rules.layout:
+            return there  # type: ignore[return-value]  # a layout has one class of rules
+        if there is not None and self._held:
+            raise MisuseError(
+                f"this Receiver's KIDs are laid out by {there.layout}; "
+                f"make another Receiver for {rules.layout}"
+            )
+        self._rules = rules
+        receiver._watch(True)
+        return rules
+
+    def admit(self, receiver: Receiver, number: int, base_key: ReadableBuffer) -> Held:
+        """The secret to hold under this number: a new one, or that which is held already.
+
+        Raises MisuseError for another base_key under a number that is held, and when a KID that
+        was added by hand would fall under it.
+        """
+        name = _name(base_key)
+        held = self._held.get(number)
+        if held is None:
+            self._refuse_overlap(receiver, number)
+            return Held(receiver._Secret(receiver.suite, base_key), name)
+        if held.name != name:
+            raise MisuseError(f"another base_key is in use for {number}; remove that one first")
+        return held
+
+    def hold(self, receiver: Receiver, number: int, held: Held, changes: Changes) -> None:
+        """Keeps what admit() returned, and does what the rules said to its coming."""
+        self._held[number] = held
+        self._carry_out(receiver, changes)
+
+    def remove(self, receiver: Receiver, rules: type[Rules], number: int) -> bool:
+        """Forgets a number of these rules; False when it is not held."""
+        if not isinstance(self._rules, rules) or number not in self._held:
+            return False
+        self._carry_out(receiver, self._rules.remove(number))
+        return True
+
+    def close(self) -> None:
+        """Wipes all secrets."""
+        for held in self._held.values():
+            held.secret.close()
+        self._held.clear()
+        self._rules = None
+
+    # ---- KIDs ----
+
+    def refuse(self, kid: int) -> None:
+        """Raises MisuseError for a KID whose key follows from a secret held here."""
+        if self._owns(kid):
+            raise MisuseError(
+                f"KID {kid:#x} is of a sender key or epoch; add or remove that as a whole"
+            )
+
+    def resolve(self, receiver: Receiver, kid: int) -> bool:
+        """Adds the key of an unknown KID provisionally; False when it follows from nothing."""
+        changes = self._rules.resolve(kid) if self._rules else None
+        if changes is None:
+            return False
+        self._carry_out(receiver, changes)
+        return True
+
+    def confirm(self, receiver: Receiver, kids: list[int]) -> None:
+        """Tags have verified under these KIDs."""
+        if self._rules:
+            self._carry_out(receiver, self._rules.confirm(kids))
+
+    def is_stale(self, kid: int) -> bool:
+        """Whether an unknown KID is of the past."""
+        return self._rules is not None and self._rules.is_stale(kid)
+
+    def _owns(self, kid: int) -> bool:
+        rules = self._rules
+        return rules is not None and any(rules.covers(number, kid) for number in self._held)
+
+    def _refuse_overlap(self, receiver: Receiver, number: int) -> None:
+        for kid in self._kids_of(receiver, number):
+            if not self._owns(kid):
+                raise MisuseError(f"KID {kid:#x} has a key of its own; remove_key({kid:#x}) first")
+
+    def _kids_of(self, receiver: Receiver, number: int) -> list[int]:
+        """The KIDs of all keys there are, provisional or not, that this number covers."""
+        rules = self._rules
+        kids = [key.kid for key in receiver._stats()[3]]
+        return [kid for kid in kids if rules is not None and rules.covers(number, kid)]
+
+    # ---- changes ----
+
+    def _carry_out(self, receiver: Receiver, changes: Changes) -> None:
+        for number in changes.forget:
+            for kid in self._kids_of(receiver, number):
+                receiver._remove(kid)
+            self._held.pop(number).secret.close()
+        for kid in changes.drop:
+            receiver._remove(kid)
+        for derive in changes.derive:
+            secret = self._held[derive.number].secret.ratchet(derive.steps)
+            receiver._add(derive.kid, secret, derive.provisional)
+            secret.close()
+        for number, steps in changes.advance:
+            old = self._held[number]
+            self._held[number] = old._replace(secret=old.secret.ratchet(steps))
+            old.secret.close()
+
+
+def _name(base_key: ReadableBuffer) -> bytes:
+    """Equal for equal base keys, and meaningless outside this process."""
+    digest = hashlib.sha256(_process_salt)
+    digest.update(base_key)
+    return digest.digest()
