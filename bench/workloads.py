@@ -77,7 +77,7 @@ class Workload:
         # Keys must differ from run to run: a base_key and KID have one sender in a process.
         self.rng = random.Random(seed)
         self.suite, self.size, self.count = suite, size, count_for(size)
-        self.frames = [self.rng.randbytes(size) for _ in range(count)]
+        self.frames = [self.rng.randbytes(size) for _ in range(self.count)]
 
     # ---- material ----
 

@@ -313,7 +313,8 @@ static void window_skip(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 SFR_INLINE void window_mark(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 {
     if (r->window) {
-        if (SFR_UNLIKELY(k->any && ctr > k->top + 1)) window_skip(r, k, ctr);
+        /* Not top + 1: that is 0 after the last CTR there is. */
+        if (SFR_UNLIKELY(k->any && ctr > k->top && ctr - k->top > 1)) window_skip(r, k, ctr);
         uint64_t bit = ctr & (r->window_bits - 1);
         k->seen[bit / 64] |= (uint64_t)1 << bit % 64;
     }
