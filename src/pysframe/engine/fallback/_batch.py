@@ -18,8 +18,7 @@ from ...errors import FrameRejected, FrameStatus, MisuseCode, MisuseError, misus
 from ._arrival import Arrival
 from ._cores import ReceiverCore, SenderCore, knows_now, receiver_state, sender_state, tell
 from ._memory import metadata_view, overlap, writable_view
-from ._receiver import ReceiverState
-from ._sender import Departure, Reserved, SenderState
+from ._sender import Departure, Reserved
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -45,7 +44,6 @@ def protect_many(
     row's number, and then nothing was sealed.
     """
     owners, departures = _departures(senders, list(frames), metadata, clear)
-    _each(_check, owners, departures)
     reserved = _each(_reserve, owners, departures)
     sealed = [one.seal(departure) for one, departure in zip(reserved, departures, strict=True)]
     _tell_senders(owners, reserved)
@@ -66,7 +64,7 @@ def protect_batch(
     owners, departures = _departures(senders, _rows_of(batch), metadata, clear)
     target = _apart(out, [(departure.frame, departure.metadata) for departure in departures])
     # Once before a counter is taken, with the counters that come next.
-    _lay_out(_each(_check, owners, departures), target)
+    _lay_out(_each(_size_now, owners, departures), target)
     reserved = _each(_reserve, owners, departures)
     jobs = list(zip(reserved, departures, strict=True))
     data, rows = _lay_out([one.size_of(departure) for one, departure in jobs], target)
@@ -139,8 +137,23 @@ def _status(owner: ReceiverCore, arrival: Arrival, row: memoryview) -> FrameStat
 # ---- a row and its owner ----
 
 
-def _check(owner: SenderCore, departure: Departure) -> int:
-    return sender_state(owner).check(departure)
+def _depart(
+    owner: SenderCore, frame: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int
+) -> Departure:
+    state = sender_state(owner)
+    departure = state.departure(frame, metadata, clear)
+    state.check()
+    return departure
+
+
+def _arrive(
+    owner: ReceiverCore, frame: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int
+) -> Arrival:
+    return receiver_state(owner).arrival(frame, metadata, clear)
+
+
+def _size_now(owner: SenderCore, departure: Departure) -> int:
+    return sender_state(owner).protected_size(departure.size)
 
 
 def _reserve(owner: SenderCore, departure: Departure) -> Reserved:
@@ -172,8 +185,7 @@ def _departures(
 ) -> tuple[list[SenderCore], list[Departure]]:
     owners = _owners(SenderCore, "senders", senders, len(frames))
     columns = _metadata(metadata, len(frames)), clear_per_row(clear, len(frames))
-    states = _each(sender_state, owners)
-    return owners, _each(SenderState.departure, states, frames, *columns)
+    return owners, _each(_depart, owners, frames, *columns)
 
 
 def _arrivals(
@@ -181,8 +193,7 @@ def _arrivals(
 ) -> tuple[list[ReceiverCore], list[Arrival]]:
     owners = _owners(ReceiverCore, "receivers", receivers, len(ciphertexts))
     columns = _metadata(metadata, len(ciphertexts)), clear_per_row(clear, len(ciphertexts))
-    states = _each(receiver_state, owners)
-    return owners, _each(ReceiverState.arrival, states, ciphertexts, *columns)
+    return owners, _each(_arrive, owners, ciphertexts, *columns)
 
 
 def _owners(

@@ -120,15 +120,11 @@ class SenderState:
             raise misuse(MisuseCode.TOO_LARGE, size=departure.size, limit=self._max_frame)
         return departure
 
-    def check(self, departure: Departure) -> int:
-        """Whether there is a counter; the bytes the frame takes if it is protected next.
-
-        A lease that has ended is no reason to refuse: reserving asks for the next one.
-        """
+    def check(self) -> None:
+        """Raises why nothing can be sealed; a lease that has ended is for `reserve` to extend."""
         with self._lock:
             if not self._needs_lease():
                 self._usable_key()
-            return self.protected_size(departure.size)
 
     def protected_size(self, size: int) -> int:
         """Bytes that a frame of this size takes if it is protected next."""
