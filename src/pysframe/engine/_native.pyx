@@ -50,10 +50,10 @@ KERNELS = {}
 
 def _init(max_isa):
     """Chooses and self-tests the kernels, once a process. max_isa: a name of the ladder, or ""."""
-    cdef bytes name = max_isa.encode() or None
+    cdef bytes name = max_isa.encode()
     cdef size_t i
     cdef const sfr_kernel *kernel
-    sfr_init(NULL if name is None else <const char *>name)
+    sfr_init(<const char *>name if name else <const char *>NULL)
     VERSIONS["cpu"] = sfr_cpu_features().decode()
     for i in range(sfr_kernel_count()):
         kernel = sfr_kernel_at(i)
@@ -64,8 +64,9 @@ _init(os.environ.get("PYSFRAME_MAX_ISA", ""))
 
 
 cdef const sfr_kernel *_kernel_of(object obj) except NULL:
-    cdef bytes name = None if obj._kernel is None else obj._kernel.encode()
-    cdef const sfr_kernel *kernel = sfr_kernel_find(NULL if name is None else <const char *>name)
+    cdef bytes name = (obj._kernel or "").encode()
+    cdef const sfr_kernel *kernel = sfr_kernel_find(
+        <const char *>name if name else <const char *>NULL)
     if kernel is NULL:
         raise MisuseError(f"no native kernel {obj._kernel or ''} is ready here; see backend_info()")
     return kernel
@@ -145,7 +146,7 @@ cdef class Secret:
         cdef Py_buffer view
         _read(base_key, &key, &view)
         try:
-            if key.size < SFR_MIN_BASE_KEY:
+            if key.size < <size_t>SFR_MIN_BASE_KEY:
                 raise MisuseError(f"base_key has {key.size} bytes; at least {SFR_MIN_BASE_KEY} are needed")
             if ssrc < 0:
                 self._ptr = sfr_secret_new(suite, key.data, key.size)
@@ -505,7 +506,7 @@ cdef class ReceiverCore:
         cdef size_t i
         sfr_receiver_totals(receiver, &totals)
         strangers = {}
-        for i in range(SFR_UNKNOWN_TRACKED):
+        for i in range(<size_t>SFR_UNKNOWN_TRACKED):
             if totals.unknown_kids[i].frames:
                 strangers[totals.unknown_kids[i].kid] = totals.unknown_kids[i].frames
         return totals.malformed, totals.unknown, strangers, self._key_stats(totals.keys)
