@@ -1,8 +1,5 @@
 """Which steps and generations may come next, decided over KIDs alone (RFC 9605 5.1)."""
 
-
-
-
 import pytest
 from figures import load
 from hypothesis import given

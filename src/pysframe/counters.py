@@ -155,7 +155,7 @@ class CounterStore:
             return {}
         try:
             return _table(json.loads(text))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise CounterStoreError(
                 f"{self._path} is damaged, or no counter store ({error!r}); put the newest intact "
                 "copy back, or use fresh keys and another path: a guess could use a counter twice"

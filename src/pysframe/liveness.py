@@ -116,10 +116,8 @@ class Monitor:
     def _unknown(
         self, now: float, frames: Mapping[int, int], kids: set[int], is_stale: Callable[[int], bool]
     ) -> dict[int | None, KeyFlow]:
-        # What came before the first poll may have come at any time, so it counts as long ago.
-        since = now if self._polled else now - UNKNOWN_S
-        before = self._strangers
-        self._strangers = {kid: before.get(kid) or Stranger(since, now) for kid in frames}
+        before, old = self._strangers, not self._polled
+        self._strangers = {kid: before.get(kid) or Stranger(now, old) for kid in frames}
         flows: dict[int | None, KeyFlow] = {}
         for kid, stranger in self._strangers.items():
             state = stranger.see(frames[kid], now)
@@ -128,7 +126,7 @@ class Monitor:
             if state is KeyState.MISSING_KEY and (kid in self._removed or is_stale(kid)):
                 state = KeyState.STALE_KEY
             reasons = {"unknown key": stranger.frames}
-            flows[kid] = KeyFlow(state, kid, 0, reasons, 0, max(0.0, now - stranger.since))
+            flows[kid] = KeyFlow(state, kid, 0, reasons, 0, now - stranger.since)
         return flows
 
 
@@ -189,10 +187,11 @@ class Known:
 class Stranger:
     """What the polls saw of one KID that has no key."""
 
-    __slots__ = ("frames", "last", "news", "since")
+    __slots__ = ("frames", "last", "news", "old", "since")
 
-    def __init__(self, since: float, now: float) -> None:
-        self.since, self.last = since, now
+    def __init__(self, now: float, old: bool) -> None:
+        self.since = self.last = now
+        self.old = old  # came before the first poll, maybe long before
         self.frames = self.news = 0
 
     def see(self, frames: int, now: float) -> KeyState | None:
@@ -204,7 +203,8 @@ class Stranger:
             self.last = now
         if now - self.last >= SILENT_S:
             return None
-        enough = frames >= UNKNOWN_FRAMES and now - self.since >= UNKNOWN_S
+        lasting = self.old or now - self.since >= UNKNOWN_S
+        enough = frames >= UNKNOWN_FRAMES and lasting
         return KeyState.MISSING_KEY if enough else KeyState.WAITING
 
 
@@ -230,7 +230,7 @@ class Clear:
         self._last = now if odd else self._last
         self._good = 0 if odd else self._good + good
         if self._odd >= CONSECUTIVE and self._odd > RATIO * self._all:
-            self._is_clear = True
+            self._is_clear, self._odd, self._all = True, 0, 0
         elif self._good >= FLOWING_AFTER or now - self._last >= SILENT_S:
             self._is_clear = False
         return self._is_clear

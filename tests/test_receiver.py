@@ -1,0 +1,559 @@
+"""What a Receiver decides around the engine: keys, ratchets, epochs, key flow, end."""
+
+import copy
+import pickle
+import threading
+
+import isolated
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parties import GCM, SUITES, new_receiver, new_sender, options
+
+from pysframe import (
+    AuthenticationFailed,
+    FrameRejected,
+    FrameTooOld,
+    Header,
+    KeyState,
+    MisuseError,
+    MLSLayout,
+    ReplayedFrame,
+    SenderKeyLayout,
+    UnknownKey,
+    ratchet_base_key,
+)
+
+LAYOUT = SenderKeyLayout(4)
+MLS = MLSLayout(E=4, S=6)
+
+
+@pytest.fixture
+def base_key(rng):
+    return rng.randbytes(16)
+
+
+@pytest.fixture
+def receiver(engine):
+    return engine.Receiver(GCM)
+
+
+@pytest.fixture
+def steps(engine, base_key):
+    """Senders of steps 0.. of generation 1, all at once, as only a test may have them."""
+    return make_steps(engine, base_key, generation=1)
+
+
+def make_steps(engine, base_key, generation, count=32):
+    return [
+        new_sender(
+            engine, GCM, ratchet_base_key(GCM, base_key, step), LAYOUT.pack(generation, step)
+        )
+        for step in range(count)
+    ]
+
+
+def opens(receiver, sender, frame=b"frame"):
+    try:
+        return receiver.unprotect(sender.protect(frame)) == frame
+    except (UnknownKey, AuthenticationFailed):  # a KID from behind may stand for one far ahead
+        return False
+
+
+def forged(kid):
+    """A frame that only a header was spent on."""
+    return Header(kid, 0).encode() + bytes(20)
+
+
+# ---- making one ----
+
+
+@pytest.mark.parametrize("suite", [3, 8])
+def test_short_tags_must_be_asked_for(engine, suite):
+    with pytest.raises(MisuseError, match="allow_short_tags"):
+        engine.Receiver(suite)
+    engine.Receiver(suite, allow_short_tags=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"replay_window": -1}, {"replay_window": 2**20 + 1}, {"max_frame": -1},
+        {"max_frame": 2**31}, {"suite": 0}, {"suite": 9},
+    ],
+)  # fmt: skip
+def test_values_out_of_range(engine, wrong):
+    given = {"suite": GCM} | wrong
+    with pytest.raises(MisuseError):
+        engine.Receiver(given.pop("suite"), **given)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"replay_window": "1"}, {"replay_window": None}, {"max_frame": 1.5}]
+)
+def test_values_of_a_wrong_type(engine, wrong):
+    with pytest.raises(TypeError):
+        engine.Receiver(GCM, **wrong)
+
+
+def test_no_copies(receiver):
+    for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="pickled"):
+            duplicate(receiver)
+
+
+def test_a_repr_shows_the_suite(receiver, base_key):
+    receiver.add_key(7, base_key)
+    assert repr(receiver) == "<Receiver AES_128_GCM_SHA256_128>"
+
+
+def test_instances_have_no_room_for_surprises(engine, receiver):
+    if engine.name.startswith("native"):
+        assert not hasattr(receiver, "__dict__")
+    assert set(type(receiver)._fields) <= set(type(receiver).__slots__)
+
+
+# ---- keys given by hand ----
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("kid", [0, 7, 8, 2**64 - 1])
+def test_add_and_remove(engine, base_key, suite, kid):
+    receiver = engine.Receiver(suite, **options(suite))
+    sender = new_sender(engine, suite, base_key, kid)
+    assert not opens(receiver, sender)
+    receiver.add_key(kid, base_key)
+    assert receiver.kids == (kid,)
+    assert opens(receiver, sender)
+    assert receiver.remove_key(kid)
+    assert receiver.kids == ()
+    assert not opens(receiver, sender)
+    assert not receiver.remove_key(kid)
+
+
+def test_kids_are_in_order(receiver, rng):
+    for kid in (30, 10, 2**64 - 1, 20):
+        receiver.add_key(kid, rng.randbytes(16))
+    assert receiver.kids == (10, 20, 30, 2**64 - 1)
+
+
+@pytest.mark.parametrize("kid", [-1, 2**64])
+def test_kid_out_of_range(receiver, base_key, kid):
+    with pytest.raises(MisuseError, match=f"kid is {kid}"):
+        receiver.add_key(kid, base_key)
+
+
+def test_a_key_that_is_too_short_or_none(receiver):
+    with pytest.raises(MisuseError, match="15 bytes"):
+        receiver.add_key(7, bytes(15))
+    for wrong in ("sixteen letters.", None):
+        with pytest.raises(TypeError):
+            receiver.add_key(7, wrong)
+    assert receiver.kids == ()
+
+
+def test_another_key_under_a_live_kid_is_refused(engine, receiver, base_key, rng):
+    sender = new_sender(engine, GCM, base_key)
+    receiver.add_key(7, base_key)
+    with pytest.raises(MisuseError, match="another key"):
+        receiver.add_key(7, rng.randbytes(16))
+    assert opens(receiver, sender)
+
+
+def test_the_same_key_again_keeps_the_window(engine, receiver, base_key):
+    sender = new_sender(engine, GCM, base_key)
+    receiver.add_key(7, base_key)
+    ciphertext = sender.protect(b"frame")
+    receiver.unprotect(ciphertext)
+    receiver.add_key(7, bytearray(base_key))
+    with pytest.raises(ReplayedFrame):
+        receiver.unprotect(ciphertext)
+
+
+def test_replay_window_is_in_frames(engine, base_key):
+    sender = new_sender(engine, GCM, base_key)
+    frames = [sender.protect(b"frame") for _ in range(11)]
+    receiver = new_receiver(engine, GCM, base_key, replay_window=10)
+    receiver.unprotect(frames[10])
+    with pytest.raises(FrameTooOld):
+        receiver.unprotect(frames[0])
+    receiver.unprotect(frames[1])
+    unwatched = new_receiver(engine, GCM, base_key, replay_window=0)
+    for _ in range(2):
+        assert unwatched.unprotect(frames[0]) == b"frame"
+
+
+# ---- sender keys: RFC 9605 5.1 ----
+
+
+def test_a_real_sender_that_ratchets(engine, receiver):
+    sender = engine.Sender.generate(GCM, kid=LAYOUT.pack(1), layout=LAYOUT)
+    receiver.add_sender_key(1, sender.base_key, layout=LAYOUT)
+    for _ in range(40):
+        late = sender.protect(b"late")
+        sender = sender.ratchet()
+        assert opens(receiver, sender)
+        assert receiver.unprotect(late) == b"late"
+    assert len(receiver.kids) == 3
+
+
+@pytest.mark.parametrize("R", range(5))
+def test_few_bits_for_steps(engine, receiver, base_key, R):
+    layout = SenderKeyLayout(R)
+    sender = new_sender(engine, GCM, base_key, layout.pack(5), layout=layout)
+    receiver.add_sender_key(5, base_key, layout=layout)
+    assert opens(receiver, sender)
+    for _ in range(20 if R else 0):
+        sender = sender.ratchet()
+        assert opens(receiver, sender)
+
+
+def test_frames_of_neighbouring_steps_in_any_order(engine, receiver, base_key, steps):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    order = [1, 0, 2, 0, 1, 4, 3, 2, 6, 5, 4, 9, 8, 7]
+    assert [opens(receiver, steps[step]) for step in order] == [True] * len(order)
+    assert [opens(receiver, steps[step]) for step in (6, 0)] == [False, False]
+
+
+def test_who_joins_gets_a_later_step(receiver, base_key, steps):
+    joined = ratchet_base_key(GCM, base_key, 5)
+    receiver.add_sender_key(1, joined, layout=LAYOUT, ratchet_step=5)
+    assert receiver.kids == (0x15,)
+    assert opens(receiver, steps[5])
+    assert opens(receiver, steps[6])
+    assert not opens(receiver, steps[4])
+
+
+def test_kids_are_real_keys_only(receiver, base_key, steps):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    assert receiver.kids == (0x10,)
+    opens(receiver, steps[1])
+    assert receiver.kids == (0x10, 0x11)
+
+
+def test_forged_headers_move_nothing(receiver, base_key, steps):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    for kid in [*range(0x11, 0x20), *range(0x20, 0x60)]:
+        with pytest.raises((UnknownKey, AuthenticationFailed)):
+            receiver.unprotect(forged(kid))
+    assert receiver.kids == (0x10,)
+    assert [opens(receiver, steps[step]) for step in (0, 1, 2, 3)] == [True] * 4
+
+
+def test_a_step_too_far_is_unknown(receiver, base_key, steps):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT, max_steps=3)
+    assert not opens(receiver, steps[4])
+    assert opens(receiver, steps[3])
+    assert opens(receiver, steps[6])
+
+
+def test_old_secrets_are_closed_when_a_chain_advances(engine, receiver, base_key, steps):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    (held,) = receiver._derived._held.values()
+    assert opens(receiver, steps[1])
+    with pytest.raises(MisuseError, match="closed"):
+        held.secret.ratchet()
+
+
+def test_a_generation_stays_until_the_next_but_one_is_heard(engine, receiver, rng):
+    keys = [rng.randbytes(16) for _ in range(4)]
+    senders = [new_sender(engine, GCM, key, LAYOUT.pack(number)) for number, key in enumerate(keys)]
+    for number in range(3):
+        receiver.add_sender_key(number, keys[number], layout=LAYOUT)
+    assert [opens(receiver, sender) for sender in senders] == [True, True, True, False]
+    assert [opens(receiver, sender) for sender in senders] == [False, True, True, False]
+    receiver.add_sender_key(3, keys[3], layout=LAYOUT)
+    assert [opens(receiver, sender) for sender in senders] == [False, True, True, True]
+    assert [opens(receiver, sender) for sender in senders] == [False, False, True, True]
+
+
+def test_a_generation_is_removed_as_a_whole(receiver, base_key, steps):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    opens(receiver, steps[2])
+    assert receiver.remove_sender_key(1)
+    assert not receiver.remove_sender_key(1)
+    assert receiver.kids == ()
+    assert not any(opens(receiver, sender) for sender in steps[:6])
+
+
+def test_a_generation_again_keeps_its_windows_and_its_step(receiver, base_key, steps):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    ciphertext = steps[5].protect(b"frame")
+    receiver.unprotect(ciphertext)
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    with pytest.raises(ReplayedFrame):
+        receiver.unprotect(ciphertext)
+    assert not opens(receiver, steps[0])
+    with pytest.raises(MisuseError, match="another base_key"):
+        receiver.add_sender_key(1, bytes(16), layout=LAYOUT)
+    assert opens(receiver, steps[6])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"generation": -1}, {"generation": 2**60}, {"ratchet_step": -1}, {"max_steps": -1},
+        {"max_steps": 1025}, {"base_key": bytes(15)},
+    ],
+)  # fmt: skip
+def test_a_sender_key_that_is_wrong_leaves_nothing(receiver, base_key, steps, wrong):
+    given = {"generation": 1, "base_key": base_key, "layout": LAYOUT} | wrong
+    with pytest.raises(MisuseError):
+        receiver.add_sender_key(**given)
+    assert receiver.kids == ()
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    assert opens(receiver, steps[1])
+
+
+# ---- epochs: RFC 9605 5.2 ----
+
+
+def member(engine, epoch_key, epoch, index, context=0):
+    return new_sender(engine, GCM, epoch_key, MLS.pack(epoch, index, context))
+
+
+@pytest.mark.parametrize("senders", [None, 8])
+def test_every_member_of_an_epoch_is_heard(engine, receiver, base_key, senders):
+    receiver.add_epoch(5, base_key, layout=MLS, senders=senders)
+    assert receiver.kids == ()
+    for index in range(8):
+        assert opens(receiver, member(engine, base_key, 5, index))
+        assert opens(receiver, member(engine, base_key, 5, index, context=index + 1))
+    assert len(receiver.kids) == 16
+    assert opens(receiver, member(engine, base_key, 5, 8)) == (senders is None)
+
+
+def test_rfc9605_5_2_an_epoch_with_the_same_low_bits_is_dropped(engine, receiver, base_key, rng):
+    newer = rng.randbytes(16)
+    old = member(engine, base_key, 1, 0)
+    receiver.add_epoch(1, base_key, layout=MLS, senders=2)
+    receiver.add_epoch(2, rng.randbytes(16), layout=MLS)
+    assert opens(receiver, old)
+    receiver.add_epoch(17, newer, layout=MLS, senders=2)
+    with pytest.raises(AuthenticationFailed):
+        receiver.unprotect(old.protect(b"frame"))
+    assert opens(receiver, member(engine, newer, 17, 0))
+    with pytest.raises(MisuseError, match="epoch 1 came after"):
+        receiver.add_epoch(1, base_key, layout=MLS)
+    assert receiver.remove_epoch(17)
+    assert not receiver.remove_epoch(17)
+    assert not receiver.remove_epoch(1)
+    assert receiver.remove_epoch(2)
+
+
+def test_an_epoch_again_keeps_its_windows(engine, receiver, base_key):
+    sender = member(engine, base_key, 5, 0)
+    receiver.add_epoch(5, base_key, layout=MLS, senders=2)
+    ciphertext = sender.protect(b"frame")
+    receiver.unprotect(ciphertext)
+    receiver.add_epoch(5, base_key, layout=MLS, senders=4)
+    with pytest.raises(ReplayedFrame):
+        receiver.unprotect(ciphertext)
+    assert opens(receiver, member(engine, base_key, 5, 3))
+    with pytest.raises(MisuseError, match="another base_key"):
+        receiver.add_epoch(5, bytes(16), layout=MLS)
+    assert opens(receiver, sender)
+
+
+def test_a_full_roster_and_its_successor_fit(engine, receiver, rng):
+    """64 keys each, derived ahead: 128 provisional keys are what a receiver holds."""
+    keys = {epoch: rng.randbytes(16) for epoch in (1, 2)}
+    for epoch, key in keys.items():
+        receiver.add_epoch(epoch, key, layout=MLS, senders=64)
+    assert all(
+        opens(receiver, member(engine, key, epoch, index))
+        for epoch, key in keys.items()
+        for index in (0, 1, 62, 63)
+    )
+
+
+def test_evicted_keys_are_derived_again(engine, receiver, rng):
+    """The second and third roster push the first one out; its members are heard all the same."""
+    keys = [rng.randbytes(16) for _ in range(3)]
+    for epoch, key in enumerate(keys):
+        receiver.add_epoch(epoch, key, layout=MLS, senders=64)
+    assert opens(receiver, member(engine, keys[0], 0, 5))
+
+
+def test_unknown_epochs_and_members_cost_no_key(receiver, base_key):
+    receiver.add_epoch(5, base_key, layout=MLS, senders=4)
+    before = len(receiver._stats()[3])
+    for kid in (MLS.pack(6, 0), MLS.pack(5, 4), MLS.pack(5, 63, context=9)):
+        with pytest.raises(UnknownKey):
+            receiver.unprotect(forged(kid))
+    assert len(receiver._stats()[3]) == before
+
+
+# ---- one namespace ----
+
+
+def test_two_layouts_do_not_mix(receiver, base_key):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    for add in (
+        lambda: receiver.add_sender_key(2, base_key, layout=SenderKeyLayout(5)),
+        lambda: receiver.add_epoch(2, base_key, layout=MLS),
+    ):
+        with pytest.raises(MisuseError, match="laid out by SenderKeyLayout"):
+            add()
+    assert not receiver.remove_epoch(1)
+    receiver.remove_sender_key(1)
+    receiver.add_epoch(2, base_key, layout=MLS)
+
+
+def test_keys_by_hand_beside_derived_ones(engine, receiver, base_key, rng):
+    own = rng.randbytes(16)
+    receiver.add_key(0x35, own)
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    assert opens(receiver, new_sender(engine, GCM, own, 0x35))
+    for use in (lambda: receiver.add_key(0x1F, own), lambda: receiver.remove_key(0x10)):
+        with pytest.raises(MisuseError, match="as a whole"):
+            use()
+    with pytest.raises(MisuseError, match="KID 0x35 has a key of its own"):
+        receiver.add_sender_key(3, base_key, layout=LAYOUT)
+    receiver.remove_key(0x35)
+    receiver.add_sender_key(3, base_key, layout=LAYOUT)
+
+
+# ---- whatever happens ----
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_an_honest_sender_is_always_heard(engine, data):
+    """Ratchets, new generations, forged KIDs, keys given twice: the newest frames always open."""
+    receiver = engine.Receiver(GCM)
+    generation, step = 0, 0
+    base_key, sender = b"", None
+    for _ in range(data.draw(st.integers(1, 25))):
+        action = data.draw(st.sampled_from(["ratchet", "generation", "forged", "again", "frame"]))
+        if sender is None or action == "generation":
+            generation, step = generation + 1, 0
+            sender = engine.Sender.generate(GCM, kid=LAYOUT.pack(generation), layout=LAYOUT)
+            base_key = sender.base_key
+            receiver.add_sender_key(generation, base_key, layout=LAYOUT)
+        elif action == "ratchet":
+            for _ in range(data.draw(st.integers(1, 13))):
+                sender, step = sender.ratchet(), step + 1
+        elif action == "again":
+            receiver.add_sender_key(generation, base_key, layout=LAYOUT)
+        elif action == "forged":
+            with pytest.raises((UnknownKey, AuthenticationFailed)):
+                receiver.unprotect(forged(data.draw(st.integers(0, 511))))
+        assert opens(receiver, sender)
+        assert len(receiver._stats()[3]) <= 128 + 2 * 3
+
+
+def test_threads_that_ratchet_one_receiver(engine, receiver, base_key, steps):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    frames = [[sender.protect(b"frame") for sender in steps[:12]] for _ in range(8)]
+    opened = []
+
+    def run(mine):
+        for ciphertext in mine:
+            try:
+                opened.append(receiver.unprotect(ciphertext))
+            except (UnknownKey, AuthenticationFailed):
+                opened.append(None)  # another thread is more than two steps ahead
+
+    threads = [threading.Thread(target=run, args=(mine,)) for mine in frames]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 96
+    assert set(opened) <= {b"frame", None}
+    assert opens(receiver, steps[12])
+    assert not opens(receiver, steps[1])
+
+
+def test_a_batch_across_steps_and_generations(engine, receiver, rng):
+    first, second = rng.randbytes(16), rng.randbytes(16)
+    one, two = make_steps(engine, first, 1, 4), make_steps(engine, second, 2, 4)
+    receiver.add_sender_key(1, first, layout=LAYOUT)
+    receiver.add_sender_key(2, second, layout=LAYOUT)
+    frames = [sender.protect(b"frame") for sender in (*one, *two, one[3], two[0])]
+    assert engine.unprotect_many(receiver, frames).ok
+    assert opens(receiver, two[3])
+
+
+def test_a_forked_child_goes_on(engine, receiver, base_key, steps):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    frames = [sender.protect(b"frame") for sender in steps[:3]]
+
+    def in_child():
+        return [receiver.unprotect(frame) for frame in frames]
+
+    assert isolated.in_child(in_child) == [b"frame"] * 3
+    assert in_child() == [b"frame"] * 3
+
+
+# ---- key flow ----
+
+
+def test_key_flow(engine, receiver, base_key):
+    sender, other = new_sender(engine, GCM, base_key), engine.Sender.generate(GCM, kid=9)
+    receiver.add_key(7, base_key)
+    assert receiver.key_flow(0.0)[7].state is KeyState.WAITING
+    for _ in range(20):
+        opens(receiver, sender)
+        opens(receiver, other)
+    flows = receiver.key_flow(1.0)
+    assert (flows[7].state, flows[7].opened, flows[7].last_ctr) == (KeyState.FLOWING, 20, 19)
+    assert flows[9].state is KeyState.WAITING
+    assert receiver.key_flow(1.5)[9].state is KeyState.MISSING_KEY
+    assert receiver.key_flow(4.0)[7].state is KeyState.STALLED
+
+
+def test_key_flow_of_a_wrong_key(engine, base_key):
+    receiver = new_receiver(engine, GCM, base_key)
+    with engine.Sender.generate(GCM, kid=7) as sender:
+        for _ in range(10):
+            with pytest.raises(AuthenticationFailed):
+                receiver.unprotect(sender.protect(b"frame"))
+    flow = receiver.key_flow(1.0)[7]
+    assert flow.state is KeyState.WRONG_KEY
+    assert flow.rejected["authentication"] == 10
+
+
+def test_key_flow_of_a_sender_that_is_behind(engine, receiver, rng):
+    keys = [rng.randbytes(16) for _ in range(3)]
+    senders = [new_sender(engine, GCM, key, MLS.pack(n, 0)) for n, key in enumerate(keys)]
+    receiver.add_epoch(0, keys[0], layout=MLS)
+    receiver.add_epoch(1, keys[1], layout=MLS)
+    receiver.remove_epoch(0)
+    for _ in range(20):
+        for sender in senders:
+            opens(receiver, sender)
+    flows = receiver.key_flow(1.0)
+    states = [flows[epoch].state for epoch in range(3)]
+    assert states == [KeyState.STALE_KEY, KeyState.FLOWING, KeyState.MISSING_KEY]
+
+
+def test_key_flow_of_media_in_clear(receiver, base_key, rng):
+    """Opus frames read as eight-byte KIDs that never come twice."""
+    receiver.add_key(7, base_key)
+    for _ in range(50):
+        with pytest.raises(FrameRejected):
+            receiver.unprotect(b"\xfc" + rng.randbytes(80))
+    assert receiver.key_flow(1.0)[None].state is KeyState.NOT_SFRAME
+
+
+# ---- end ----
+
+
+def test_closed(engine, base_key, steps):
+    with engine.Receiver(GCM) as receiver:
+        receiver.add_sender_key(1, base_key, layout=LAYOUT)
+        (held,) = receiver._derived._held.values()
+    receiver.close()
+    for use in (
+        lambda: receiver.unprotect(steps[0].protect(b"")),
+        lambda: receiver.add_key(7, base_key),
+        lambda: receiver.add_sender_key(1, base_key, layout=LAYOUT),
+        lambda: receiver.add_epoch(1, base_key, layout=MLS),
+        lambda: receiver.kids,
+        lambda: receiver.key_flow(0.0),
+        held.secret.ratchet,
+    ):
+        with pytest.raises(MisuseError, match="closed"):
+            use()

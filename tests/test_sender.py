@@ -1,0 +1,468 @@
+"""What a Sender decides before the engine seals: key, counters, leases, ratchet, end."""
+
+import copy
+import gc
+import logging
+import os
+import pickle
+import threading
+
+import isolated
+import pytest
+from parties import GCM, LAST_CTR, SUITES, new_receiver, new_sender, options
+
+from pysframe import (
+    CipherSuite,
+    CounterExhausted,
+    CounterStore,
+    CounterStoreError,
+    DuplicateSender,
+    Header,
+    KeyExhausted,
+    LeaseEnded,
+    MisuseError,
+    SenderKeyLayout,
+    SenderRetired,
+    ratchet_base_key,
+)
+
+LAYOUT = SenderKeyLayout(4)
+
+
+@pytest.fixture
+def base_key(rng):
+    return rng.randbytes(16)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CounterStore(tmp_path / "counters", lease=10)
+
+
+def stored(engine, store, base_key, kid=7, **more):
+    return engine.Sender(GCM, kid=kid, base_key=base_key, counters=store, **more)
+
+
+def ctrs(sender, count):
+    return [Header.parse(sender.protect(b"frame")).ctr for _ in range(count)]
+
+
+# ---- making one ----
+
+
+def test_counters_must_come_from_somewhere(engine, base_key, store):
+    for given in ({}, {"next_ctr": 0, "counters": store}):
+        with pytest.raises(MisuseError, match=r"either next_ctr .* or counters"):
+            engine.Sender(GCM, kid=7, base_key=base_key, **given)
+
+
+@pytest.mark.parametrize("kid", [0, 7, 8, 2**64 - 1])
+@pytest.mark.parametrize("next_ctr", [0, 8, LAST_CTR])
+def test_first_frame(engine, base_key, kid, next_ctr):
+    with new_sender(engine, GCM, base_key, kid, next_ctr) as sender:
+        assert (sender.kid, sender.next_ctr, sender.suite) == (kid, next_ctr, GCM)
+        header = Header.parse(sender.protect(b"frame"))
+        assert (header.kid, header.ctr) == (kid, next_ctr)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_suite_may_be_its_number(engine, base_key, suite):
+    with engine.Sender(
+        int(suite), kid=7, base_key=base_key, next_ctr=0, **options(suite)
+    ) as sender:
+        assert sender.suite is suite
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kid", -1), ("kid", 2**64), ("next_ctr", -1), ("next_ctr", 2**64), ("max_frame", -1),
+        ("max_frame", 2**31), ("suite", 0), ("suite", 9), ("base_key", bytes(15)),
+    ],
+)  # fmt: skip
+def test_values_out_of_range(engine, base_key, name, value):
+    given = {"suite": GCM, "kid": 7, "base_key": base_key, "next_ctr": 0} | {name: value}
+    with pytest.raises(MisuseError, match=str(value) if isinstance(value, int) else "15 bytes"):
+        engine.Sender(given.pop("suite"), **given)
+    new_sender(engine, GCM, base_key).close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kid", "7"), ("kid", 7.0), ("kid", None), ("next_ctr", "0"), ("next_ctr", 1.5),
+        ("max_frame", None), ("base_key", "sixteen letters."), ("base_key", None),
+        ("base_key", [0] * 16),
+    ],
+)  # fmt: skip
+def test_values_of_a_wrong_type(engine, base_key, name, value):
+    given = {"kid": 7, "base_key": base_key, "next_ctr": 0} | {name: value}
+    with pytest.raises(TypeError):
+        engine.Sender(GCM, **given)
+
+
+@pytest.mark.parametrize("buffer", [bytearray, memoryview])
+def test_a_base_key_may_be_any_buffer(engine, base_key, buffer, rng):
+    with engine.Sender(GCM, kid=7, base_key=buffer(base_key), next_ctr=0) as sender:
+        receiver = new_receiver(engine, GCM, base_key)
+        assert receiver.unprotect(sender.protect(b"frame")) == b"frame"
+
+
+@pytest.mark.parametrize("suite", [3, 8])
+def test_short_tags_must_be_asked_for(engine, base_key, suite):
+    for make in (
+        lambda **more: new_sender(engine, suite, base_key, **more),
+        lambda **more: engine.Sender.generate(suite, kid=7, **more),
+    ):
+        with pytest.raises(MisuseError, match="allow_short_tags"):
+            make(allow_short_tags=False)
+        make(allow_short_tags=True).close()
+
+
+def test_max_frame(engine, base_key):
+    with new_sender(engine, GCM, base_key, max_frame=100) as sender:
+        sender.protect(bytes(100))
+        with pytest.raises(MisuseError, match="101"):
+            sender.protect(bytes(101))
+        assert sender.next_ctr == 1
+
+
+# ---- a fresh key ----
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_generate(engine, suite):
+    with engine.Sender.generate(suite, kid=7, **options(suite)) as sender:
+        assert sender.next_ctr == 0
+        base_key = sender.base_key
+        assert len(base_key) == CipherSuite(suite).Nh // 2
+        receiver = new_receiver(engine, suite, base_key)
+        assert receiver.unprotect(sender.protect(b"frame")) == b"frame"
+
+
+def test_generated_keys_differ(engine):
+    assert len({engine.Sender.generate(GCM, kid=7).base_key for _ in range(50)}) == 50
+
+
+def test_base_key_can_be_read_once(engine, base_key):
+    with engine.Sender.generate(GCM, kid=7) as sender:
+        assert sender.base_key
+        with pytest.raises(MisuseError, match="read once"):
+            _ = sender.base_key
+    with engine.Sender.generate(GCM, kid=7) as sender:
+        sender.close()
+        with pytest.raises(MisuseError, match="read once"):
+            _ = sender.base_key
+    with new_sender(engine, GCM, base_key) as sender, pytest.raises(MisuseError, match="generate"):
+        _ = sender.base_key
+
+
+# ---- one of a kind ----
+
+
+def test_no_copies(engine, base_key):
+    with new_sender(engine, GCM, base_key) as sender:
+        for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="pickled"):
+                duplicate(sender)
+
+
+def test_a_repr_shows_kid_and_suite_and_no_key(engine):
+    sender = engine.Sender.generate(GCM, kid=0x1234, layout=LAYOUT)
+    shown = repr(sender)
+    assert shown == "<Sender kid=0x1234 AES_128_GCM_SHA256_128>"
+    sender.close()
+    assert repr(sender) == shown
+
+
+def test_instances_have_no_room_for_surprises(engine):
+    """The policy adds slots; what the twin adds is its own affair."""
+    sender = engine.Sender.generate(GCM, kid=7)
+    if engine.name.startswith("native"):
+        assert not hasattr(sender, "__dict__")
+    assert set(type(sender)._fields) <= set(type(sender).__slots__)
+
+
+def test_a_second_sender_is_refused(engine, base_key):
+    sender = new_sender(engine, GCM, base_key)
+    with pytest.raises(DuplicateSender):
+        new_sender(engine, GCM, base_key)
+    ctrs(sender, 5)
+    sender.close()
+    with pytest.raises(DuplicateSender):
+        new_sender(engine, GCM, base_key, next_ctr=4)
+    new_sender(engine, GCM, base_key, next_ctr=5).close()
+
+
+def test_closed(engine, base_key):
+    with new_sender(engine, GCM, base_key, layout=LAYOUT) as sender:
+        pass
+    sender.close()
+    for use in (
+        lambda: sender.protect(b""), lambda: sender.next_ctr, lambda: sender.ratchet(),
+    ):  # fmt: skip
+        with pytest.raises(SenderRetired):
+            use()
+    assert sender.kid == 7
+
+
+def test_a_forked_child_can_do_nothing_with_it(engine, base_key, store):
+    sender = engine.Sender.generate(GCM, kid=0x10, layout=LAYOUT)
+    leased = stored(engine, store, base_key)
+
+    def in_child():
+        for use in (
+            lambda: sender.protect(b""), lambda: sender.next_ctr, lambda: sender.ratchet(),
+            lambda: leased.protect(b""),
+        ):  # fmt: skip
+            with pytest.raises(SenderRetired):
+                use()
+        return store.renew(), store.lease("other")
+
+    ctrs(leased, 9)
+    assert isolated.in_child(in_child) == (0, (0, 9))
+    assert ctrs(sender, 1) == [0]
+    assert store.renew() == 1
+    assert ctrs(sender.ratchet(), 1) == [0]
+
+
+# ---- ratchet ----
+
+
+def test_ratchet(engine, base_key):
+    """Each step's frames open with the base_key of that step and with no other."""
+    sender = new_sender(engine, GCM, base_key, kid=0x2E, layout=LAYOUT)
+    for kid in (0x2F, 0x20, 0x21):
+        ctrs(sender, 3)
+        before, sender = sender, sender.ratchet()
+        base_key = ratchet_base_key(GCM, base_key)
+        assert (sender.kid, sender.next_ctr, sender.suite) == (kid, 0, GCM)
+        assert type(sender) is type(before)
+        receiver = new_receiver(engine, GCM, base_key, kid)
+        assert receiver.unprotect(sender.protect(b"frame")) == b"frame"
+        with pytest.raises(SenderRetired, match=f"ratcheted on to KID {kid:#x}"):
+            before.protect(b"frame")
+
+
+@pytest.mark.parametrize("layout", [None, SenderKeyLayout(0)])
+def test_ratchet_needs_bits_for_steps(engine, base_key, layout):
+    with new_sender(engine, GCM, base_key, layout=layout) as sender:
+        with pytest.raises(MisuseError, match=r"layout=SenderKeyLayout\(R\)"):
+            sender.ratchet()
+        assert ctrs(sender, 1) == [0], "it goes on"
+
+
+def test_ratchet_keeps_the_limits(engine, base_key):
+    following = new_sender(engine, 3, base_key, layout=LAYOUT, max_frame=10).ratchet().ratchet()
+    assert len(following.protect(bytes(10))) < 20
+    with pytest.raises(MisuseError):
+        following.protect(bytes(11))
+
+
+def test_a_resumed_key_must_say_where_its_next_step_goes_on(engine, base_key):
+    sender = new_sender(engine, GCM, base_key, next_ctr=5, layout=LAYOUT)
+    with pytest.raises(MisuseError, match="next_ctr="):
+        sender.ratchet()
+    assert ctrs(sender, 1) == [5]
+    following = sender.ratchet(next_ctr=9)
+    assert ctrs(following, 1) == [9]
+    with pytest.raises(MisuseError, match="next_ctr="):
+        following.ratchet()
+    assert ctrs(following.ratchet(next_ctr=0).ratchet(), 1) == [0]
+
+
+@pytest.mark.parametrize("next_ctr", [-1, 2**64])
+def test_ratchet_next_ctr_out_of_range(engine, base_key, next_ctr):
+    with new_sender(engine, GCM, base_key, layout=LAYOUT) as sender:
+        with pytest.raises(MisuseError, match="next_ctr"):
+            sender.ratchet(next_ctr=next_ctr)
+        assert ctrs(sender, 1) == [0]
+
+
+def test_a_step_that_was_taken_before_is_refused(engine, base_key):
+    ctrs(new_sender(engine, GCM, base_key, layout=LAYOUT).ratchet(), 3)
+    again = new_sender(engine, GCM, base_key, next_ctr=0, layout=LAYOUT)
+    with pytest.raises(DuplicateSender):
+        again.ratchet()
+    assert ctrs(again, 1) == [0], "what failed retired nothing"
+    assert ctrs(again.ratchet(next_ctr=3), 1) == [3]
+
+
+def test_a_key_whose_counters_are_used_up_can_ratchet(engine, base_key):
+    sender = new_sender(engine, GCM, base_key, next_ctr=LAST_CTR, layout=LAYOUT)
+    ctrs(sender, 1)
+    with pytest.raises(CounterExhausted):
+        sender.protect(b"")
+    assert ctrs(sender.ratchet(next_ctr=0), 1) == [0]
+
+
+def test_of_many_threads_one_ratchets(engine, base_key):
+    sender = new_sender(engine, GCM, base_key, layout=LAYOUT)
+    done = []
+
+    def ratchet():
+        try:
+            done.append(sender.ratchet())
+        except SenderRetired:
+            done.append(None)
+
+    threads = [threading.Thread(target=ratchet) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([following for following in done if following]) == 1
+
+
+# ---- counter stores ----
+
+
+def test_leases_are_used_in_order_and_never_again(engine, base_key, store):
+    with stored(engine, store, base_key) as sender:
+        assert ctrs(sender, 9) == [*range(9)]
+        assert store.renew() == 1
+        assert ctrs(sender, 11) == [*range(9, 20)]
+    with stored(engine, store, base_key) as sender:
+        assert ctrs(sender, 1) == [20]
+    with stored(engine, store, base_key, kid=8) as sender:
+        assert ctrs(sender, 1) == [0]
+
+
+def test_an_ended_lease_says_renew(engine, base_key, store):
+    with stored(engine, store, base_key) as sender:
+        ctrs(sender, 10)
+        for use in (
+            lambda: sender.protect(b""), lambda: sender.next_ctr,
+            lambda: engine.protect_many(sender, [b"", b""]),
+        ):  # fmt: skip
+            with pytest.raises(LeaseEnded, match=r"renew\(\)"):
+                use()
+        assert store.renew() == 1
+        assert sender.next_ctr == 10
+        assert ctrs(sender, 10) == [*range(10, 20)]
+        assert isinstance(LeaseEnded(), CounterExhausted)
+
+
+def test_protect_never_syncs(engine, base_key, store, monkeypatch):
+    with stored(engine, store, base_key) as sender:
+        monkeypatch.setattr(os, "fsync", None)
+        monkeypatch.setattr(os, "open", None)
+        ctrs(sender, 10)
+        with pytest.raises(LeaseEnded):
+            sender.protect(b"")
+
+
+def test_renewing_ahead_of_another_process_leaves_a_gap(engine, base_key, store):
+    """A lease of another process lies between two of ours: counters jump, and none repeats."""
+    with stored(engine, store, base_key) as sender:
+        taken = ctrs(sender, 6)
+        (name,) = store._senders.values()
+        assert store.lease(name) == (10, 19)
+        assert store.renew() == 1
+        assert store.renew() == 0
+        taken += ctrs(sender, 8)
+        assert taken == [*range(10), *range(20, 24)]
+        assert sender._counters_left() == 6
+        assert store.renew() == 0
+        taken = ctrs(sender, 2)
+        assert store.renew() == 1
+        assert ctrs(sender, 14) == [*range(26, 40)]
+
+
+def test_a_batch_goes_across_leases(engine, base_key, store):
+    with stored(engine, store, base_key) as sender:
+        ctrs(sender, 8)
+        (name,) = store._senders.values()
+        store.lease(name)
+        store.renew()
+        sealed = engine.protect_many(sender, [b"frame"] * 5)
+        assert [Header.parse(frame).ctr for frame in sealed] == [8, 9, 20, 21, 22]
+
+
+def test_renew_reaches_every_live_sender(engine, rng, store):
+    senders = [stored(engine, store, rng.randbytes(16)) for _ in range(20)]
+    for sender in senders:
+        ctrs(sender, 7)
+    senders.pop().close()
+    del sender
+    senders.pop()
+    gc.collect()
+    assert store.renew() == 18
+    assert all(ctrs(sender, 13)[-1] == 19 for sender in senders)
+
+
+def test_a_store_lives_as_long_as_its_senders_and_no_longer(engine, base_key, tmp_path):
+    sender = stored(engine, CounterStore(tmp_path / "counters", lease=10), base_key)
+    ctrs(sender, 9)
+    assert sender._counters.renew() == 1
+    sender.close()
+    del sender
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, CounterStore)]
+
+
+def test_a_damaged_store_makes_no_sender(engine, base_key, store, tmp_path):
+    (tmp_path / "counters").write_bytes(b"?")
+    with pytest.raises(CounterStoreError):
+        stored(engine, store, base_key)
+
+
+def test_a_sender_with_a_store_is_ratcheted_by_hand(engine, base_key, store):
+    """Its next step's counters are remembered, too."""
+    sender = stored(engine, store, base_key, kid=0x10, layout=LAYOUT)
+    with pytest.raises(MisuseError, match="ratchet_base_key"):
+        sender.ratchet()
+    assert ctrs(sender, 1) == [0]
+    for expected in (0, 10):
+        next_key = ratchet_base_key(GCM, base_key)
+        with stored(engine, store, next_key, kid=0x11, layout=LAYOUT) as following:
+            assert ctrs(following, 1) == [expected]
+
+
+def test_threads_that_meet_the_end_of_a_lease(engine, base_key, tmp_path):
+    """Every counter once, while renew() and others hand leases over."""
+    store = CounterStore(tmp_path / "counters", lease=64)
+    sender = stored(engine, store, base_key)
+    taken, stop = [], threading.Event()
+
+    def seal():
+        mine = []
+        while len(mine) < 500:
+            try:
+                mine += ctrs(sender, 1)
+            except LeaseEnded:
+                stop.wait(0.001)
+        taken.extend(mine)
+
+    def renew():
+        (name,) = store._senders.values()
+        while not stop.is_set():
+            store.renew()
+            store.lease(name)
+
+    threads = [threading.Thread(target=seal) for _ in range(4)]
+    renewer = threading.Thread(target=renew)
+    for thread in (*threads, renewer):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stop.set()
+    renewer.join()
+    assert len(taken) == len(set(taken)) == 2000
+
+
+# ---- key budget ----
+
+
+def test_half_of_the_budget_is_told_once(engine, base_key, caplog):
+    caplog.set_level(logging.WARNING, logger="pysframe")
+    with new_sender(engine, GCM, base_key, kid=0xABC) as sender:
+        sender._set_blocks(2**35 - 4)  # an empty frame takes two: its header and its tag
+        ctrs(sender, 1)
+        assert not caplog.records
+        ctrs(sender, 20)
+        (record,) = caplog.records
+        assert "0xabc" in record.getMessage()
+        sender._set_blocks(2**36)
+        with pytest.raises(KeyExhausted):
+            sender.protect(b"")
+        assert len(caplog.records) == 1
