@@ -44,9 +44,8 @@ class NativeAead:
         new, spec = self.ffi.new, self.ffi.new("spec *")
         held = new("uint8_t[]", nonce), new("uint8_t[]", aad), new("uint8_t[]", data)
         out = new("uint8_t[]", len(data) + 1)
+        spec.nonce, spec.aad, spec.source = held
         spec.key, spec.tag, spec.out, spec.size = self.key, tag, out, len(data)
-        spec.nonce, spec.aad = held[0], held[1]
-        setattr(spec, "in", held[2])
         spec.aad_size = len(aad)
         spec.clear_at, spec.metadata_at = min(len(aad), 17), min(len(aad), 40)
         self.lib.run_alone(spec, 1, sealing)

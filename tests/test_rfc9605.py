@@ -1,19 +1,16 @@
 """The figures of RFC 9605, Appendix C, through each engine; and what the RFC leaves without any:
 ratchet steps (5.1) and per-SSRC keys (draft-ietf-avtcore-rtp-sframe)."""
 
-import json
-from pathlib import Path
-
 import pytest
+from figures import load
 from isolated import in_child
 from parties import flipped, new_receiver, new_sender, options, status_of
 from raw_aead import raw_aead
 
 from pysframe import AuthenticationFailed, CipherSuite, FrameStatus, MLSLayout
 
-VECTORS = Path(__file__).with_name("vectors")
-RFC = json.loads((VECTORS / "rfc9605.json").read_text())
-OURS = json.loads((VECTORS / "ratchet_and_ssrc.json").read_text())
+RFC = load("rfc9605")
+OURS = load("ratchet_and_ssrc")
 BASE_KEY = bytes(range(16))
 SHA256_SUITES, SHA512_SUITES = (1, 2, 3, 4), (5, 6, 7, 8)
 

@@ -54,7 +54,7 @@ static void set_row(sfr_row *row, const spec *s, int sealing)
     row->key = s->key;
     memcpy(row->block, s->nonce, 12);
     set_aad(row, s);
-    row->in = s->in;
+    row->in = s->source;
     row->out = s->out;
     row->size = s->size;
     if (sealing) row->tag.write = s->tag;
@@ -154,8 +154,8 @@ void run_faulty(spec *specs, size_t count, int sealing, int fault)
         run_alone(&specs[i], 1, sealing);
         out = specs[i].out;
         if (fault == FAULT_STORE_16_PAST) out[specs[i].size + 15] = 0;
-        if (fault == FAULT_READ_16_BEFORE) (void)*(volatile const uint8_t *)(specs[i].in - 16);
-        if (fault == FAULT_SKIP_BLOCK && specs[i].size > 2000) out[1999] ^= 1;
+        if (fault == FAULT_READ_16_BEFORE) (void)*(volatile const uint8_t *)(specs[i].source - 16);
+        if (fault == FAULT_WRONG_BYTE && specs[i].size > 2000) out[1999] ^= 1;
         if (fault == FAULT_KEEP_PLAINTEXT && specs[i].status && specs[i].size)
             out[specs[i].size - 1] = 0x50;
     }

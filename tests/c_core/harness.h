@@ -6,7 +6,7 @@ typedef struct spec {
     const uint8_t *nonce;          /* 12 bytes */
     const uint8_t *aad;
     size_t aad_size, clear_at, metadata_at;
-    const uint8_t *in;
+    const uint8_t *source;
     uint8_t *out;
     size_t size;
     uint8_t *tag;
@@ -35,5 +35,5 @@ int fenced_protect(uint8_t *memory, size_t pages, int protection);
 void fenced_free(uint8_t *memory, size_t pages);
 
 /* A kernel with a fault of our own making, so that a test can be seen to notice it. */
-enum { FAULT_STORE_16_PAST, FAULT_READ_16_BEFORE, FAULT_SKIP_BLOCK, FAULT_KEEP_PLAINTEXT };
+enum { FAULT_STORE_16_PAST, FAULT_READ_16_BEFORE, FAULT_WRONG_BYTE, FAULT_KEEP_PLAINTEXT };
 void run_faulty(spec *specs, size_t count, int sealing, int fault);
