@@ -1,5 +1,6 @@
 """Work in a process of its own: for what would harm this one, or must not be remembered by it."""
 
+import faulthandler
 import os
 import pickle
 import signal
@@ -42,6 +43,7 @@ def in_child(work: Callable[[], Any], fork: Callable[[], int] = os.fork) -> Any:
 
 
 def _answer(work: Callable[[], Any], writer: int) -> None:
+    faulthandler.disable()  # a death that is expected needs no report
     try:
         answer = (None, work())
     except BaseException:

@@ -1,0 +1,190 @@
+"""sfr_sender.c and sfr_registry.c: counters, leases, budgets, one sender for each key."""
+
+import pytest
+from c_core.parties import LAST_CTR, MAX_FRAME, CReceiver, CSender
+from oracle import Oracle, encode_header
+
+from pysframe import CipherSuite
+
+SUITES = pytest.mark.parametrize("suite", list(CipherSuite), ids=lambda suite: suite.name)
+
+
+@SUITES
+def test_frames_are_what_the_rfc_says(kernel, suite, rng):
+    for size in (0, 1, 15, 16, 17, 160, 1200, 4095, 4096, 4097, 9000):
+        base_key, kid, ctr = rng.randbytes(16), rng.getrandbits(64), rng.getrandbits(63)
+        frame, metadata = rng.randbytes(size), rng.randbytes(rng.randrange(40))
+        clear = rng.choice((0, min(size, 10), size))
+        sender = CSender(kernel, suite, base_key, kid, ctr)
+        expected = Oracle(suite, base_key, kid, "cryptography").seal(ctr, frame, metadata, clear)
+        assert sender.protect(frame, metadata, clear) == (0, expected)
+        receiver = CReceiver(kernel, suite, base_key, kid)
+        assert receiver.unprotect(expected, metadata, clear) == (0, frame)
+
+
+def test_counters_go_up_by_one(kernel, rng):
+    sender = CSender(kernel, 4, rng.randbytes(16), kid=1, first=5)
+    for ctr in range(5, 300):
+        assert sender.next_ctr() == (0, ctr)
+        status, ciphertext = sender.protect(b"x")
+        assert (status, ciphertext[: -1 - 16]) == (0, encode_header(1, ctr))
+
+
+def test_the_last_counter_is_used_and_then_none(core, kernel, rng):
+    _, lib = core
+    sender = CSender(kernel, 4, rng.randbytes(16), first=LAST_CTR)
+    assert sender.protect(b"x")[0] == lib.SFR_OK
+    assert sender.protect(b"x") == (lib.SFR_E_CTR_EXHAUSTED, b"")
+    assert sender.next_ctr()[0] == lib.SFR_E_CTR_EXHAUSTED
+
+
+# ---- leases ----
+
+
+def test_leases(core, kernel, rng):
+    """The counters of one lease after the other; between them the sender refuses."""
+    _, lib = core
+    sender = CSender(kernel, 4, rng.randbytes(16), kid=1, first=0, last=2)
+    used = []
+
+    def protect():
+        status, ctr = sender.next_ctr()
+        assert sender.protect(b"x")[0] == status
+        used.extend([ctr] if status == 0 else [])
+        return status
+
+    assert [protect() for _ in range(4)] == [0, 0, 0, lib.SFR_E_LEASE_ENDED]
+    assert sender.extend(2, 9) == lib.SFR_E_ARGUMENT  # counters that were leased before
+    assert sender.extend(9, 8) == lib.SFR_E_ARGUMENT
+    assert sender.extend(10, 11) == lib.SFR_OK
+    assert sender.extend(12, 12) == lib.SFR_OK  # follows at once
+    assert sender.extend(20, 21) == lib.SFR_OK  # waits until this one is used up
+    assert sender.extend(30, 31) == lib.SFR_E_ARGUMENT  # one may wait
+    assert [protect() for _ in range(6)] == [0] * 5 + [lib.SFR_E_LEASE_ENDED]
+    assert used == [0, 1, 2, 10, 11, 12, 20, 21]
+
+
+def test_a_lease_to_the_very_end(core, kernel, rng):
+    _, lib = core
+    sender = CSender(kernel, 4, rng.randbytes(16), first=LAST_CTR - 1, last=LAST_CTR - 1)
+    assert sender.protect(b"x")[0] == lib.SFR_OK
+    assert sender.protect(b"x")[0] == lib.SFR_E_LEASE_ENDED
+    assert sender.extend(LAST_CTR, LAST_CTR) == lib.SFR_OK
+    assert sender.protect(b"x")[0] == lib.SFR_OK
+    assert sender.protect(b"x")[0] == lib.SFR_E_CTR_EXHAUSTED
+
+
+# ---- refusals take no counter and write nothing ----
+
+
+def refused(sender, data=b"frame", metadata=b"", clear=0, room=100):
+    """The status of a call that is refused; it must have changed nothing."""
+    before = sender.next_ctr(), sender.lib.sfr_sender_blocks(sender.pointer)
+    f = sender.frame(data, metadata, clear, room)
+    status = sender.lib.sfr_protect(sender.pointer, f)
+    assert status == f.status and f.out_size == 0
+    assert set(bytes(sender.ffi.buffer(f.out, room))) <= {0xA5}
+    assert (sender.next_ctr(), sender.lib.sfr_sender_blocks(sender.pointer)) == before
+    return status
+
+
+def test_refusals(core, kernel, rng):
+    _, lib = core
+    sender = CSender(kernel, 4, rng.randbytes(16))
+    assert refused(sender, bytes(MAX_FRAME + 1)) == lib.SFR_E_TOO_LARGE
+    assert refused(sender, b"frame", room=1 + 5 + 15) == lib.SFR_E_ROOM
+    assert refused(sender, b"frame", room=0) == lib.SFR_E_ROOM
+    assert refused(sender, b"frame", clear=6) == lib.SFR_E_ARGUMENT
+    sender.close()
+    assert refused(sender) == lib.SFR_E_RETIRED
+
+
+def test_block_budget(core, kernel, rng):
+    """2^36 blocks a key: the payload's, the AAD's, and one for the tag."""
+    _, lib = core
+    sender = CSender(kernel, 4, rng.randbytes(16))
+    assert sender.protect(bytes(17), bytes(20), clear=1)[0] == 0
+    assert lib.sfr_sender_blocks(sender.pointer) == 1 + 2 + 1
+    lib.sfr_sender_set_blocks(sender.pointer, 2**36 - 4)
+    lib.sfr_sender_set_blocks(sender.pointer, 5)  # a meter never runs backwards
+    assert refused(sender, bytes(33)) == lib.SFR_E_KEY_EXHAUSTED
+    assert sender.protect(bytes(32))[0] == lib.SFR_OK
+    assert lib.sfr_sender_blocks(sender.pointer) == 2**36
+    assert refused(sender, b"") == lib.SFR_E_KEY_EXHAUSTED
+
+
+def test_arguments(core, kernel, rng):
+    ffi, lib = core
+    out, secret = (
+        ffi.new("sfr_sender **"),
+        CSender(kernel, 4, bytes(range(9, 25))).secret(4, b"k" * 16),
+    )
+    found = lib.sfr_kernel_find(kernel.encode())
+    bad = [
+        (ffi.NULL, found, 0, 0, 1, 10),
+        (secret, ffi.NULL, 0, 0, 1, 10),
+        (secret, found, 0, 2, 1, 10),
+        (secret, found, 0, 0, 1, 1 << 31),
+    ]
+    for arguments in bad:
+        assert lib.sfr_sender_new(out, *arguments) == lib.SFR_E_ARGUMENT
+        assert out[0] == ffi.NULL
+
+
+# ---- one sender for each (base_key, KID) ----
+
+
+def test_one_live_sender_for_each_key(core, kernel, rng):
+    _, lib = core
+    base_key, others = rng.randbytes(16), rng.randbytes(16)
+    first = CSender(kernel, 4, base_key, kid=7)
+    assert CSender(kernel, 4, base_key, kid=7, first=1000).status == lib.SFR_E_DUPLICATE
+    for more in (
+        CSender(kernel, 4, base_key, kid=8),
+        CSender(kernel, 4, others, kid=7),
+        CSender(kernel, 1, base_key, kid=7),
+    ):
+        assert more.status == lib.SFR_OK
+    assert first.protect(b"x")[0] == lib.SFR_OK
+
+
+def test_a_later_sender_starts_where_the_last_one_stopped(core, kernel, rng):
+    _, lib = core
+    base_key = rng.randbytes(16)
+    sender = CSender(kernel, 4, base_key)
+    for _ in range(3):
+        sender.protect(b"x")
+    sender.close()
+    sender.close()
+    for first, status in ((0, lib.SFR_E_DUPLICATE), (2, lib.SFR_E_DUPLICATE), (3, lib.SFR_OK)):
+        assert CSender(kernel, 4, base_key, first=first).status == status
+
+
+def test_a_spent_key_is_spent(core, kernel, rng):
+    _, lib = core
+    base_key = rng.randbytes(16)
+    sender = CSender(kernel, 4, base_key, first=LAST_CTR)
+    sender.protect(b"x")
+    sender.close()
+    assert CSender(kernel, 4, base_key, first=LAST_CTR).status == lib.SFR_E_DUPLICATE
+
+
+def test_the_registry_remembers_a_bounded_number(core, rng):
+    """65,536 closings later an old key is forgotten; a live one never is."""
+    _, lib = core
+    alive, closed = rng.randbytes(16), rng.randbytes(16)
+    assert lib.registry_open(alive, 0) == lib.SFR_OK
+    assert lib.registry_open(closed, 0) == lib.SFR_OK
+    lib.registry_close(closed, 9, 0)
+    open_and_close(lib, rng, 60_000)
+    assert lib.registry_open(closed, 8) == lib.SFR_E_DUPLICATE
+    open_and_close(lib, rng, 240_000)
+    assert lib.registry_open(alive, 5) == lib.SFR_E_DUPLICATE
+    assert lib.registry_open(closed, 0) == lib.SFR_OK
+
+
+def open_and_close(lib, rng, count):
+    for _ in range(count):
+        name = rng.randbytes(16)
+        lib.registry_open(name, 0)
+        lib.registry_close(name, 1, 0)
