@@ -1,0 +1,207 @@
+"""Ways to protect and unprotect a block of frames, timed in turns within one process.
+
+Rules of this file:
+  1. What was timed is checked: one frame that does not come back as it was ends the run.
+  2. Every frame is sealed under a new nonce and opened once, with replay protection on.
+  3. The others do less: a bare AEAD, without header, counter, key look-up or replay window, and
+     with their nonces ready made.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from statistics import median, quantiles
+from time import perf_counter_ns
+from typing import Any, Protocol
+
+from .. import CipherSuite, FrameBatch, Receiver, Sender, protect_batch, unprotect_batch
+
+BLOCK = 64  # frames timed at once: a timer costs as much as a frame
+KIDS = range(300, 300 + BLOCK)
+AAD = bytes(5)  # as long as an SFrame header
+
+Frames = Sequence[bytes]
+
+
+class Contestant(Protocol):
+    """One way; seal() and open() are timed, prepare() and read() are not."""
+
+    name: str
+    block: int  # frames
+
+    def prepare(self, frames: Frames) -> Any: ...
+    def seal(self, prepared: Any) -> Any: ...
+    def open(self, sealed: Any) -> Any: ...
+    def read(self, opened: Any) -> Frames: ...
+
+
+class Streams:
+    """BLOCK streams with a key each, as a server has them; one frame of each is a block."""
+
+    block = BLOCK
+
+    def __init__(self, suite: CipherSuite) -> None:
+        self.senders = [Sender.generate(suite, kid=kid) for kid in KIDS]
+        self.receivers = [Receiver(suite) for _ in KIDS]
+        for sender, receiver in zip(self.senders, self.receivers, strict=True):
+            receiver.add_key(sender.kid, sender.base_key)
+
+
+class Calls(Streams):
+    """One call of protect or unprotect for each frame."""
+
+    name = "calls"
+
+    def prepare(self, frames: Frames) -> Frames:
+        return frames
+
+    def seal(self, frames: Frames) -> Frames:
+        return [s.protect(frame) for s, frame in zip(self.senders, frames, strict=True)]
+
+    def open(self, sealed: Frames) -> Frames:
+        return [r.unprotect(one) for r, one in zip(self.receivers, sealed, strict=True)]
+
+    def read(self, opened: Frames) -> Frames:
+        return opened
+
+
+class Batches(Streams):
+    """One call of protect_batch or unprotect_batch for the whole block."""
+
+    name = "batch"
+
+    def prepare(self, frames: Frames) -> FrameBatch:
+        return FrameBatch.from_frames(frames)
+
+    def seal(self, batch: FrameBatch) -> FrameBatch:
+        return protect_batch(self.senders, batch)
+
+    def open(self, sealed: FrameBatch) -> FrameBatch:
+        return unprotect_batch(self.receivers, sealed)
+
+    def read(self, opened: FrameBatch) -> Frames:
+        return opened.to_list()
+
+
+class Cryptography:
+    """AESGCM of `cryptography` (OpenSSL), one key."""
+
+    name, block = "cryptography", BLOCK
+
+    def __init__(self, suite: CipherSuite) -> None:
+        aead = import_module("cryptography.hazmat.primitives.ciphers.aead")
+        self._aead = aead.AESGCM(os.urandom(suite.Nk))
+        self._nonces: list[bytes] = []
+
+    def prepare(self, frames: Frames) -> Frames:
+        self._nonces = [os.urandom(12) for _ in frames]
+        return frames
+
+    def seal(self, frames: Frames) -> Frames:
+        encrypt = self._aead.encrypt
+        return [encrypt(n, f, AAD) for n, f in zip(self._nonces, frames, strict=True)]
+
+    def open(self, sealed: Frames) -> Frames:
+        decrypt = self._aead.decrypt
+        return [decrypt(n, s, AAD) for n, s in zip(self._nonces, sealed, strict=True)]
+
+    def read(self, opened: Frames) -> Frames:
+        return opened
+
+
+class PyCryptodome:
+    """AES.MODE_GCM of pycryptodome, one key. So slow that few frames make a block."""
+
+    name, block = "pycryptodome", BLOCK // 8
+
+    def __init__(self, suite: CipherSuite) -> None:
+        self._aes: Any = import_module("Crypto.Cipher.AES")
+        self._key = os.urandom(suite.Nk)
+        self._nonces: list[bytes] = []
+
+    def prepare(self, frames: Frames) -> Frames:
+        self._nonces = [os.urandom(12) for _ in frames]
+        return frames
+
+    def _cipher(self, nonce: bytes) -> Any:
+        return self._aes.new(self._key, self._aes.MODE_GCM, nonce=nonce).update(AAD)
+
+    def seal(self, frames: Frames) -> list[tuple[bytes, bytes]]:
+        pairs = zip(self._nonces, frames, strict=True)
+        return [self._cipher(nonce).encrypt_and_digest(frame) for nonce, frame in pairs]
+
+    def open(self, sealed: list[tuple[bytes, bytes]]) -> Frames:
+        pairs = zip(self._nonces, sealed, strict=True)
+        return [self._cipher(nonce).decrypt_and_verify(*both) for nonce, both in pairs]
+
+    def read(self, opened: Frames) -> Frames:
+        return opened
+
+
+def contestants(suite: CipherSuite) -> list[Contestant]:
+    """Ours, and those of the others that are installed (GCM suites only)."""
+    ours: list[Contestant] = [Calls(suite), Batches(suite)]
+    if suite.is_gcm and find_spec("cryptography"):
+        ours.append(Cryptography(suite))
+    if suite.is_gcm and find_spec("Crypto"):
+        ours.append(PyCryptodome(suite))
+    return ours
+
+
+@dataclass
+class Timing:
+    """Nanoseconds a frame, one figure for each block."""
+
+    seal: list[float] = field(default_factory=list)
+    open: list[float] = field(default_factory=list)
+
+
+def p50_p99(ns: Sequence[float]) -> tuple[float, float]:
+    return median(ns), (quantiles(ns, n=100, method="inclusive")[98] if len(ns) > 1 else ns[0])
+
+
+class WrongAnswer(Exception):
+    """A contestant did not give back what it was given."""
+
+
+def race(
+    suite: CipherSuite, size: int, seconds: float, progress: Callable[[float], None]
+) -> dict[str, Timing]:
+    """Block after block, everybody in a new order each time; the first block only warms up."""
+    ways, order = contestants(suite), random.Random(size)
+    timings = {way.name: Timing() for way in ways}
+    started, rounds = perf_counter_ns(), 0
+    while (spent := (perf_counter_ns() - started) / 1e9) < seconds or rounds < 3:
+        frames = [os.urandom(size) for _ in range(BLOCK)]
+        for way in order.sample(ways, len(ways)):
+            seal, opened = _one_block(way, frames[: way.block])
+            if rounds:
+                timings[way.name].seal.append(seal)
+                timings[way.name].open.append(opened)
+        rounds += 1
+        progress(min(spent / seconds, 1.0))
+    return timings
+
+
+def _one_block(way: Contestant, frames: Frames) -> tuple[float, float]:
+    prepared = way.prepare(frames)
+    gc_was_on = gc.isenabled()
+    gc.disable()
+    try:
+        start = perf_counter_ns()
+        sealed = way.seal(prepared)
+        middle = perf_counter_ns()
+        opened = way.open(sealed)
+        end = perf_counter_ns()
+    finally:
+        if gc_was_on:
+            gc.enable()
+    if list(way.read(opened)) != list(frames):
+        raise WrongAnswer(f"{way.name} did not give back the frames it sealed")
+    return (middle - start) / len(frames), (end - middle) / len(frames)

@@ -1,0 +1,153 @@
+"""pysframe bench: how fast frames are protected and unprotected on this machine, in seconds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .. import CipherSuite, backend_info
+from ._console import CommandError, Table, console, fancy, say
+from ._contest import BLOCK, Timing, WrongAnswer, p50_p99, race
+
+HELP = "time protect and unprotect on this machine, beside other libraries"
+TEXT = f"""\
+Times protect and unprotect of one frame each of {BLOCK} streams, by one call for each frame and by
+one call for the batch, and beside it the bare AEAD (one key, no header, no replay window) of
+`cryptography` and pycryptodome where they are installed. All take turns in one process, and every
+frame that was timed is compared with what went in.
+
+A cell is nanoseconds for a frame: the median and the 99th percentile of blocks of {BLOCK} frames.
+For figures that hold in an argument, see bench/ in the source."""
+
+SIZES = {80: "80 B", 1200: "1.2 kB", 20_000: "20 kB"}
+SIZES_MEAN = "80 B is 20 ms of Opus; 1.2 kB and 20 kB are a delta and a key frame of video"
+VOICE, VOICE_FRAMES = 80, 50  # bytes a frame, frames a second
+VERBS = {"protect": "seal", "unprotect": "open"}
+
+Results = dict[int, dict[str, Timing]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=4.0, help="how long to measure (4)")
+    parser.add_argument("--suite", type=int, default=4, help="cipher suite, 1-8 (4)")
+    parser.add_argument("--json", action="store_true", help="one JSON object, nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    if not 0.1 <= args.seconds <= 600:
+        raise CommandError(f"--seconds is {args.seconds:g}; it must be 0.1..600")
+    suite, backend = _suite(args.suite), backend_info()
+    engine = f"{backend.engine}:{backend.kernel}"
+    if not args.json:
+        say(f"pysframe bench, {suite.name} on {engine}")
+    try:
+        results = _measure(suite, args.seconds, silent=args.json)
+    except WrongAnswer as error:
+        raise CommandError(str(error)) from None
+    if args.json:
+        print(json.dumps(_as_json(results, suite, engine), indent=2))
+    else:
+        _tell(results)
+    return 0
+
+
+def _suite(number: int) -> CipherSuite:
+    if number not in list(CipherSuite) or CipherSuite(number).has_short_tag:
+        numbers = ", ".join(str(s.value) for s in CipherSuite if not s.has_short_tag)
+        raise CommandError(f"--suite is {number}; it must be one of {numbers}")
+    return CipherSuite(number)
+
+
+def _measure(suite: CipherSuite, seconds: float, *, silent: bool) -> Results:
+    results: Results = {}
+    with _progress(silent) as advance:
+        for done, size in enumerate(SIZES):
+
+            def report(share: float, done: int = done) -> None:
+                advance((done + share) / len(SIZES))
+
+            results[size] = race(suite, size, seconds / len(SIZES), report)
+    return results
+
+
+@contextmanager
+def _progress(silent: bool) -> Iterator[Callable[[float], None]]:
+    """A bar on a terminal, nothing elsewhere; takes the share that is done."""
+    if silent or not fancy():
+        yield lambda share: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("measuring"), BarColumn(None), TimeRemainingColumn())
+    with Progress(*columns, console=console(), transient=True, expand=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+# ---- words ----
+
+
+def _tell(results: Results) -> None:
+    names = list(next(iter(results.values())))
+    table = Table(("frame", "ns each", *names), right=frozenset(names))
+    for size, timings in results.items():
+        for verb, attribute in VERBS.items():
+            cells = [_cell(getattr(timings[name], attribute)) for name in names]
+            table.rows.append((SIZES[size], verb, *cells))
+    table.show()
+    say(f"p50 / p99 over blocks of {BLOCK} frames, k and M for thousands and millions", "dim")
+    say(SIZES_MEAN, "dim")
+    say()
+    calls, batch = voice_streams(results).values()
+    say(
+        f"One core protects and unprotects about {max(calls, batch):,} voice streams.", "bold green"
+    )
+    what = f"{VOICE}-byte Opus frames, {VOICE_FRAMES} a second, both ways"
+    say(f"({what}: {batch:,} in batches, {calls:,} call by call)", "dim")
+
+
+def _cell(ns: list[float]) -> str:
+    return " / ".join(map(_short, p50_p99(ns)))
+
+
+def _short(ns: float) -> str:
+    """Three digits, with k for thousands."""
+    if ns < 1000:
+        return f"{ns:.0f}"
+    return f"{ns / 1000:.3g}k" if ns < 999_500 else f"{ns / 1e6:.3g}M"
+
+
+def voice_streams(results: Results) -> dict[str, int]:
+    """Streams of 50 frames a second that one core can both protect and unprotect, by way."""
+    ours = list(results[VOICE].items())[:2]
+    return {name: _streams(timing) for name, timing in ours}
+
+
+def _streams(timing: Timing) -> int:
+    ns_per_frame = p50_p99(timing.seal)[0] + p50_p99(timing.open)[0]
+    return int(1e9 / ns_per_frame / VOICE_FRAMES)
+
+
+def _as_json(results: Results, suite: CipherSuite, engine: str) -> dict[str, Any]:
+    return {
+        "engine": engine,
+        "suite": suite.name,
+        "block": BLOCK,
+        "ns_per_frame": {
+            str(size): {name: _timing_json(timing) for name, timing in timings.items()}
+            for size, timings in results.items()
+        },
+        "voice_streams_per_core": voice_streams(results),
+    }
+
+
+def _timing_json(timing: Timing) -> dict[str, dict[str, float]]:
+    found = {}
+    for verb, attribute in VERBS.items():
+        ns = getattr(timing, attribute)
+        p50, p99 = p50_p99(ns)
+        found[verb] = {"p50": round(p50, 1), "p99": round(p99, 1), "blocks": len(ns)}
+    return found

@@ -1,0 +1,199 @@
+"""pysframe call: a whole end-to-end encrypted voice call in one process, on real media."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import backend_info
+from ._console import CommandError, fancy, need, say, say_pair
+
+if TYPE_CHECKING:
+    from ._dtmf import Samples
+    from ._screen import Screen
+    from ._stage import Cast, Stage
+    from ._verdict import Finding
+
+HELP = "run a whole encrypted voice call in this process and judge it"
+TEXT = """\
+Runs an end-to-end encrypted voice call on real media, in one process: a publisher speaks, a
+forwarder that holds no key passes the packets on (and loses, repeats and delays some), a
+subscriber and an agent listen with the key, the agent answers, two outsiders try without it. The
+publisher changes its key while it speaks. Without FILE it says random digits as DTMF tones,
+which everybody tries to read back; with FILE it plays any audio that PyAV opens.
+
+Exit status: 0 when every expectation holds, 1 when one failed, 130 after Ctrl-C."""
+
+DIGITS, SECONDS, MAX_SECONDS = 12, 10.0, 600.0
+BUDGET_US = {"native": 100.0, "fallback": 1000.0}  # of the 20,000 us that a frame lasts
+REDRAW_S = 0.1
+
+
+@dataclass(frozen=True)
+class About:
+    """What a run is known by."""
+
+    seed: int
+    engine: str
+    budget_us: float
+
+    @property
+    def title(self) -> str:
+        from ._parties import SUITE
+
+        return (
+            f"pysframe call, seed {self.seed}\n"
+            f"{SUITE.name} on {self.engine}; p99 budget {self.budget_us:g} us"
+        )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="audio to play")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--digits", type=_digits, metavar="N", help="digits to speak (12)")
+    length.add_argument("--seconds", type=_seconds, metavar="N", help="length of the speech (10)")
+    parser.add_argument("--seed", type=int, help="repeats a run's digits and its network")
+    parser.add_argument(
+        "--budget-us",
+        type=float,
+        metavar="US",
+        help="p99 allowed for protect and unprotect (native 100, fallback 1000)",
+    )
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument("--realtime", action="store_true", help="at the pace of speech (default)")
+    pace.add_argument("--fast", action="store_true", help="as fast as this machine can")
+    parser.add_argument("--json", action="store_true", help="one JSON object, nothing else")
+
+
+def _digits(text: str) -> int:
+    if not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError("must be 1..1000")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not 0.5 <= float(text) <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be 0.5..{MAX_SECONDS:g}")
+    return float(text)
+
+
+def run(args: argparse.Namespace, cast: Cast | None = None) -> int:
+    """The exit status; cast is for tests that replace a party."""
+    need("call", av="PyAV", numpy="NumPy")
+    from ._stage import Cast, Stage
+
+    seed = secrets.randbits(32) if args.seed is None else args.seed
+    rng = random.Random(seed)
+    pcm, digits = _speech(args, rng)
+    backend = backend_info()
+    about = About(seed, f"{backend.engine}:{backend.kernel}", _budget(args, backend.engine))
+    stage = Stage(pcm, rng, digits=digits, cast=cast or Cast())
+    interrupted = _play(stage, args, about)
+    return _conclude(stage, args, about, interrupted)
+
+
+def _budget(args: argparse.Namespace, engine: str) -> float:
+    return BUDGET_US[engine] if args.budget_us is None else float(args.budget_us)
+
+
+def _speech(args: argparse.Namespace, rng: random.Random) -> tuple[Samples, str]:
+    """Samples, and the digits they say ("" for a file)."""
+    from ._dtmf import DIGIT_S, speak
+    from ._media import load
+
+    if args.file is not None:
+        if args.digits:
+            raise CommandError("--digits is for a call without FILE; use --seconds")
+        return load(args.file, args.seconds or SECONDS), ""
+    count = max(1, int(args.seconds / DIGIT_S)) if args.seconds else args.digits or DIGITS
+    digits = "".join(rng.choices("0123456789", k=count))
+    return speak(digits), digits
+
+
+def _play(stage: Stage, args: argparse.Namespace, about: About) -> bool:
+    """Runs the call to its end; True when Ctrl-C ended it."""
+    from ._screen import screen
+
+    with screen(stage, about.title, silent=args.json) as shown:
+        try:
+            _tick_along(stage, shown, fast=args.fast)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            stage.finish()
+            shown.show(stage)
+    return False
+
+
+def _tick_along(stage: Stage, shown: Screen, *, fast: bool) -> None:
+    from ._parties import TICK_S
+
+    started = drawn = time.monotonic()
+    while not stage.done:
+        stage.tick()
+        now = time.monotonic()
+        if now - drawn >= REDRAW_S:
+            shown.show(stage)
+            drawn = now
+        if not fast:
+            time.sleep(max(0.0, started + stage.ticks * TICK_S - time.monotonic()))
+
+
+# ---- the end ----
+
+
+def _conclude(stage: Stage, args: argparse.Namespace, about: About, interrupted: bool) -> int:
+    from ._report import as_json
+    from ._verdict import judge
+
+    findings = [] if interrupted else judge(stage, about.budget_us)
+    ok = not interrupted and all(finding.holds for finding in findings)
+    if args.json:
+        head = {"ok": ok, "interrupted": interrupted, **asdict(about)}
+        print(json.dumps(as_json(stage, findings, **head), indent=2))
+    else:
+        _tell(stage, findings, interrupted)
+    return 130 if interrupted else 0 if ok else 1
+
+
+def _tell(stage: Stage, findings: list[Finding], interrupted: bool) -> None:
+    from ._report import network, sentences
+    from ._screen import STYLES, plain_table
+
+    if not fancy():
+        say()
+        plain_table(stage).show()
+        say()
+    for name, words in sentences(stage):
+        say_pair(name, words, STYLES[name])
+    say_pair("network", network(stage))
+    say()
+    if interrupted:
+        say(f"Stopped after {stage.now:.1f} s of the call; nothing was judged.", "bold yellow")
+        return
+    for finding in findings:
+        _tell_finding(finding)
+    say()
+    say(*_verdict(findings))
+
+
+def _tell_finding(finding: Finding) -> None:
+    say_pair("ok" if finding.holds else "FAILED", finding.says, "green" if finding.holds else "red")
+    for contradiction in finding.instead:
+        say_pair("", contradiction)
+
+
+def _verdict(findings: list[Finding]) -> tuple[str, str]:
+    failed = sum(not finding.holds for finding in findings)
+    if failed:
+        return f"{failed} of {len(findings)} expectations failed.", "bold red"
+    return (
+        f"All {len(findings)} expectations hold: whole for those with the key, noise for others.",
+        "bold green",
+    )

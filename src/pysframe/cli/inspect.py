@@ -1,0 +1,164 @@
+"""pysframe inspect: an SFrame header bit by bit, and what is wrong with it. Needs no key."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from .. import CipherSuite, Header, MalformedFrame, MisuseError, MLSLayout, SenderKeyLayout
+from ._anatomy import Anatomy, Field
+from ._console import CommandError, say
+
+HELP = "explain an SFrame header bit by bit, and what is wrong with it"
+TEXT = """\
+Explains the header of one SFrame ciphertext (RFC 9605 4.3) bit by bit, without any key, and says
+what is wrong with it. Give it as hex digits, as a file that holds hex or raw bytes, or as - for
+the same on standard input.
+
+Exit status: 0 when the header is well-formed, 1 when it is not."""
+
+_HEX = re.compile(rb"(?:0x)?[0-9a-fA-F]+(?:[\s:,_-]+(?:0x)?[0-9a-fA-F]+)*\s*")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="HEX|FILE|-", help="the ciphertext, or where it is")
+    parser.add_argument(
+        "--clear", type=int, default=0, metavar="N", help="clear bytes before the header (0)"
+    )
+    parser.add_argument("--suite", metavar="N|NAME", help="cipher suite: tells tag from payload")
+    layouts = parser.add_mutually_exclusive_group()
+    layouts.add_argument("--mls", metavar="E,S", help="read the KID as MLS (RFC 9605 5.2)")
+    layouts.add_argument("--ratchet", metavar="R", help="read the KID as sender key (5.1)")
+    parser.add_argument("--json", action="store_true", help="one JSON object, nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    data, source = _read(args.input)
+    suite, layout = _suite(args.suite), _layout(args)
+    if args.clear < 0:
+        raise CommandError(f"--clear is {args.clear}; it is a number of bytes")
+    anatomy = Anatomy.of(data, clear=args.clear, tag=suite.Nt if suite else None)
+    problems = _with_the_library(anatomy, data[args.clear :])
+    kid = _kid_fields(layout, anatomy.kid)
+    if args.json:
+        print(json.dumps(_as_json(anatomy, problems, kid, suite), indent=2))
+    else:
+        say(f"{_count(len(data))} from {source}")
+        _tell(anatomy, problems, kid, suite)
+    return 1 if problems else 0
+
+
+# ---- arguments ----
+
+
+def _read(text: str) -> tuple[bytes, str]:
+    """The bytes, and in words where they came from."""
+    if text == "-":
+        return _bytes(sys.stdin.buffer.read(), "standard input")
+    if Path(text).is_file():
+        return _bytes(Path(text).read_bytes(), text)
+    if text.strip() and not _HEX.fullmatch(text.strip().encode()):
+        raise CommandError(f"{text!r} is neither a file nor hex digits")
+    return _bytes(text.encode(), "the command line")
+
+
+def _bytes(content: bytes, source: str) -> tuple[bytes, str]:
+    """Hex when all of it is hex, the bytes themselves otherwise."""
+    if content.strip() and not _HEX.fullmatch(content.strip()):
+        return content, source
+    digits = re.sub(rb"0x|[^0-9a-fA-F]", b"", content).decode()
+    if len(digits) % 2:
+        raise CommandError(f"{len(digits)} hex digits: a byte has two")
+    return bytes.fromhex(digits), f"{source}, as hex"
+
+
+def _suite(text: str | None) -> CipherSuite | None:
+    if text is None:
+        return None
+    try:
+        return CipherSuite[text.upper()] if not text.isdigit() else CipherSuite(int(text))
+    except (KeyError, MisuseError):
+        names = ", ".join(f"{suite.value} {suite.name}" for suite in CipherSuite)
+        raise CommandError(f"--suite {text} is unknown; the suites are {names}") from None
+
+
+def _layout(args: argparse.Namespace) -> MLSLayout | SenderKeyLayout | None:
+    try:
+        if args.mls is not None:
+            e_bits, s_bits = map(int, args.mls.split(","))
+            return MLSLayout(E=e_bits, S=s_bits)
+        return None if args.ratchet is None else SenderKeyLayout(int(args.ratchet))
+    except ValueError as error:
+        given = f"--mls {args.mls}" if args.mls is not None else f"--ratchet {args.ratchet}"
+        raise CommandError(f"{given} is no KID layout: {error}") from None
+
+
+# ---- findings ----
+
+
+def _with_the_library(anatomy: Anatomy, data: bytes) -> list[str]:
+    """The anatomy's problems; the library's own verdict must agree with them."""
+    try:
+        Header.parse(data)
+    except MalformedFrame as error:
+        return anatomy.problems or [str(error)]
+    return anatomy.problems
+
+
+def _kid_fields(layout: MLSLayout | SenderKeyLayout | None, kid: int | None) -> dict[str, int]:
+    """The KID's fields under a layout, by name; epoch and ratchet_step are modulo 2^E or 2^R."""
+    return {} if layout is None or kid is None else layout.unpack(kid)._asdict()
+
+
+# ---- words ----
+
+
+def _tell(
+    anatomy: Anatomy, problems: list[str], kid: dict[str, int], suite: CipherSuite | None
+) -> None:
+    for field in anatomy.fields:
+        _tell_field(field)
+    say()
+    if kid:
+        say("KID: " + ", ".join(f"{name} {value}" for name, value in kid.items()))
+    for problem in problems:
+        say(f"WRONG: {problem}", "bold red")
+    if not problems:
+        say(_summary(anatomy, suite), "bold green")
+
+
+def _tell_field(field: Field) -> None:
+    where = f"byte {field.start}" if field.size == 1 else f"bytes {field.start}-{field.end - 1}"
+    if not field.size:
+        where = "no bytes"
+    say(f"{where:14}{field.shown:<12}{field.means}", field.style)
+    for bits, means in field.bits:
+        say(f"{'':14}{bits:<12}{means}")
+
+
+def _summary(anatomy: Anatomy, suite: CipherSuite | None) -> str:
+    parts = [f"Well-formed: KID {anatomy.kid}, CTR {anatomy.ctr} in {_count(anatomy.size or 0)}"]
+    if suite:
+        parts.append(f"{_count(anatomy.payload or 0)} of ciphertext, {anatomy.tag} of tag")
+        parts.append(suite.name)
+    return "; ".join(parts)
+
+
+def _count(size: int) -> str:
+    return "1 byte" if size == 1 else f"{size} bytes"
+
+
+def _as_json(
+    anatomy: Anatomy, problems: list[str], kid: dict[str, int], suite: CipherSuite | None
+) -> dict[str, Any]:
+    return {
+        "ok": not problems,
+        "problems": problems,
+        **anatomy.numbers(),
+        "kid_fields": kid or None,
+        "suite": suite.name if suite else None,
+    }
