@@ -72,7 +72,7 @@ def test_a_missing_kernel_fails_the_run(run, monkeypatch):
 
 
 def test_workers_report_what_they_did_not_run(run):
-    code = SKIPS + "def test_c(): pass\n"
+    code = SKIPS + "def test_other(): pass\n"
     result = run(code, "", "-n", "1", "-k", "not other")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*::test_a: *no such tool", "*::test_other: deselected"])
