@@ -15,6 +15,14 @@
 
 #define SFR_GHASH __attribute__((target("sse4.1,ssse3,pclmul"))) SFR_INLINE
 
+/* Before a loop whose bounds are constants once its function is inlined: kernels keep arrays of
+ * vectors in registers, which takes straight code. */
+#ifdef __clang__
+#define SFR_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define SFR_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* ---- blocks of 1 to 16 bytes ---- */
 
 /* A shuffle control read at [16 - n] moves bytes n places up, at [16 + n] n places down;
@@ -26,9 +34,13 @@ static const uint8_t sfr_shift_control[48] = {
 
 SFR_GHASH __m128i sfr_block_load(const void *p) { return _mm_loadu_si128(p); }
 SFR_GHASH void sfr_block_store(void *p, __m128i block) { _mm_storeu_si128(p, block); }
+/* A block that was stored as two words is loaded as two: one wide load would have to wait until
+ * both stores have left the store buffer. The barrier keeps a compiler from joining them. */
 SFR_GHASH __m128i sfr_block_words(const uint64_t words[2])
 {
-    return _mm_set_epi64x((long long)words[1], (long long)words[0]);
+    uint64_t high = words[1];
+    __asm__("" : "+r"(high));
+    return _mm_set_epi64x((long long)high, (long long)words[0]);
 }
 
 SFR_GHASH __m128i sfr_block_up(__m128i block, size_t n)
@@ -64,8 +76,7 @@ SFR_GHASH __m128i sfr_block_load_small(const uint8_t *p, size_t n)
         uint64_t tail = (uint64_t)sfr_load32(p + n - 4) >> (8 * (8 - n));
         return _mm_cvtsi64_si128((long long)(tail << 32 | sfr_load32(p)));
     }
-    if (n == 0)
-        return _mm_setzero_si128();
+    if (n == 0) return _mm_setzero_si128();
     unsigned head = p[0], middle = p[n / 2], last = p[n - 1];
     return _mm_cvtsi32_si128((int)(head | middle << (8 * (n / 2)) | last << (8 * (n - 1))));
 }
@@ -86,11 +97,22 @@ SFR_GHASH void sfr_block_store_small(uint8_t *p, __m128i block, size_t n)
     }
 }
 
+/* A buffer of n <= 16 bytes. */
+SFR_GHASH __m128i sfr_block_load_any(const uint8_t *p, size_t n)
+{
+    return n == 16 ? sfr_block_load(p) : sfr_block_load_small(p, n);
+}
+
+SFR_GHASH void sfr_block_store_any(uint8_t *p, __m128i block, size_t n)
+{
+    if (n == 16) sfr_block_store(p, block);
+    else sfr_block_store_small(p, block, n);
+}
+
 /* The last n < 16 bytes of a span of `size`, zero-padded. */
 SFR_GHASH __m128i sfr_block_load_last(const uint8_t *data, size_t size, size_t n)
 {
-    if (SFR_LIKELY(size >= 16))
-        return sfr_block_down(sfr_block_load(data + size - 16), 16 - n);
+    if (SFR_LIKELY(size >= 16)) return sfr_block_down(sfr_block_load(data + size - 16), 16 - n);
     return sfr_block_load_small(data + size - n, n);
 }
 
@@ -182,11 +204,9 @@ SFR_GHASH __m128i sfr_ghash_long_aad(const sfr_row *row, const __m128i *end)
     for (int i = 0; i < SFR_AAD_SPANS; i++) {
         const uint8_t *data = row->aad[i].data;
         size_t size = row->aad[i].size;
-        if (size == 0)
-            continue;
+        if (size == 0) continue;
         if (held + size <= 16) {
-            __m128i all = size == 16 ? sfr_block_load(data) : sfr_block_load_small(data, size);
-            part = _mm_or_si128(part, sfr_block_up(all, held));
+            part = _mm_or_si128(part, sfr_block_up(sfr_block_load_any(data, size), held));
             held += size;
             continue;
         }
