@@ -6,7 +6,7 @@ import threading
 
 import isolated
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from parties import GCM, SUITES, new_receiver, new_sender, options
 
@@ -417,14 +417,13 @@ def test_keys_by_hand_beside_derived_ones(engine, receiver, base_key, rng):
 # ---- whatever happens ----
 
 
-@settings(max_examples=60)
 @given(st.data())
 def test_an_honest_sender_is_always_heard(engine, data):
     """Ratchets, new generations, forged KIDs, keys given twice: the newest frames always open."""
     receiver = engine.Receiver(GCM)
     generation, step = 0, 0
     base_key, sender = b"", None
-    for _ in range(data.draw(st.integers(1, 25))):
+    for _ in range(data.draw(st.integers(1, 12))):
         action = data.draw(st.sampled_from(["ratchet", "generation", "forged", "again", "frame"]))
         if sender is None or action == "generation":
             generation, step = generation + 1, 0
@@ -437,7 +436,7 @@ def test_an_honest_sender_is_always_heard(engine, data):
         elif action == "again":
             receiver.add_sender_key(generation, base_key, layout=LAYOUT)
         elif action == "forged":
-            with pytest.raises((UnknownKey, AuthenticationFailed)):
+            with pytest.raises(FrameRejected):
                 receiver.unprotect(forged(data.draw(st.integers(0, 511))))
         assert opens(receiver, sender)
         assert len(receiver._stats()[3]) <= 128 + 2 * 3
@@ -464,6 +463,16 @@ def test_threads_that_ratchet_one_receiver(engine, receiver, base_key, steps):
     assert set(opened) <= {b"frame", None}
     assert opens(receiver, steps[12])
     assert not opens(receiver, steps[1])
+
+
+def test_news_of_a_key_that_is_gone_move_nothing(receiver, base_key, steps):
+    """Told late by a slower thread: by now KID 0x11 stands for step 17, which nobody has sent."""
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    assert opens(receiver, steps[1])
+    assert opens(receiver, steps[12])
+    assert not opens(receiver, steps[1])
+    receiver._confirmed([0x11])
+    assert opens(receiver, steps[13])
 
 
 def test_a_batch_across_steps_and_generations(engine, receiver, rng):

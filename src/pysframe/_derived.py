@@ -112,9 +112,14 @@ class DerivedKeys:
         return True
 
     def confirm(self, receiver: Receiver, kids: list[int]) -> None:
-        """Tags have verified under these KIDs."""
+        """Tags have verified under these KIDs.
+
+        Another thread may have moved on since: where a key is gone, or a new one is provisional
+        under its KID, the news is about a key of the past.
+        """
         if self._rules:
-            self._carry_out(receiver, self._rules.confirm(kids))
+            real = {key.kid for key in receiver._stats()[3] if not key.provisional}
+            self._carry_out(receiver, self._rules.confirm([kid for kid in kids if kid in real]))
 
     def is_stale(self, kid: int) -> bool:
         """Whether an unknown KID is of the past."""
