@@ -142,7 +142,7 @@ def _depart(
 ) -> Departure:
     state = sender_state(owner)
     departure = state.departure(frame, metadata, clear)
-    state.check()
+    state.check(owner._lease_ended)
     return departure
 
 

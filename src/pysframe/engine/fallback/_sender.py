@@ -120,11 +120,12 @@ class SenderState:
             raise misuse(MisuseCode.TOO_LARGE, size=departure.size, limit=self._max_frame)
         return departure
 
-    def check(self) -> None:
-        """Raises why nothing can be sealed; a lease that has ended is for `reserve` to extend."""
+    def check(self, lease_ended: Callable[[], bool]) -> None:
+        """Raises why nothing can be sealed, before any row of a batch takes a counter."""
         with self._lock:
-            if not self._needs_lease():
-                self._usable_key()
+            needs_lease = self._needs_lease()
+        if not (needs_lease and lease_ended()):
+            self.next_ctr()
 
     def protected_size(self, size: int) -> int:
         """Bytes that a frame of this size takes if it is protected next."""
