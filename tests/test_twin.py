@@ -1,0 +1,245 @@
+"""What only the twin has inside; that it does as the native engine does is in test_lockstep.py."""
+
+import ast
+import contextlib
+import ctypes
+import inspect
+import threading
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from isolated import in_child
+
+from pysframe import CipherSuite, FrameStatus, MisuseError
+from pysframe import engine as engines
+from pysframe.engine import _aead, fallback
+from pysframe.engine.fallback._guard import Lock
+from pysframe.engine.fallback._keys import FrameKey, Secret
+from pysframe.engine.fallback._memory import _address, distance, overlap
+from pysframe.engine.fallback._registry import SenderRegistry
+from pysframe.engine.fallback._sender import SenderState
+from pysframe.engine.fallback._strangers import ALLOWANCE, FRAMES_PER_ALLOWANCE, TRACKED, Strangers
+from pysframe.engine.fallback._window import ReplayWindow
+
+SUITE = CipherSuite.AES_128_GCM_SHA256_128
+STUB = Path(engines.__file__).with_name("_native.pyi")
+
+
+# ---- the contract ----
+
+
+def stubbed() -> dict[tuple[str, str], tuple[list[str], list[str]]]:
+    """(class or "", function) -> its positional and keyword arguments, from the native stub."""
+    functions = {}
+    for node in ast.parse(STUB.read_text()).body:
+        owner, body = (node.name, node.body) if isinstance(node, ast.ClassDef) else ("", [node])
+        for item in body:
+            if isinstance(item, ast.FunctionDef):
+                positional = [a.arg for a in (*item.args.posonlyargs, *item.args.args)]
+                keywords = [a.arg for a in item.args.kwonlyargs]
+                functions[owner, item.name] = positional, keywords
+    return functions
+
+
+def member(module, owner: str, name: str):
+    return inspect.getattr_static(getattr(module, owner) if owner else module, name)
+
+
+@pytest.mark.parametrize(("owner", "name"), sorted(stubbed().keys() - {("", "to_list")}))
+def test_the_twin_offers_what_the_stub_says(owner, name):
+    found = member(fallback, owner, name)
+    function = getattr(found, "fget", None) or getattr(found, "__func__", found)
+    parameters = inspect.signature(function).parameters.values()
+    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    assert (positional, keywords) == stubbed()[owner, name]
+
+
+def test_the_native_engine_offers_what_the_stub_says():
+    if any(name.startswith("native") for name in engines.available()):
+        native = import_module("pysframe.engine._native")
+        for owner, name in stubbed():
+            assert member(native, owner, name) is not None
+
+
+def test_a_core_leaves_all_other_names_to_the_policy():
+    for core in (fallback.SenderCore, fallback.ReceiverCore):
+        assert core.__slots__ == ("_twin",)
+        assert not hasattr(core(), "__dict__")
+
+
+@pytest.mark.parametrize("core", [fallback.SenderCore, fallback.ReceiverCore])
+def test_a_core_that_was_never_opened_says_so(core):
+    assert "never opened" in repr(core())
+    verb = core().protect if core is fallback.SenderCore else core().unprotect
+    with pytest.raises(MisuseError, match="never opened"):
+        verb(b"frame")
+    core().close()
+
+
+# ---- the window ----
+
+
+@given(st.integers(0, 70), st.lists(st.integers(0, 200) | st.integers(2**64 - 80, 2**64 - 1)))
+def test_the_window_is_a_set_of_counters(size, ctrs):
+    window, opened = ReplayWindow(size), set()
+    for ctr in ctrs:
+        if not size or not opened or ctr > max(opened):
+            expected = FrameStatus.OK
+        elif max(opened) - ctr >= size:
+            expected = FrameStatus.TOO_OLD
+        else:
+            expected = FrameStatus.REPLAYED if ctr in opened else FrameStatus.OK
+        assert window.judge(ctr) == expected
+        if expected == FrameStatus.OK:
+            window.mark(ctr)
+            opened.add(ctr)
+        assert window.top == max(opened)
+
+
+# ---- bounded memory ----
+
+
+def test_strangers_are_counted_and_few_are_remembered():
+    strangers = Strangers()
+    for kid in range(10_000):
+        strangers.note(kid)
+        strangers.note(7)
+    assert strangers.frames == 20_000
+    assert len(strangers.kids) == TRACKED
+    assert strangers.kids[7] >= 10_000
+
+
+def test_derivations_are_a_burst_and_then_a_trickle():
+    strangers = Strangers()
+    assert sum(strangers.may_derive() for _ in range(1000)) == ALLOWANCE
+    for _ in range(3 * FRAMES_PER_ALLOWANCE):
+        strangers.count_frame()
+    assert sum(strangers.may_derive() for _ in range(1000)) == 3
+    for _ in range(1000 * FRAMES_PER_ALLOWANCE):
+        strangers.count_frame()
+    assert sum(strangers.may_derive() for _ in range(1000)) == ALLOWANCE
+
+
+def test_the_registry_forgets_only_what_closed_long_ago(monkeypatch):
+    monkeypatch.setattr("pysframe.engine.fallback._registry.REMEMBERED", 3)
+    registry = SenderRegistry()
+    alive = [b"%d" % number for number in range(10)]
+    assert all(registry.open(name, 0) for name in alive)
+    assert not any(registry.open(name, 2**64 - 1) for name in alive)
+    for name in alive[:4]:
+        registry.close(name, 5)
+    assert registry.open(alive[0], 0)  # forgotten
+    assert not registry.open(alive[1], 4)
+    assert registry.open(alive[1], 5)
+    assert not registry.open(alive[9], 2**64 - 1)
+
+
+# ---- keys ----
+
+
+def test_a_key_is_wiped_when_its_last_holder_lets_go(rng):
+    secret = Secret(SUITE, rng.randbytes(16))
+    key = FrameKey(secret, 1, _aead.provider("pycryptodome"))
+    material, held = key._sframe_key, key
+    del key
+    assert any(material)
+    del held
+    assert not any(material)
+
+
+def test_a_secret_is_wiped_and_then_refuses(rng):
+    secret = Secret(SUITE, rng.randbytes(16))
+    material = secret._sframe_secret
+    later = secret.ratchet()
+    secret.close()
+    secret.close()
+    assert not any(material)
+    assert any(later._sframe_secret)
+    with pytest.raises(MisuseError, match="closed"):
+        secret.ratchet()
+
+
+def test_a_secret_closed_while_it_is_read_is_never_read_as_zeros(rng):
+    for _ in range(300):
+        secret = Secret(SUITE, rng.randbytes(16))
+        closer = threading.Thread(target=secret.close)
+        closer.start()
+        with contextlib.suppress(MisuseError):
+            assert any(secret._open())
+        closer.join()
+
+
+def test_a_sender_closed_after_reserving_still_seals_with_its_key(rng):
+    base_key = rng.randbytes(16)
+    source = _aead.provider(None)
+    states = [
+        SenderState(SUITE, kid, Secret(SUITE, base_key), 0, 9, 1 << 10, source)
+        for kid in (1, 1 << 8)
+    ]
+    departure = states[0].departure(b"frame", b"", 0)
+    reserved = states[0].reserve(departure, None, lambda: False)
+    states[0].retire("closed")
+    receiver = fallback.ReceiverCore()
+    receiver._open(SUITE, 0, 1 << 10, True)
+    receiver._add(1, Secret(SUITE, base_key), False)
+    assert receiver.unprotect(reserved.seal(departure)) == b"frame"
+
+
+# ---- memory ----
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_overlap_is_a_shared_byte(read_only):
+    room = memoryview(bytearray(40))
+    other = room[10:20]
+    for start in range(31):
+        for size in (0, 1, 5, 10):
+            view = room[start : start + size]
+            view = view.toreadonly() if read_only else view
+            shared = bool(set(range(start, start + size)) & set(range(10, 20)))
+            assert overlap(view, other) == overlap(other, view) == shared
+            if size:
+                assert distance(view, other) == start - 10
+
+
+def test_the_address_of_read_only_memory_is_that_of_its_bytes():
+    data = bytes(range(100))
+    pointer = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value
+    assert _address(memoryview(data)) == pointer
+    assert _address(memoryview(data)[7:]) == pointer + 7
+
+
+# ---- locks ----
+
+
+def test_a_lock_held_by_another_thread_is_free_in_a_forked_child():
+    lock, held, done = Lock(), threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            done.wait(20)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(20)
+
+    def take():
+        with lock:
+            return "taken"
+
+    try:
+        assert in_child(take) == "taken"
+    finally:
+        done.set()
+        holder.join()
+
+
+def test_a_finalizer_may_take_a_lock_that_its_thread_holds():
+    lock = Lock()
+    with lock, lock:
+        pass
