@@ -1,7 +1,7 @@
-"""csrc/ as a Python module of its own, without Cython: compiled with cffi when it has changed.
+"""csrc/ without Cython: the library that the README's build line makes, and cffi over it.
 
 The declarations are those of sfr.h itself, so a test that calls it also shows that the header
-is enough to use the library.
+is enough to use the library. What was built stays in build/ until a source changes.
 """
 
 import hashlib
@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from sysconfig import get_path
@@ -23,65 +22,65 @@ from cffi import FFI
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CSRC = ROOT / "csrc"
-BUILD = ROOT / "build" / "c_core"
 KERNELS = ("vaes512", "vaes256", "aesni")
-
-# The README's flags: what is tested is what its readers get.
-FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fPIC"]
-INCLUDES = [f"-I{CSRC}", f"-I{HERE}", f"-I{get_path('include')}"]
 MODULE = "sfr_core"
 
 
 @cache
 def load():
     """(ffi, lib) of the compiled core, its kernels chosen."""
-    if shutil.which("gcc") is None:
-        pytest.skip("no C compiler")
-    library = BUILD / f"{MODULE}-{digest()}.so"
-    if not library.exists():
-        build(library)
-    module = imported(library)
+    module = imported(built() / f"{MODULE}.so")
     module.lib.sfr_init(module.ffi.NULL)
     return module.ffi, module.lib
 
 
+@cache
+def built() -> Path:
+    """The folder with libsfr.so, as the README makes it, and our module linked to it."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no C compiler")
+    folder = ROOT / "build" / "c_core" / digest()
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+            build(Path(made) / "done")
+            if not folder.exists():  # another process may have been faster
+                os.rename(Path(made) / "done", folder)
+    return folder
+
+
 def digest() -> str:
-    sources = [*sorted(CSRC.glob("*.[ch]")), *sorted(HERE.glob("*.[ch]")), Path(__file__)]
-    content = b"".join(path.name.encode() + path.read_bytes() for path in sources)
+    """Names what is built from these sources; another Python needs another module."""
+    sources = [*CSRC.glob("*.[ch]"), CSRC / "README.md", *HERE.glob("*.[ch]"), Path(__file__)]
+    content = b"".join(path.name.encode() + path.read_bytes() for path in sorted(sources))
     return hashlib.sha256(content + sys.version.encode()).hexdigest()[:16]
 
 
-def build(library: Path) -> None:
-    BUILD.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=BUILD) as name:
-        folder = Path(name)
-        glue = written_glue(folder)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            sources = [*sorted(CSRC.glob("*.c")), HERE / "harness.c"]
-            objects = list(pool.map(lambda source: compiled(source, folder, FLAGS), sources))
-        objects.append(compiled(glue, folder, ["-O1", "-fPIC"]))
-        run("gcc", "-shared", *map(str, objects), "-o", str(folder / "made.so"))
-        os.replace(folder / "made.so", library)
-
-
-def written_glue(folder: Path) -> Path:
+def build(folder: Path) -> None:
+    folder.mkdir()
+    run(build_line().replace("-o libsfr.so", f"-o {folder}/libsfr.so"))
     ffi = FFI()
     ffi.cdef(declarations((CSRC / "sfr.h").read_text()))
     ffi.cdef(declarations((HERE / "harness.h").read_text()))
     ffi.set_source(MODULE, '#include "sfr.h"\n#include "harness.h"')
     ffi.emit_c_code(str(folder / "glue.c"))
-    return folder / "glue.c"
+    includes = f"-I{CSRC} -I{HERE} -I{get_path('include')}"
+    link = f"-L{folder} -lsfr -Wl,-rpath,'$ORIGIN'"
+    sources = f"{folder}/glue.c {HERE}/harness.c"
+    run(f"gcc -O1 -fPIC -shared {includes} {sources} {link} -o {folder}/{MODULE}.so")
 
 
-def compiled(source: Path, folder: Path, flags: list[str]) -> Path:
-    target = folder / f"{source.stem}.o"
-    run("gcc", *flags, *INCLUDES, "-c", str(source), "-o", str(target))
-    return target
+def build_line() -> str:
+    """The one build line that csrc/README.md gives."""
+    text = (CSRC / "README.md").read_text()
+    (line,) = re.findall(r"^ {4}gcc .*?libsfr\.so$", text, flags=re.MULTILINE | re.DOTALL)
+    return line
 
 
-def run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"
+def run(command: str, folder: Path = ROOT) -> str:
+    done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def declarations(header: str) -> str:

@@ -57,8 +57,10 @@ static void set_row(sfr_row *row, const spec *s, int sealing)
     row->in = s->source;
     row->out = s->out;
     row->size = s->size;
-    if (sealing) row->tag.write = s->tag;
-    else row->tag.read = s->tag;
+    if (sealing)
+        row->tag.write = s->tag;
+    else
+        row->tag.read = s->tag;
     row->status = sealing ? SFR_OK : 99;
 }
 
@@ -92,8 +94,10 @@ uint64_t interleaved_calls(void)
 
 void hash_blocks(int nh, void *state, const uint8_t *data, size_t blocks)
 {
-    if (nh == 32) sfr_sha256_blocks(state, data, blocks);
-    else sfr_sha512_blocks(state, data, blocks);
+    if (nh == 32)
+        sfr_sha256_blocks(state, data, blocks);
+    else
+        sfr_sha512_blocks(state, data, blocks);
 }
 
 void hmac_cut(int nh, const uint8_t *key, size_t key_size, const uint8_t *message, size_t size,

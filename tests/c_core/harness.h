@@ -3,7 +3,7 @@
 /* A row as Python describes it. Its AAD is cut in three: header, clear bytes, metadata. */
 typedef struct spec {
     void *key;
-    const uint8_t *nonce;          /* 12 bytes */
+    const uint8_t *nonce; /* 12 bytes */
     const uint8_t *aad;
     size_t aad_size, clear_at, metadata_at;
     const uint8_t *source;
@@ -17,8 +17,8 @@ typedef struct spec {
 void *raw_key(const char *kernel, int suite, const uint8_t *sframe_key);
 void raw_key_free(void *key);
 
-void run_rows(spec *specs, size_t count, int sealing);     /* as a batch does it */
-void run_alone(spec *specs, size_t count, int sealing);    /* one row a call */
+void run_rows(spec *specs, size_t count, int sealing);  /* as a batch does it */
+void run_alone(spec *specs, size_t count, int sealing); /* one row a call */
 uint64_t interleaved_calls(void);
 
 void hash_blocks(int nh, void *state, const uint8_t *data, size_t blocks);

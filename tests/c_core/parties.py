@@ -99,8 +99,9 @@ class CReceiver(Party):
         return stats
 
     def keys(self) -> dict[int, object]:
-        stats = self.ffi.new("sfr_key_stats[]", 300)
-        count = self.lib.sfr_receiver_keys(self.pointer, stats, 300)
+        room = self.totals().keys
+        stats = self.ffi.new("sfr_key_stats[]", room)
+        count = self.lib.sfr_receiver_keys(self.pointer, stats, room)
         self.held = stats
         return {stats[i].kid: stats[i] for i in range(count)}
 
