@@ -52,8 +52,7 @@ class Latency:
 
 def quantile_us(ns: list[int], share: float) -> float:
     """In microseconds; share 0.5 is the median, 1 the slowest; 0 when nothing was measured."""
-    times = sorted(ns)
-    return times[min(int(share * len(times)), len(times) - 1)] / 1000 if times else 0.0
+    return sorted(ns)[int(share * (len(ns) - 1))] / 1000 if ns else 0.0
 
 
 class Voice:

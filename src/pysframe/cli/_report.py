@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ._parties import SUITE, Latency, Member, Talker, quantile_us
+from ._ears import Ear
+from ._parties import SUITE, TICK_S, Latency, Member, Talker, quantile_us
 from ._stage import Stage
 from ._verdict import Finding
 
 COLUMNS = ("", "in", "out", "key flow", "protect us", "unprotect us")
+SHOWN = 21  # digits of a stream on the screen: the last ones
 SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-QUANTILES = "  p50   p99    max"
+QUANTILES = "  p50   p99   max"
 
 
 def rows(stage: Stage) -> list[tuple[str, ...]]:
@@ -44,23 +46,32 @@ def latency_words(latency: Latency) -> str:
     if not latency.wall_ns:
         return ""
     p50, p99, top = (quantile_us(latency.wall_ns, share) for share in SHARES.values())
-    return f"{p50:5.1f} {p99:5.1f} {top:6.1f}"
+    return f"{_us(p50):>5} {_us(p99):>5} {_us(top):>5}"
 
 
-def hears(stage: Stage, name: str) -> str:
-    """What the party can read in what it hears, in a few words."""
+def _us(microseconds: float) -> str:
+    return f"{microseconds:.{0 if microseconds >= 100 else 1}f}"
+
+
+def hears(stage: Stage, name: str) -> list[str]:
+    """What the party makes of what it hears: a line for each stream."""
     taps = stage.taps.get(name)
     if taps:
         digits = "".join(tap.digits for tap in taps.values())
-        return spaced(digits) if digits else "noise: no digit in it"
+        return [spaced(digits) if digits else "noise: no digit in it"]
     member = next(m for m in stage.members if m.name == name)
-    parts = [_stream(stage, ssrc, ear.reader.digits) for ssrc, ear in member.ears.items()]
-    return "   ".join(part for part in parts if part)
+    return [
+        f"{_speaker(stage, ssrc):9} {spaced(ear.reader.digits[-SHOWN:]) or _seconds(ear)}"
+        for ssrc, ear in member.ears.items()
+    ]
 
 
-def _stream(stage: Stage, ssrc: int, digits: str) -> str:
-    speaker = next(talker for talker in stage.talkers if talker.ssrc == ssrc)
-    return f"{speaker.name} {spaced(digits)}" if digits else ""
+def _speaker(stage: Stage, ssrc: int) -> str:
+    return next(talker.name for talker in stage.talkers if talker.ssrc == ssrc)
+
+
+def _seconds(ear: Ear) -> str:
+    return f"{len(ear.played) * TICK_S:.1f} s" if ear.played else ""
 
 
 def spaced(digits: str) -> str:
@@ -70,41 +81,40 @@ def spaced(digits: str) -> str:
 
 def sentences(stage: Stage) -> list[tuple[str, str]]:
     """(party, what it could and could not hear), for people."""
-    agent, seconds = stage.agent, len(stage.publisher.voice.frames) * 0.02
-    said = f"the digits {spaced(stage.digits)}" if stage.digits else "the named audio"
-    answered = f"and answered {spaced(agent.answer)}" if agent.answer else "and did not answer"
-    lines = [
-        ("publisher", f"spoke {said} ({seconds:.1f} s); {_heard(stage, stage.publisher)}"),
-        ("agent", f"{_heard(stage, agent)} {answered} under its own key"),
-        ("subscriber", _heard(stage, stage.subscriber)),
+    publisher, agent, subscriber = stage.publisher, stage.agent, stage.subscriber
+    spoke = f"spoke {spaced(stage.digits)}" if stage.digits else f"played {stage.speech_s:.1f} s"
+    answer = f"answered {spaced(agent.answer)} under its own key" if agent.answer else "no answer"
+    return [
+        (publisher.name, f"{spoke}, then {_heard(stage, publisher)}"),
+        (agent.name, f"{_heard(stage, agent)}; {answer}"),
+        (subscriber.name, _heard(stage, subscriber)),
+        *((name, _overheard(stage, name)) for name in stage.taps),
     ]
-    return [*lines, *((name, _overheard(stage, name)) for name in stage.taps)]
 
 
 def _heard(stage: Stage, member: Member) -> str:
-    parts = []
+    heard = []
     for ssrc, ear in member.ears.items():
-        speaker = next(talker for talker in stage.talkers if talker.ssrc == ssrc)
-        digits = f"read {spaced(ear.reader.digits)}" if ear.reader.digits else "heard no digits"
-        parts.append(f"{digits} from the {speaker.name} (likeness {ear.likeness.value:.2f})")
-    return ", ".join(parts)
+        what = spaced(ear.reader.digits) or _seconds(ear) or "nothing"
+        heard.append(f"{what} from the {_speaker(stage, ssrc)}")
+    return f"heard {' and '.join(heard)}"
 
 
 def _overheard(stage: Stage, name: str) -> str:
     taps = stage.taps[name].values()
-    tried, accepted = sum(t.tried for t in taps), sum(t.accepted for t in taps)
+    tried, played = sum(t.tried for t in taps), sum(t.played for t in taps)
     digits = "".join(t.digits for t in taps)
     likeness = max(t.likeness for t in taps)
-    read = f"READ {spaced(digits)}" if digits else "read no digit"
     return (
-        f"{_opened(stage, name)}; Opus played {accepted} of {tried} tries on the ciphertext, "
-        f"the same reader {read} in them (likeness {likeness:.2f})"
+        f"{_opened(stage, name)} and heard {spaced(digits) or 'noise'}: "
+        f"Opus took {played} of {tried} tries to play them for audio; "
+        f"{'DIGITS' if digits else 'no digit'} in it, likeness to what was said {likeness:.2f}"
     )
 
 
 def _opened(stage: Stage, name: str) -> str:
     if name == "forwarder":
-        return f"passed on {sum(stage.forwarder.passed.values())} packets of bytes"
+        return f"passed on {sum(stage.forwarder.passed.values())} packets"
     member = next(m for m in stage.outsiders if m.name == name)
     return f"opened {len(member.order)} of {member.frames_in} frames"
 
@@ -164,7 +174,7 @@ def _taps_json(stage: Stage, name: str) -> dict[str, Any]:
     taps = stage.taps[name].values()
     return {
         "tried": sum(tap.tried for tap in taps),
-        "played": sum(tap.accepted for tap in taps),
+        "played": sum(tap.played for tap in taps),
         "digits": "".join(tap.digits for tap in taps),
         "likeness": round(max(tap.likeness for tap in taps), 4),
     }

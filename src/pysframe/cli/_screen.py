@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
-from ._console import Table, console, fancy, say
+from ._console import LABEL, Table, console, fancy, say
 from ._report import COLUMNS, QUANTILES, hears, rows
-from ._stage import Stage
+from ._stage import LEVELS, Stage
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -92,7 +91,7 @@ def picture(stage: Stage, title: str) -> RenderableType:
     lines = [f"{when:5.1f} s  {event}" for when, event in events]
     lines += [""] * (EVENTS - len(lines))
     return Group(
-        Text(title, style="bold", no_wrap=True, overflow="ellipsis"),
+        _headline(title),
         _progress(stage),
         party_table(stage),
         _ears(stage),
@@ -100,12 +99,22 @@ def picture(stage: Stage, title: str) -> RenderableType:
     )
 
 
+def _headline(title: str) -> RenderableType:
+    from rich.text import Text
+
+    first, *rest = title.splitlines()
+    text = Text(first, style="bold", no_wrap=True, overflow="ellipsis")
+    return text.append("".join(f"\n{line}" for line in rest), style="not bold dim")
+
+
 def party_table(stage: Stage) -> RichTable:
     """COLUMNS for each party, in its colour."""
     from rich import box
     from rich.table import Table as RichTable
 
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = RichTable(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
     for column in COLUMNS:
         heading = f"{column}\n{QUANTILES}" if column.endswith(" us") else f"{column}\n"
         table.add_column(
@@ -148,21 +157,20 @@ def _ears(stage: Stage) -> RenderableType:
     from rich.text import Text
 
     grid = RichTable.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True)
+    grid.add_column(width=LABEL)
+    grid.add_column(width=LEVELS // 2)
     grid.add_column(overflow="ellipsis", no_wrap=True)
     for name in stage.names:
         style = STYLES[name]
-        grid.add_row(
-            Text(name, style), Text(sparkline(stage.levels[name]), style), hears(stage, name)
-        )
+        spark = Text(sparkline(stage.levels[name]), style)
+        grid.add_row(Text(name, style), spark, Text("\n".join(hears(stage, name))))
     return grid
 
 
 def sparkline(levels: Iterable[float]) -> str:
     """Loudness over time, one character for two ticks; levels are RMS of full scale."""
     found = list(levels)
-    marks = _FLOORS[(sys.stdout.encoding or "ascii").lower() not in ("utf-8", "utf8")]
+    marks = _FLOORS[console().options.ascii_only]
     pairs = [max(found[i : i + 2]) for i in range(0, len(found), 2)]
     return "".join(marks[_height(level, len(marks))] for level in pairs)
 

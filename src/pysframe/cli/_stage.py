@@ -20,7 +20,7 @@ from ._parties import OVER, PAUSE, TICK_S, Agent, Member, Outsider, Publisher, T
 PUBLISHER_KID, AGENT_KID = 300, 7
 PATIENCE = 10  # ticks without a packet after which the call is over
 POLL = 5  # ticks between two looks at the key flow
-LEVELS = 48  # ticks of loudness kept for the screen
+LEVELS = 40  # ticks of loudness kept for the screen
 
 _KID_SIZE = 8  # bytes of a key message before its base_key
 
@@ -104,6 +104,10 @@ class Stage:
     @property
     def now(self) -> float:
         return self.ticks * TICK_S
+
+    @property
+    def speech_s(self) -> float:
+        return self._speech_ticks * TICK_S
 
     @property
     def expected_ticks(self) -> int:

@@ -105,7 +105,7 @@ def _tell(results: Results) -> None:
     say(
         f"One core protects and unprotects about {max(calls, batch):,} voice streams.", "bold green"
     )
-    what = f"{VOICE}-byte Opus frames, {VOICE_FRAMES} a second, both ways"
+    what = f"{VOICE}-byte Opus frames, {VOICE_FRAMES} a second"
     say(f"({what}: {batch:,} in batches, {calls:,} call by call)", "dim")
 
 

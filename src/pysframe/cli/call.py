@@ -40,6 +40,7 @@ class About:
     """What a run is known by."""
 
     seed: int
+    file: str | None
     engine: str
     budget_us: float
 
@@ -47,8 +48,9 @@ class About:
     def title(self) -> str:
         from ._parties import SUITE
 
+        what = "" if self.file is None else f" {self.file}"
         return (
-            f"pysframe call, seed {self.seed}\n"
+            f"pysframe call{what}, seed {self.seed}\n"
             f"{SUITE.name} on {self.engine}; p99 budget {self.budget_us:g} us"
         )
 
@@ -92,7 +94,12 @@ def run(args: argparse.Namespace, cast: Cast | None = None) -> int:
     rng = random.Random(seed)
     pcm, digits = _speech(args, rng)
     backend = backend_info()
-    about = About(seed, f"{backend.engine}:{backend.kernel}", _budget(args, backend.engine))
+    about = About(
+        seed=seed,
+        file=None if args.file is None else str(args.file),
+        engine=f"{backend.engine}:{backend.kernel}",
+        budget_us=_budget(args, backend.engine),
+    )
     stage = Stage(pcm, rng, digits=digits, cast=cast or Cast())
     interrupted = _play(stage, args, about)
     return _conclude(stage, args, about, interrupted)
