@@ -81,7 +81,12 @@ void sfr_sender_close(sfr_sender *s)
     sfr_key *key = atomic_exchange(&s->key, NULL);
     sfr_lock_drop(&s->lock);
     if (!key) return;
-    if (ours) sfr_registry_close(s->fingerprint, peek_ctr(s), s->spent);
+    if (ours) {
+        /* The counter that a later sender may start with; after the last of all there is none. */
+        uint64_t next = peek_ctr(s);
+        bool last_of_all = s->spent && next == UINT64_MAX;
+        sfr_registry_close(s->fingerprint, next + (s->spent && !last_of_all), last_of_all);
+    }
     sfr_run_synchronize();
     sfr_key_free(key);
 }

@@ -15,12 +15,13 @@ from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport SIZE_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from pysframe.engine._sfr cimport *
 
 import os
+from operator import index
 
 from pysframe.batch import FrameBatch
 from pysframe.engine._types import KeyStats
@@ -127,17 +128,28 @@ def _misuse(int code, **known):
     return misuse(code, **known)
 
 
+cdef size_t _size(str name, value) except? 0:
+    """value, an integer that cannot be negative; what is too large is for the C core to say."""
+    number = index(value)
+    if not 0 <= number <= SIZE_MAX:
+        raise MisuseError(f"{name} is {number}; it is out of range")
+    return number
+
+
 # ---- secrets ----
 
+cdef object _LATER = object()      # a Secret that its maker fills
+
+
 cdef class Secret:
-    """sframe_secret of a base key, in wiped memory: RFC 9605 4.4.2. Never a Python object's bytes."""
+    """sframe_secret of a base key, in wiped memory: RFC 9605 4.4.2. Never a Python object."""
 
     cdef sfr_secret *_ptr
     cdef int _suite
 
     def __cinit__(self, int suite, base_key):
         self._suite = suite
-        if base_key is not None:
+        if base_key is not _LATER:
             self._extract(base_key, -1)
 
     cdef int _extract(self, object base_key, int64_t ssrc) except -1:
@@ -147,7 +159,8 @@ cdef class Secret:
         _read(base_key, &key, &view)
         try:
             if key.size < <size_t>SFR_MIN_BASE_KEY:
-                raise MisuseError(f"base_key has {key.size} bytes; at least {SFR_MIN_BASE_KEY} are needed")
+                raise MisuseError(
+                    f"base_key has {key.size} bytes; at least {SFR_MIN_BASE_KEY} are needed")
             if ssrc < 0:
                 self._ptr = sfr_secret_new(suite, key.data, key.size)
             else:
@@ -161,13 +174,13 @@ cdef class Secret:
     @classmethod
     def for_ssrc(cls, int suite, base_key, uint32_t ssrc):
         """The secret of one RTP stream: draft-ietf-avtcore-rtp-sframe."""
-        cdef Secret secret = Secret.__new__(Secret, suite, None)
+        cdef Secret secret = Secret.__new__(Secret, suite, _LATER)
         secret._extract(base_key, ssrc)
         return secret
 
     def ratchet(self, unsigned int steps=1):
         """The secret of a later ratchet_step: RFC 9605 5.1."""
-        cdef Secret later = Secret.__new__(Secret, self._suite, None)
+        cdef Secret later = Secret.__new__(Secret, self._suite, _LATER)
         later._ptr = sfr_secret_ratchet(self.pointer(), steps)
         if later._ptr is NULL:
             raise MemoryError
@@ -365,12 +378,13 @@ cdef class ReceiverCore:
 
     _kernel = None
 
-    def _open(self, int suite, size_t replay_window, size_t max_frame, bint strict):
+    def _open(self, int suite, replay_window, max_frame, bint strict):
         if self._ptr is not NULL:
             raise MisuseError("this receiver is open already")
         self._suite = _suite(suite)
-        status = sfr_receiver_new(&self._ptr, self._suite, _kernel_of(self), replay_window,
-                                  max_frame, strict)
+        status = sfr_receiver_new(&self._ptr, self._suite, _kernel_of(self),
+                                  _size("replay_window", replay_window),
+                                  _size("max_frame", max_frame), strict)
         if status != SFR_OK:
             raise _misuse(status, reason="replay_window or max_frame is out of range")
 
@@ -512,7 +526,7 @@ cdef class ReceiverCore:
         return totals.malformed, totals.unknown, strangers, self._key_stats(totals.keys)
 
     cdef list _key_stats(self, size_t room):
-        cdef size_t i, count = room + 1
+        cdef size_t count = room + 1
         cdef sfr_key_stats *stats = NULL
         try:
             while count > room:   # a key was added meanwhile
@@ -823,7 +837,7 @@ def protect_many(senders, frames, metadata=None, clear=None):
     try:
         listed = _owners(senders, SenderCore, "senders", rows.count)
         _read_frames(&rows, inputs, views)
-        extras = _read_extras(&rows, metadata, clear, views)
+        _alive = _read_extras(&rows, metadata, clear, views)
         _set_senders(&rows, senders, listed)
         _reserve_all(&rows, senders, listed)
         for i in range(rows.count):
@@ -850,7 +864,7 @@ def protect_batch(senders, batch, metadata=None, clear=None, out=None):
         listed = _owners(senders, SenderCore, "senders", rows.count)
         source = batch.data
         _read_batch(&rows, source, block, views)
-        extras = _read_extras(&rows, metadata, clear, views)
+        _alive = _read_extras(&rows, metadata, clear, views)
         _set_senders(&rows, senders, listed)
         if out is not None:          # before a counter is taken
             expected = _expected(&rows)
@@ -893,7 +907,6 @@ cdef size_t _expected(Rows *rows) noexcept:
 cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
     """The rows' receivers, and the room of each row: a header has one byte at least."""
     cdef Py_ssize_t i
-    cdef size_t tag
     cdef ReceiverCore receiver = receivers if listed is None else None
     for i in range(rows.count):
         if listed is not None:
@@ -993,7 +1006,7 @@ def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
     try:
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
         _read_frames(&rows, inputs, views)
-        extras = _read_extras(&rows, metadata, clear, views)
+        _alive = _read_extras(&rows, metadata, clear, views)
         _set_receivers(&rows, receivers, listed)
         return _unprotect(&rows, receivers, listed, None, views)
     finally:
@@ -1010,7 +1023,7 @@ def unprotect_batch(receivers, batch, metadata=None, clear=None, out=None):
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
         source = batch.data
         _read_batch(&rows, source, block, views)
-        extras = _read_extras(&rows, metadata, clear, views)
+        _alive = _read_extras(&rows, metadata, clear, views)
         _set_receivers(&rows, receivers, listed)
         return _unprotect(&rows, receivers, listed, out, views)
     finally:
