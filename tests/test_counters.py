@@ -151,13 +151,19 @@ def test_renew_forgets_senders_that_are_gone(path):
     assert store.renew() == 0
 
 
-def test_renew_cares_for_the_others_when_one_key_has_no_counter_left(path):
+def test_renew_cares_for_the_others_when_one_key_has_no_counter_left(path, monkeypatch):
     store = CounterStore(path, lease=2**63)
     spent, other = attached(store), attached(store, fingerprint(4, 8, KEY))
     store.lease(NAME)
     spent.used = other.used = 2**63
     assert store.renew() == 1
     assert other.leases[1:] == [(2**63, 2**64 - 1)]
+    other.used = 2**64
+    before = path.stat().st_ino
+    assert store.renew() == store.renew() == 0
+    monkeypatch.setattr(os, "open", None)
+    assert store.renew() == 0, "and then without a look at the disk"
+    assert path.stat().st_ino != before
 
 
 # ---- the disk ----

@@ -13,6 +13,7 @@ from .suites import CipherSuite
 
 DEFAULT_MAX_FRAME = 16 << 20  # bytes
 LIMIT_MAX_FRAME = 0x7FFF_FFFF  # bytes
+LIMIT_WINDOW = 1 << 20  # frames
 LAST_CTR = (1 << 64) - 1
 LAST_KID = (1 << 64) - 1
 

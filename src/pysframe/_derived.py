@@ -12,6 +12,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from ._buffers import byte_view
 from ._changes import Changes, Rules
 from .errors import MisuseError
 
@@ -66,6 +67,7 @@ class DerivedKeys:
         Raises MisuseError for another base_key under a number that is held, and when a KID that
         was added by hand would fall under it.
         """
+        base_key = byte_view(base_key, "base_key")
         name = _name(base_key)
         held = self._held.get(number)
         if held is None:
@@ -159,7 +161,7 @@ class DerivedKeys:
             old.secret.close()
 
 
-def _name(base_key: ReadableBuffer) -> bytes:
+def _name(base_key: memoryview) -> bytes:
     """Equal for equal base keys, and meaningless outside this process."""
     digest = hashlib.sha256(_process_salt)
     digest.update(base_key)

@@ -92,6 +92,8 @@ class CounterStore:
         for (sender, _), lease in zip(low, leases, strict=True):
             if lease is not None:
                 sender._grant(*lease)
+            else:
+                self._detach(sender)  # its key has no more to give
         return len(low) - leases.count(None)
 
     def lease(self, name: str) -> tuple[int, int]:
@@ -108,6 +110,10 @@ class CounterStore:
         """Lets renew() care for this sender, as long as it lives."""
         with rare:
             self._senders[sender] = name
+
+    def _detach(self, sender: Leased) -> None:
+        with rare:
+            self._senders.pop(sender, None)
 
     def __repr__(self) -> str:
         return f"<CounterStore {str(self._path)!r}>"

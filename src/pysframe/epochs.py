@@ -6,7 +6,6 @@ Rules of this file:
      the same time.
 """
 
-from collections import deque
 from typing import NamedTuple
 
 from ._changes import Changes, Derive
@@ -43,7 +42,7 @@ class Epochs:
     def __init__(self, layout: MLSLayout) -> None:
         self.layout = layout
         self._by_low_bits: dict[int, Epoch] = {}
-        self._retired: deque[int] = deque(maxlen=RETIRED)
+        self._retired: tuple[int, ...] = ()
 
     def add(self, epoch: int, senders: int | None = None) -> Changes:
         """Takes an epoch in; the members of context 0 that are known get their keys now.
@@ -63,7 +62,7 @@ class Epochs:
         if not there or there.number == epoch:
             return Changes(derive=ahead)
         # RFC 9605 5.2 MUST: drop the epoch that shares these low E bits.
-        self._retired.append(there.number)
+        self._retired = (*self._retired, there.number)[-RETIRED:]
         return Changes(forget=(there.number,), derive=ahead)
 
     def covers(self, number: int, kid: int) -> bool:
@@ -85,7 +84,7 @@ class Epochs:
     def remove(self, number: int) -> Changes:
         """Forgets an epoch, which must be there."""
         del self._by_low_bits[self._low(number)]
-        self._retired.append(number)
+        self._retired = (*self._retired, number)[-RETIRED:]
         return Changes(forget=(number,))
 
     def is_stale(self, kid: int) -> bool:

@@ -10,8 +10,6 @@ Rules of this file:
                    gone  |   kept   |confirmed|  ahead   |  derived when asked | unknown
 """
 
-from collections import deque
-
 from ._changes import Changes, Derive
 from .engine import key_schedule
 from .errors import MisuseError
@@ -97,7 +95,7 @@ class SenderKeys:
     def __init__(self, layout: SenderKeyLayout) -> None:
         self.layout = layout
         self._chains: dict[int, Chain] = {}  # generation -> its steps, in order of arrival
-        self._retired: deque[int] = deque(maxlen=RETIRED)
+        self._retired: tuple[int, ...] = ()
 
     def add(self, generation: int, step: int, max_steps: int) -> Changes:
         """A generation and the step its base_key belongs to; one that is there stays as it is.
@@ -110,8 +108,7 @@ class SenderKeys:
             return Changes()
         given = Derive(self.layout.pack(generation, step), generation, 0, bool(self._chains))
         chain = self._chains[generation] = Chain(self.layout, generation, step, max_steps)
-        if generation in self._retired:
-            self._retired.remove(generation)
+        self._retired = tuple(past for past in self._retired if past != generation)
         return Changes(derive=(given, *chain.advance(step)[1]))
 
     def covers(self, number: int, kid: int) -> bool:
@@ -144,7 +141,7 @@ class SenderKeys:
     def remove(self, number: int) -> Changes:
         """Forgets a generation, which must be there."""
         del self._chains[number]
-        self._retired.append(number)
+        self._retired = (*self._retired, number)[-RETIRED:]
         return Changes(forget=(number,))
 
     def is_stale(self, kid: int) -> bool:

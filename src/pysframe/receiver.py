@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _common as common
-from ._common import Closing, rare
+from ._buffers import byte_view
+from ._common import Closing, checked, rare
 from ._derived import DerivedKeys
 from .engine import ReceiverBase, policy
 from .epochs import Epochs
@@ -34,9 +35,8 @@ class Receiver(Closing, ReceiverBase):
     arrive, 0..2^20; 0 switches replay protection off. strict: refuse headers that are not
     minimal. max_frame: bytes a frame may have. Suites with 4-byte tags need allow_short_tags=True.
 
-    Raises MisuseError for wrong arguments. Thread-safe. After a fork it goes on in both
-    processes, each with its own replay windows. It cannot be copied or pickled. close(), or
-    leaving `with`, wipes all keys.
+    Thread-safe. After a fork it goes on in both processes, each with its own replay windows. It
+    cannot be copied or pickled. close(), or leaving `with`, wipes all keys.
 
     >>> import pysframe
     >>> suite = pysframe.CipherSuite.AES_128_GCM_SHA256_128
@@ -50,8 +50,6 @@ class Receiver(Closing, ReceiverBase):
     __slots__ = ()
     _fields = ("suite", "_derived", "_monitor")
     suite: CipherSuite
-    _derived: DerivedKeys
-    _monitor: Monitor
 
     def __init__(
         self,
@@ -63,6 +61,8 @@ class Receiver(Closing, ReceiverBase):
         allow_short_tags: bool = False,
     ) -> None:
         self.suite = common.allowed_suite(suite, allow_short_tags)
+        replay_window = checked("replay_window", replay_window, 0, common.LIMIT_WINDOW)
+        max_frame = checked("max_frame", max_frame, 0, common.LIMIT_MAX_FRAME)
         self._derived = DerivedKeys()
         self._monitor = Monitor()
         self._open(self.suite, replay_window, max_frame, strict)
@@ -75,8 +75,8 @@ class Receiver(Closing, ReceiverBase):
         The same key again changes nothing: its replay window goes on. Raises MisuseError for
         another key under a live KID; remove_key() first.
         """
-        kid = common.checked("kid", kid, 0, common.LAST_KID)
-        secret = self._Secret(self.suite, base_key)
+        kid = checked("kid", kid, 0, common.LAST_KID)
+        secret = self._Secret(self.suite, byte_view(base_key, "base_key"))
         with rare:
             self._derived.refuse(kid)
             self._add(kid, secret, False)
@@ -128,10 +128,7 @@ class Receiver(Closing, ReceiverBase):
             self._derived.hold(self, generation, held, changes)
 
     def remove_sender_key(self, generation: int) -> bool:
-        """Wipes a generation and all its steps; False when it was not there.
-
-        Call it when someone is removed who knew the key: until then it opens frames.
-        """
+        """Wipes a generation, which opens frames until then; False when it was not there."""
         with rare:
             return self._derived.remove(self, SenderKeys, generation)
 
@@ -153,10 +150,9 @@ class Receiver(Closing, ReceiverBase):
 
         >>> import pysframe
         >>> layout = pysframe.MLSLayout(E=4, S=6)
-        >>> epoch_key = bytes(range(16))
+        >>> kid, epoch_key = layout.pack(epoch=17, sender_index=2), bytes(range(16))
         >>> receiver = pysframe.Receiver(4)
         >>> receiver.add_epoch(17, epoch_key, layout=layout, senders=3)
-        >>> kid = layout.pack(17, sender_index=2)
         >>> with pysframe.Sender(4, kid=kid, base_key=epoch_key, next_ctr=0) as sender:
         ...     receiver.unprotect(sender.protect(b"a frame"))
         b'a frame'
@@ -187,8 +183,8 @@ class Receiver(Closing, ReceiverBase):
     def key_flow(self, now: float) -> dict[int | None, KeyFlow]:
         """Whether each KID's key is flowing; now: monotonic seconds. See pysframe.KeyFlow.
 
-        The entry under None, when there is one, tells of frames that are not SFrame at all.
-        Differences between two calls count, so call it regularly, about once a second.
+        The entry under None, if any, tells of frames that are not SFrame at all. Differences
+        between two calls count, so call it regularly, about once a second.
         """
         with rare:
             return self._monitor.poll(now, self._stats(), self._derived.is_stale)

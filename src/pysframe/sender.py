@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from . import _common as common
+from ._buffers import byte_view
 from ._common import LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, Closing, checked, rare
 from .counters import LeaseEnded, fingerprint
 from .engine import SenderBase, policy
@@ -92,6 +93,7 @@ class Sender(Closing, SenderBase):
         suite = common.allowed_suite(suite, allow_short_tags)
         kid = checked("kid", kid, 0, LAST_KID)
         max_frame = checked("max_frame", max_frame, 0, LIMIT_MAX_FRAME)
+        base_key = byte_view(base_key, "base_key")
         secret = self._Secret(suite, base_key)
         if counters is None:
             first = checked("next_ctr", next_ctr or 0, 0, LAST_CTR)
