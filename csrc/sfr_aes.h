@@ -43,7 +43,7 @@ SFR_INLINE void sfr_clear_ymm(void)
     __asm__ __volatile__("vzeroall" ::: SFR_LOW_REGISTERS);
 }
 
-SFR_INLINE void sfr_clear_zmm(void)
+SFR_INLINE __attribute__((target("avx512f"))) void sfr_clear_zmm(void)
 {
     __asm__ __volatile__("vpxord %%zmm16, %%zmm16, %%zmm16\n\tvpxord %%zmm17, %%zmm17, %%zmm17\n\t"
                          "vpxord %%zmm18, %%zmm18, %%zmm18\n\tvpxord %%zmm19, %%zmm19, %%zmm19\n\t"

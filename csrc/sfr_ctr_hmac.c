@@ -5,96 +5,44 @@
  *         `out` first and `in` is not read again.
  * Rule 3: nothing secret stays on the stack or in vector registers.
  */
-#include "sfr_aes.h"
+#include "sfr_ctr_hmac.h"
 #include "sfr_sha2.h"
 
 #ifdef SFR_X86
 
-typedef struct state {
-    __m128i round_keys[SFR_AES256_ROUNDS + 1];
-    sfr_hmac_key mac;
-} state;
+/* ---- AES-CTR on AES-NI ---- */
 
-SFR_INLINE const state *state_of(const sfr_row *row)
+#define BLOCKS 8 /* side by side, or half of them */
+
+/* The next n blocks of the key stream; n is a constant. */
+SFR_INLINE SFR_AESNI void next(__m128i *counter, const __m128i *round_keys, int rounds,
+                               __m128i *stream, int n)
 {
-    return (const state *)row->key->state;
-}
-
-/* ---- AES-CTR ---- */
-
-#define LANES 8
-
-SFR_INLINE SFR_AESNI __m128i load(const uint8_t *p)
-{
-    return _mm_loadu_si128((const __m128i *)p);
-}
-
-SFR_INLINE SFR_AESNI void store(uint8_t *p, __m128i v)
-{
-    _mm_storeu_si128((__m128i *)p, v);
-}
-
-/* Block `number` of the key stream's input: nonce || number, big-endian. */
-SFR_INLINE SFR_AESNI __m128i counter_block(__m128i nonce, uint32_t number)
-{
-    return _mm_insert_epi32(nonce, (int)sfr_be32(number), 3);
-}
-
-/* Blocks first .. first + n - 1 of the key stream; n is a constant. */
-SFR_INLINE SFR_AESNI void key_stream(const __m128i *round_keys, int rounds, __m128i nonce,
-                                     uint32_t first, __m128i *stream, int n)
-{
-    for (int j = 0; j < n; j++)
-        stream[j] = _mm_xor_si128(counter_block(nonce, first + (uint32_t)j), round_keys[0]);
+    const __m128i one = _mm_set_epi32(1, 0, 0, 0), swap = sfr_ctr_swap();
+    for (int j = 0; j < n; j++) {
+        stream[j] = _mm_xor_si128(_mm_shuffle_epi8(*counter, swap), round_keys[0]);
+        *counter = _mm_add_epi32(*counter, one);
+    }
     for (int i = 1; i < rounds; i++)
         for (int j = 0; j < n; j++) stream[j] = _mm_aesenc_si128(stream[j], round_keys[i]);
     for (int j = 0; j < n; j++) stream[j] = _mm_aesenclast_si128(stream[j], round_keys[rounds]);
 }
 
-/* The last size < 16 bytes, without touching a byte beyond them. */
-SFR_INLINE SFR_AESNI void xor_partial(uint8_t *out, const uint8_t *in, size_t size, __m128i stream)
-{
-    uint64_t word = (uint64_t)_mm_cvtsi128_si64(stream);
-    if (size & 8) {
-        sfr_store64(out, sfr_load64(in) ^ word);
-        word = (uint64_t)_mm_extract_epi64(stream, 1);
-        in += 8, out += 8;
-    }
-    if (size & 4) {
-        sfr_store32(out, sfr_load32(in) ^ (uint32_t)word);
-        word >>= 32;
-        in += 4, out += 4;
-    }
-    for (size &= 3; size; size--, word >>= 8) *out++ = (uint8_t)(*in++ ^ word);
-}
-
-/* The last blocks of a frame, fewer than n and a whole one. */
-SFR_INLINE SFR_AESNI void crypt_tail(uint8_t *out, const uint8_t *in, size_t size,
-                                     const __m128i *stream)
-{
-    for (; size >= 16; size -= 16, in += 16, out += 16)
-        store(out, _mm_xor_si128(load(in), *stream++));
-    if (size) xor_partial(out, in, size, *stream);
-}
-
-/* out = in XOR key stream, which is both ways. in and out are the same or disjoint. */
 SFR_INLINE SFR_AESNI void crypt(const sfr_row *row, const uint8_t *in, int rounds)
 {
-    const __m128i *round_keys = state_of(row)->round_keys;
-    __m128i nonce = load((const uint8_t *)row->block), stream[LANES];
+    const __m128i *keys = sfr_ctr_hmac_state_of(row)->round_keys;
+    __m128i stream[BLOCKS], counter = sfr_ctr_start(row);
     uint8_t *out = row->out;
     size_t left = row->size;
-    uint32_t number = 0;
-    for (; left >= 16 * LANES; left -= 16 * LANES, number += LANES) {
-        key_stream(round_keys, rounds, nonce, number, stream, LANES);
-        for (int j = 0; j < LANES; j++, in += 16, out += 16)
-            store(out, _mm_xor_si128(load(in), stream[j]));
+    for (; left >= 16 * BLOCKS; left -= 16 * BLOCKS, in += 16 * BLOCKS, out += 16 * BLOCKS) {
+        next(&counter, keys, rounds, stream, BLOCKS);
+        sfr_crypt_tail(out, in, 16 * BLOCKS, stream);
     }
-    if (left > 16 * LANES / 2)
-        key_stream(round_keys, rounds, nonce, number, stream, LANES);
+    if (left > 16 * BLOCKS / 2)
+        next(&counter, keys, rounds, stream, BLOCKS);
     else if (left)
-        key_stream(round_keys, rounds, nonce, number, stream, LANES / 2);
-    crypt_tail(out, in, left, stream);
+        next(&counter, keys, rounds, stream, BLOCKS / 2);
+    sfr_crypt_tail(out, in, left, stream);
 }
 
 static SFR_AESNI void crypt128(const sfr_row *row, const uint8_t *in)
@@ -109,93 +57,149 @@ static SFR_AESNI void crypt256(const sfr_row *row, const uint8_t *in)
 
 /* ---- encrypt-then-MAC ---- */
 
+/* The two halves of a family on one kernel, and what clears the registers they use. */
 typedef struct composite {
-    void (*crypt)(const sfr_row *, const uint8_t *in);
-    int nh;
+    sfr_crypt *crypt;
+    const sfr_hash *hash;
+    void (*clear)(void);
 } composite;
 
-static const composite aes128_sha256 = {crypt128, 32}, aes256_sha512 = {crypt256, 64};
+/* RFC 9605 4.5.1: the MAC's input is len(aad) || len(ct) || Nt, 8 bytes each, || nonce || aad ||
+ * ct. What is in front of the AAD is this long: */
+#define PREFIX (24 + SFR_NN)
 
-/* RFC 9605 4.5.1: len(aad) || len(ct) || Nt, 8 bytes each, || nonce || aad || ct. */
-static void compute_tag(const sfr_row *row, int nh, uint8_t tag[SFR_MAX_DIGEST])
+static void write_prefix(uint8_t *out, const sfr_row *row)
 {
-    uint64_t prefix[5] = {sfr_be64(row->aad_size), sfr_be64(row->size),
-                          sfr_be64(row->key->tag_size), row->block[0], row->block[1]};
-    sfr_span parts[] = {{(const uint8_t *)prefix, 24 + SFR_NN},
-                        row->aad[0],
-                        row->aad[1],
-                        row->aad[2],
-                        {row->out, row->size}};
-    sfr_hmac(&state_of(row)->mac, nh, parts, sizeof parts / sizeof *parts, tag);
-    sfr_wipe(prefix, sizeof prefix);
+    sfr_store64(out, sfr_be64(row->aad_size));
+    sfr_store64(out + 8, sfr_be64(row->size));
+    sfr_store64(out + 16, sfr_be64(row->key->tag_size));
+    memcpy(out + 24, row->block, sizeof row->block);
 }
 
-static void seal_row(const composite *c, const sfr_row *row)
+static void begin_mac(sfr_stream *s, const sfr_hash *hash, const sfr_row *row)
 {
-    uint8_t tag[SFR_MAX_DIGEST];
-    c->crypt(row, row->in);
-    compute_tag(row, c->nh, tag);
-    memcpy(row->tag.write, tag, row->key->tag_size);
-    sfr_wipe(tag, sizeof tag);
+    const sfr_hmac_key *key = &sfr_ctr_hmac_state_of(row)->mac;
+    write_prefix(s->head, row);
+    if (row->aad_size <= sizeof row->aad_head) {
+        memcpy(s->head + PREFIX, row->aad_head, sizeof row->aad_head);
+        sfr_stream_begin(s, hash, key, PREFIX + row->aad_size);
+    } else {
+        sfr_stream_begin(s, hash, key, PREFIX);
+        for (int i = 0; i < SFR_AAD_SPANS; i++)
+            sfr_stream_absorb(s, hash, row->aad[i].data, row->aad[i].size);
+    }
+    sfr_stream_last(s, hash, row->out, row->size);
 }
 
-static void open_row(const composite *c, sfr_row *row)
+/* Of the stream that computed a tag: the MAC's state, the nonce, the whole MAC. */
+static void wipe_mac(sfr_stream *s)
 {
-    uint8_t tag[SFR_MAX_DIGEST];
-    if (row->out != row->in && row->size) memcpy(row->out, row->in, row->size);
-    compute_tag(row, c->nh, tag);
-    row->status = sfr_equal(tag, row->tag.read, row->key->tag_size) ? SFR_OK : SFR_AUTH_FAILED;
-    if (SFR_LIKELY(row->status == SFR_OK))
-        c->crypt(row, row->out);
-    else
-        sfr_wipe(row->out, row->size);
-    sfr_wipe(tag, sizeof tag);
+    sfr_wipe(s, offsetof(sfr_stream, head) + SFR_MAX_DIGEST);
 }
 
-/* ---- the two families ---- */
+static void write_tag(const sfr_row *row, const uint8_t *mac)
+{
+    uint8_t *out = row->tag.write;
+    memcpy(out, mac, 4);
+    if (row->key->tag_size >= 8) memcpy(out + 4, mac + 4, 4);
+    if (row->key->tag_size == 10) memcpy(out + 8, mac + 8, 2);
+}
+
+static void seal_some(const composite *c, sfr_row *const *rows, size_t count)
+{
+    sfr_stream streams[SFR_STREAMS];
+    for (size_t i = 0; i < count; i++) {
+        c->crypt(rows[i], rows[i]->in);
+        begin_mac(&streams[i], c->hash, rows[i]);
+    }
+    sfr_stream_finish(streams, count, c->hash);
+    for (size_t i = 0; i < count; i++) {
+        write_tag(rows[i], streams[i].head);
+        wipe_mac(&streams[i]);
+    }
+    sfr_burn_stack(c->hash->deep);
+    c->clear();
+}
+
+static void open_some(const composite *c, sfr_row *const *rows, size_t count)
+{
+    sfr_stream streams[SFR_STREAMS];
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i]->out != rows[i]->in) memcpy(rows[i]->out, rows[i]->in, rows[i]->size);
+        begin_mac(&streams[i], c->hash, rows[i]);
+    }
+    sfr_stream_finish(streams, count, c->hash);
+    for (size_t i = 0; i < count; i++) {
+        int same = sfr_equal(streams[i].head, rows[i]->tag.read, rows[i]->key->tag_size);
+        rows[i]->status = same ? SFR_OK : SFR_AUTH_FAILED;
+        if (SFR_LIKELY(same))
+            c->crypt(rows[i], rows[i]->out);
+        else
+            sfr_wipe(rows[i]->out, rows[i]->size);
+        wipe_mac(&streams[i]);
+    }
+    sfr_burn_stack(c->hash->deep);
+    c->clear();
+}
+
+static void in_groups(void (*some)(const composite *, sfr_row *const *, size_t), const composite *c,
+                      sfr_row *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i += SFR_STREAMS)
+        some(c, rows + i, count - i < SFR_STREAMS ? count - i : SFR_STREAMS);
+}
+
+/* ---- the families and their kernels ---- */
 
 /* RFC 9605 4.5.1: sframe_key is the AES key, then the MAC key. */
 static SFR_AESNI void key_init128(void *out, const uint8_t *sframe_key)
 {
-    state *s = out;
+    sfr_ctr_hmac_state *s = out;
     sfr_aes128_expand(s->round_keys, sframe_key);
     sfr_hmac_init(&s->mac, 32, sframe_key + 16, 32);
-    sfr_burn_stack();
+    sfr_burn_stack(true);
 }
 
 static SFR_AESNI void key_init256(void *out, const uint8_t *sframe_key)
 {
-    state *s = out;
+    sfr_ctr_hmac_state *s = out;
     sfr_aes256_expand(s->round_keys, sframe_key);
     sfr_hmac_init(&s->mac, 64, sframe_key + 32, 64);
-    sfr_burn_stack();
+    sfr_burn_stack(true);
 }
 
-static void seal128(sfr_row *const *rows, size_t count)
+static void clear_xmm(void)
 {
-    for (size_t i = 0; i < count; i++) seal_row(&aes128_sha256, rows[i]);
-    sfr_burn_stack();
+    sfr_clear_xmm();
 }
 
-static void open128(sfr_row *const *rows, size_t count)
+static void clear_ymm(void)
 {
-    for (size_t i = 0; i < count; i++) open_row(&aes128_sha256, rows[i]);
-    sfr_burn_stack();
+    sfr_clear_ymm();
 }
 
-static void seal256(sfr_row *const *rows, size_t count)
+static __attribute__((target("avx512f"))) void clear_zmm(void)
 {
-    for (size_t i = 0; i < count; i++) seal_row(&aes256_sha512, rows[i]);
-    sfr_burn_stack();
+    sfr_clear_zmm();
 }
 
-static void open256(sfr_row *const *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++) open_row(&aes256_sha512, rows[i]);
-    sfr_burn_stack();
-}
+#define KERNEL(name, bits, crypt, hash, clear)                                                  \
+    static void seal##name(sfr_row *const *rows, size_t count)                                  \
+    {                                                                                           \
+        in_groups(seal_some, &(composite){crypt, hash, clear}, rows, count);                    \
+    }                                                                                           \
+    static void open##name(sfr_row *const *rows, size_t count)                                  \
+    {                                                                                           \
+        in_groups(open_some, &(composite){crypt, hash, clear}, rows, count);                    \
+    }                                                                                           \
+    const sfr_ops sfr_ctr_hmac##name = {sizeof(sfr_ctr_hmac_state), key_init##bits, seal##name, \
+                                        open##name};
 
-const sfr_ops sfr_ctr_hmac128_aesni = {sizeof(state), key_init128, seal128, open128};
-const sfr_ops sfr_ctr_hmac256_aesni = {sizeof(state), key_init256, seal256, open256};
+KERNEL(128_aesni, 128, crypt128, sfr_hash_of(32), clear_xmm)
+KERNEL(128_vaes256, 128, sfr_crypt128_vaes256, sfr_hash_of(32), clear_ymm)
+KERNEL(128_vaes512, 128, sfr_crypt128_vaes512, sfr_hash_of(32), clear_zmm)
+KERNEL(256_aesni, 256, crypt256, &sfr_hash512_ssse3, clear_xmm)
+KERNEL(256_vaes256, 256, sfr_crypt256_vaes256, &sfr_hash512_avx2, clear_ymm)
+KERNEL(256_vaes512, 256, sfr_crypt256_vaes512, &sfr_hash512_avx512, clear_zmm)
 
 #endif

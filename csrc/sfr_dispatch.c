@@ -15,9 +15,9 @@
 
 static const sfr_kernel kernels[] = {
     {"vaes512", SFR_CPU_AESNI | SFR_CPU_VAES256 | SFR_CPU_VAES512,
-     {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512, &sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}},
+     {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512, &sfr_ctr_hmac128_vaes512, &sfr_ctr_hmac256_vaes512}},
     {"vaes256", SFR_CPU_AESNI | SFR_CPU_VAES256,
-     {&sfr_gcm128_vaes256, &sfr_gcm256_vaes256, &sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}},
+     {&sfr_gcm128_vaes256, &sfr_gcm256_vaes256, &sfr_ctr_hmac128_vaes256, &sfr_ctr_hmac256_vaes256}},
     {"aesni", SFR_CPU_AESNI,
      {&sfr_gcm128_aesni, &sfr_gcm256_aesni, &sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}},
 };

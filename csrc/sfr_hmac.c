@@ -1,4 +1,4 @@
-/* HMAC (RFC 2104) with SHA-256 or SHA-512.
+/* HMAC (RFC 2104) with SHA-256 or SHA-512, of one message or of many side by side.
  *
  * A key is kept as the two midstates after its padded block, so a message costs its own blocks
  * and one more. No key here is longer than a block (RFC 2104 would hash it first): secrets are
@@ -7,19 +7,34 @@
 #include "sfr_aes.h"
 #include "sfr_sha2.h"
 
+/* Sizes below 2048 are what memset is fastest at. */
+static __attribute__((noinline)) void burn_little(void)
+{
+    uint8_t below[1536];
+    sfr_wipe(below, sizeof below);
+}
+
+static __attribute__((noinline)) void burn_much(void)
+{
+    uint8_t below[4096];
+    sfr_wipe(below, sizeof below);
+}
+
+void sfr_burn_stack(bool deep)
+{
+    deep ? burn_much() : burn_little();
+#ifdef SFR_X86
+    sfr_clear_xmm();
+#endif
+}
+
+/* ---- keys ---- */
+
 #define INNER_PAD 0x36
 #define OUTER_PAD 0x5c
 
-static const sfr_sha256 initial256 = {{
-    0x6a09e667,
-    0xbb67ae85,
-    0x3c6ef372,
-    0xa54ff53a,
-    0x510e527f,
-    0x9b05688c,
-    0x1f83d9ab,
-    0x5be0cd19,
-}};
+static const sfr_sha256 initial256 = {{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
+                                       0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
 
 static const sfr_sha512 initial512 = {{
     0x6a09e667f3bcc908,
@@ -32,29 +47,61 @@ static const sfr_sha512 initial512 = {{
     0x5be0cd19137e2179,
 }};
 
-/* More than the frames of all that one entry point calls. */
-#define BURNT 2048
-
-__attribute__((noinline)) void sfr_burn_stack(void)
+/* The midstates lie one behind the other. A state's full size is copied: constant sizes are fast. */
+static void load_inner(sfr_sha_state *state, const sfr_hmac_key *key)
 {
-    uint8_t below[BURNT];
-    sfr_wipe(below, sizeof below);
-#ifdef SFR_X86
-    sfr_clear_xmm();
-#endif
+    memcpy(state, key, sizeof *state);
 }
 
-size_t sfr_pad(const sfr_hash *hash, uint8_t *buffer, size_t used, uint64_t message_size)
+static void load_outer(sfr_sha_state *state, const sfr_hmac_key *key, const sfr_hash *hash)
+{
+    memcpy(state, (const uint8_t *)key + hash->size, sizeof *state);
+}
+
+static sfr_sha_state initial_state(int nh)
+{
+    return nh == 32 ? (sfr_sha_state){.s256 = initial256} : (sfr_sha_state){.s512 = initial512};
+}
+
+void sfr_hmac_init(sfr_hmac_key *out, int nh, const uint8_t *key, size_t size)
+{
+    sfr_sha_state inner = initial_state(nh), outer = inner;
+    uint8_t inner_block[SFR_MAX_BLOCK], outer_block[SFR_MAX_BLOCK];
+    memset(inner_block, INNER_PAD, sizeof inner_block);
+    memset(outer_block, OUTER_PAD, sizeof outer_block);
+    for (size_t i = 0; i < size; i++) {
+        inner_block[i] ^= key[i];
+        outer_block[i] ^= key[i];
+    }
+    sfr_hash_of(nh)->compress((sfr_sha_state *[]){&inner, &outer},
+                              (const uint8_t *[]){inner_block, outer_block}, 1, 2);
+    if (nh == 32)
+        out->u.s256.inner = inner.s256, out->u.s256.outer = outer.s256;
+    else
+        out->u.s512.inner = inner.s512, out->u.s512.outer = outer.s512;
+    sfr_wipe(&inner, sizeof inner);
+    sfr_wipe(&outer, sizeof outer);
+    sfr_wipe(inner_block, sizeof inner_block);
+    sfr_wipe(outer_block, sizeof outer_block);
+}
+
+/* ---- messages ---- */
+
+/* Writes 0x80, zeros and the message's length in bits after the last `used` bytes of a message.
+ * Returns the blocks that `buffer` then holds. */
+static size_t pad(const sfr_hash *hash, uint8_t *buffer, size_t used, uint64_t message_size)
 {
     size_t length_field = hash->block / 8;
     size_t blocks = (used + length_field) / hash->block + 1;
-    memset(buffer + used, 0, SFR_PADDING);
+    memset(buffer + used, 0,
+           SFR_PADDING / 2); /* halves are inlined; the whole is not, and slower */
+    memset(buffer + used + SFR_PADDING / 2, 0, SFR_PADDING / 2);
     buffer[used] = 0x80;
     sfr_store64(buffer + blocks * hash->block - 8, sfr_be64(message_size * 8));
     return blocks;
 }
 
-void sfr_digest(const sfr_hash *hash, const sfr_sha_state *state, uint8_t *out)
+static void store_digest(const sfr_hash *hash, const sfr_sha_state *state, uint8_t *out)
 {
     for (size_t i = 0; i < 8; i++)
         if (hash->size == 32)
@@ -63,84 +110,108 @@ void sfr_digest(const sfr_hash *hash, const sfr_sha_state *state, uint8_t *out)
             sfr_store64(out + 8 * i, sfr_be64(state->s512.h[i]));
 }
 
-/* ---- keys ---- */
-
-void sfr_hmac_init(sfr_hmac_key *out, int nh, const uint8_t *key, size_t size)
+void sfr_stream_begin(sfr_stream *s, const sfr_hash *hash, const sfr_hmac_key *key, size_t written)
 {
-    const sfr_hash *hash = sfr_hash_of(nh);
-    const void *initial = nh == 32 ? (const void *)&initial256 : &initial512;
-    sfr_sha_state states[2];
-    uint8_t pads[2][SFR_MAX_BLOCK];
-    memset(pads[0], INNER_PAD, hash->block);
-    memset(pads[1], OUTER_PAD, hash->block);
-    for (int i = 0; i < 2; i++) {
-        for (size_t j = 0; j < size; j++) pads[i][j] ^= key[j];
-        memcpy(&states[i], initial, hash->size);
-    }
-    hash->compress((sfr_sha_state *[]){&states[0], &states[1]},
-                   (const uint8_t *[]){pads[0], pads[1]}, 1, 2);
-    memcpy(out, &states[0], hash->size);
-    memcpy((uint8_t *)out + hash->size, &states[1], hash->size);
-    sfr_wipe(states, sizeof states);
-    sfr_wipe(pads, sizeof pads);
+    load_inner(&s->state, key);
+    s->key = key;
+    s->size = hash->block + written;
+    s->used = written;
 }
 
-/* ---- one message ---- */
-
-typedef struct message {
-    const sfr_hash *hash;
-    sfr_sha_state state;
-    size_t used;   /* bytes waiting in the buffer, less than a block */
-    uint64_t size; /* bytes so far, the key's block included */
-    uint8_t buffer[SFR_MAX_BLOCK + SFR_PADDING];
-} message;
-
-static void compress(message *m, const uint8_t *data, size_t blocks)
+void sfr_stream_absorb(sfr_stream *s, const sfr_hash *hash, const uint8_t *data, size_t size)
 {
-    m->hash->compress((sfr_sha_state *[]){&m->state}, &data, blocks, 1);
-}
-
-static void absorb(message *m, const uint8_t *data, size_t size)
-{
-    m->size += size;
+    s->size += size;
     while (size) {
-        size_t block = m->hash->block, room = block - m->used, part = size < room ? size : room;
-        if (room == block && size >= block) {
-            part = size & ~(block - 1);
-            compress(m, data, part / block);
-        } else {
-            memcpy(m->buffer + m->used, data, part);
-            m->used = (m->used + part) & (block - 1);
-            if (part == room) compress(m, m->buffer, 1);
-        }
+        size_t room = hash->block - s->used, part = size < room ? size : room;
+        sfr_copy_secret(s->head + s->used, data, part);
+        s->used += part;
         data += part;
         size -= part;
+        if (s->used < hash->block) return;
+        hash->compress((sfr_sha_state *[]){&s->state}, (const uint8_t *[]){s->head}, 1, 1);
+        s->used = 0;
     }
 }
 
-static void finish(message *m, uint8_t *digest)
+static void last_of_short(sfr_stream *s, const sfr_hash *hash, const uint8_t *data, size_t size)
 {
-    compress(m, m->buffer, sfr_pad(m->hash, m->buffer, m->used, m->size));
-    sfr_digest(m->hash, &m->state, digest);
+    if (size) memcpy(s->head + s->used, data, size);
+    s->legs[0] = (sfr_leg){s->head, pad(hash, s->head, s->used + size, s->size)};
+    s->legs[1].blocks = s->legs[2].blocks = 0;
 }
 
-static void start(message *m, const sfr_hash *hash, const void *midstate)
+/* Hashed where it lies, but for the bytes that complete the block in `head` and those that begin
+ * one at the end. */
+static void last_of_long(sfr_stream *s, const sfr_hash *hash, const uint8_t *data, size_t size)
 {
-    m->hash = hash;
-    m->used = 0;
-    m->size = hash->block;
-    memcpy(&m->state, midstate, hash->size);
+    size_t block = hash->block, lead = -s->used & (block - 1);
+    size_t whole = (size - lead) & ~(block - 1), rest = size - lead - whole;
+    memcpy(s->head + s->used, data, lead);
+    memcpy(s->tail, data + lead + whole, rest);
+    s->legs[0] = (sfr_leg){s->head, (s->used + lead) / block};
+    s->legs[1] = (sfr_leg){data + lead, whole / block};
+    s->legs[2] = (sfr_leg){s->tail, pad(hash, s->tail, rest, s->size)};
+}
+
+void sfr_stream_last(sfr_stream *s, const sfr_hash *hash, const uint8_t *data, size_t size)
+{
+    bool is_short = s->used + size + hash->block / 8 < 2 * SFR_MAX_BLOCK;
+    s->size += size;
+    (is_short ? last_of_short : last_of_long)(s, hash, data, size);
+}
+
+/* ---- side by side ---- */
+
+static sfr_leg *next_leg(sfr_stream *s)
+{
+    for (int i = 0; i < SFR_LEGS; i++)
+        if (s->legs[i].blocks) return &s->legs[i];
+    return NULL;
+}
+
+/* All streams go as far as the shortest leg allows, until none has a leg. */
+static void run(sfr_stream *streams, size_t count, const sfr_hash *hash)
+{
+    sfr_leg *legs[SFR_STREAMS];
+    sfr_sha_state *states[SFR_STREAMS];
+    const uint8_t *data[SFR_STREAMS];
+    for (;;) {
+        size_t n = 0, blocks = SIZE_MAX;
+        for (size_t i = 0; i < count; i++) {
+            if (!(legs[n] = next_leg(&streams[i]))) continue;
+            if (legs[n]->blocks < blocks) blocks = legs[n]->blocks;
+            data[n] = legs[n]->data;
+            states[n++] = &streams[i].state;
+        }
+        if (!n) return;
+        hash->compress(states, data, blocks, n);
+        for (size_t i = 0; i < n; i++) {
+            legs[i]->data += blocks * hash->block;
+            legs[i]->blocks -= blocks;
+        }
+    }
+}
+
+void sfr_stream_finish(sfr_stream *streams, size_t count, const sfr_hash *hash)
+{
+    run(streams, count, hash);
+    for (sfr_stream *s = streams; s < streams + count; s++) {
+        store_digest(hash, &s->state, s->head);
+        load_outer(&s->state, s->key, hash);
+        s->legs[0] = (sfr_leg){s->head, pad(hash, s->head, hash->size, hash->block + hash->size)};
+    }
+    run(streams, count, hash);
+    for (sfr_stream *s = streams; s < streams + count; s++) store_digest(hash, &s->state, s->head);
 }
 
 void sfr_hmac(const sfr_hmac_key *key, int nh, const sfr_span *parts, size_t count, uint8_t *out)
 {
     const sfr_hash *hash = sfr_hash_of(nh);
-    message m;
-    start(&m, hash, sfr_hmac_inner(key));
-    for (size_t i = 0; i < count; i++) absorb(&m, parts[i].data, parts[i].size);
-    finish(&m, out);
-    start(&m, hash, sfr_hmac_outer(key, hash));
-    absorb(&m, out, hash->size);
-    finish(&m, out);
-    sfr_wipe(&m, sizeof m);
+    sfr_stream s;
+    sfr_stream_begin(&s, hash, key, 0);
+    for (size_t i = 0; i < count; i++) sfr_stream_absorb(&s, hash, parts[i].data, parts[i].size);
+    sfr_stream_last(&s, hash, NULL, 0);
+    sfr_stream_finish(&s, 1, hash);
+    sfr_copy_secret(out, s.head, hash->size);
+    sfr_wipe(&s, sizeof s);
 }

@@ -116,6 +116,8 @@ extern const sfr_ops sfr_gcm128_aesni, sfr_gcm256_aesni;
 extern const sfr_ops sfr_gcm128_vaes256, sfr_gcm256_vaes256;
 extern const sfr_ops sfr_gcm128_vaes512, sfr_gcm256_vaes512;
 extern const sfr_ops sfr_ctr_hmac128_aesni, sfr_ctr_hmac256_aesni;
+extern const sfr_ops sfr_ctr_hmac128_vaes256, sfr_ctr_hmac256_vaes256;
+extern const sfr_ops sfr_ctr_hmac128_vaes512, sfr_ctr_hmac256_vaes512;
 #endif
 
 /* Frames of one class take the same number of 64-byte vectors, J0's block included: 40 bytes

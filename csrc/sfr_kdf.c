@@ -73,7 +73,7 @@ static void expand(const sfr_hmac_key *prk, int nh, sfr_span info, uint8_t *out,
     for (; size; i++) {
         size_t part = size < (size_t)nh ? size : (size_t)nh;
         sfr_hmac(prk, nh, parts, 3, t);
-        memcpy(out, t, part);
+        sfr_copy_secret(out, t, part);
         parts[0].size = (size_t)nh;
         out += part;
         size -= part;
@@ -97,7 +97,7 @@ sfr_secret *sfr_secret_new(const sfr_suite *suite, const uint8_t *base_key, size
     sfr_secret *secret = size < SFR_MIN_BASE_KEY ? NULL : secret_alloc(suite);
     if (!secret) return NULL;
     extract_unsalted(suite->nh, base_key, size, &secret->prk);
-    sfr_burn_stack();
+    sfr_burn_stack(true);
     return secret;
 }
 
@@ -116,7 +116,7 @@ sfr_secret *sfr_secret_new_for_ssrc(const sfr_suite *suite, const uint8_t *base_
     extract_unsalted(suite->nh, ssrc_key, suite->nh, &secret->prk);
     sfr_wipe(ssrc_key, sizeof ssrc_key);
     sfr_wipe(&prk, sizeof prk);
-    sfr_burn_stack();
+    sfr_burn_stack(true);
     return secret;
 }
 
@@ -133,7 +133,7 @@ sfr_secret *sfr_secret_ratchet(const sfr_secret *from, unsigned steps)
         extract_unsalted(suite->nh, base_key, suite->nh, &secret->prk);
     }
     sfr_wipe(base_key, sizeof base_key);
-    sfr_burn_stack();
+    sfr_burn_stack(true);
     return secret;
 }
 
@@ -178,7 +178,7 @@ void sfr_derive(const sfr_secret *secret, uint64_t kid, uint8_t sframe_key[SFR_M
                 uint8_t sframe_salt[SFR_NN])
 {
     derive(secret, kid, sframe_key, sframe_salt);
-    sfr_burn_stack();
+    sfr_burn_stack(true);
 }
 
 /* The key of all fingerprints, made at the first one and never changed. A race makes two, of
@@ -242,7 +242,7 @@ sfr_key *sfr_key_new(const sfr_secret *secret, const sfr_kernel *kernel, uint64_
         sfr_arena_free(key, key_size(ops));
     sfr_wipe(sframe_key, sizeof sframe_key);
     sfr_wipe(sframe_salt, sizeof sframe_salt);
-    sfr_burn_stack();
+    sfr_burn_stack(true);
     return named ? key : NULL;
 }
 

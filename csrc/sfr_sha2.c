@@ -118,10 +118,16 @@ static void compress512(sfr_sha_state *const *states, const uint8_t *const *data
     for (size_t i = 0; i < count; i++) sfr_sha512_blocks(&states[i]->s512, data[i], blocks);
 }
 
-const sfr_hash sfr_hash256_portable = {32, 64, compress256};
-const sfr_hash sfr_hash512_portable = {64, 128, compress512};
+const sfr_hash sfr_hash256_portable = {32, 64, compress256, false};
+const sfr_hash sfr_hash512_portable = {64, 128, compress512, false};
 
 const sfr_hash *sfr_hash_of(int nh)
 {
+#ifdef SFR_X86
+    uint32_t cpu = sfr_cpu();
+    if (nh == 32 && cpu & SFR_CPU_SHANI) return &sfr_hash256_ni;
+    if (nh == 64 && cpu & SFR_CPU_VAES256) return &sfr_hash512_bmi2;
+    if (nh == 64 && cpu & SFR_CPU_AESNI) return &sfr_hash512_ssse3;
+#endif
     return nh == 32 ? &sfr_hash256_portable : &sfr_hash512_portable;
 }

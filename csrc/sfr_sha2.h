@@ -17,14 +17,18 @@ typedef void sfr_compress(sfr_sha_state *const *states, const uint8_t *const *da
 typedef struct sfr_hash {
     size_t size, block;            /* bytes of a state (and of a digest), bytes of a block */
     sfr_compress *compress;
+    bool deep;                     /* takes more than a little stack */
 } sfr_hash;
 
 #define SFR_MAX_BLOCK 128
 #define SFR_MAX_DIGEST 64
 
 extern const sfr_hash sfr_hash256_portable, sfr_hash512_portable;
+#ifdef SFR_X86
+extern const sfr_hash sfr_hash256_ni, sfr_hash512_ssse3, sfr_hash512_bmi2, sfr_hash512_avx2, sfr_hash512_avx512;
+#endif
 
-/* The best there is for one stream of this digest size, 32 or 64. */
+/* The best hash with digests of nh bytes, 32 or 64, for one stream. */
 const sfr_hash *sfr_hash_of(int nh);
 
 extern const uint32_t sfr_sha256_k[64];
@@ -35,21 +39,56 @@ extern const uint64_t sfr_sha512_k[80];
     step(0) step(1) step(2) step(3) step(4) step(5) step(6) step(7) step(8) step(9) step(10)       \
     step(11) step(12) step(13) step(14) step(15)
 
-/* Writes 0x80, zeros and the message's length in bits after its last `used` bytes; returns the
- * blocks. There is room for another SFR_PADDING bytes. */
-#define SFR_PADDING (SFR_MAX_BLOCK + 17)
-size_t sfr_pad(const sfr_hash *, uint8_t *buffer, size_t used, uint64_t message_size);
+/* ---- HMAC over many messages at once ---- */
 
-void sfr_digest(const sfr_hash *, const sfr_sha_state *, uint8_t *out);   /* hash->size bytes */
+/* Blocks that lie side by side in memory. */
+typedef struct sfr_leg {
+    const uint8_t *data;
+    size_t blocks;
+} sfr_leg;
 
-/* The two midstates of an HMAC key. */
-SFR_INLINE const void *sfr_hmac_inner(const sfr_hmac_key *key) { return key; }
-SFR_INLINE const void *sfr_hmac_outer(const sfr_hmac_key *key, const sfr_hash *hash)
+/* One message on its way: begin, absorb what comes first, last what comes last; then finish, with
+ * others. `head` gathers what comes first until there is a block of it. */
+#define SFR_PADDING (SFR_MAX_BLOCK + 16)
+#define SFR_LEGS 3
+
+typedef struct sfr_stream {
+    sfr_sha_state state;
+    uint8_t head[2 * SFR_MAX_BLOCK + SFR_PADDING];
+    uint8_t tail[SFR_MAX_BLOCK + SFR_PADDING];
+    const sfr_hmac_key *key;
+    uint64_t size;                 /* bytes so far, the key's block included */
+    size_t used;                   /* of head */
+    sfr_leg legs[SFR_LEGS];        /* what is left to hash, in this order */
+} sfr_stream;
+
+/* `written`: the first bytes of the message, less than SFR_MAX_BLOCK, are in `head` already. */
+void sfr_stream_begin(sfr_stream *, const sfr_hash *, const sfr_hmac_key *, size_t written);
+/* No more than a block may have been written. */
+void sfr_stream_absorb(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size);
+void sfr_stream_last(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size);
+/* Reads what `last` was given, and leaves each MAC, hash->size bytes, in its `head`. */
+#define SFR_STREAMS 16             /* count at most */
+void sfr_stream_finish(sfr_stream *, size_t count, const sfr_hash *);
+
+/* Overwrites the stack below its caller, deep enough for HMAC with a hash that is not deep, or for
+ * everything in these files; clears the registers xmm0-15. */
+void sfr_burn_stack(bool deep);
+
+/* For secrets of variable size. The libc's memcpy would leave copies in registers of its choice;
+ * the empty statements keep the compiler from calling it. */
+SFR_INLINE void sfr_copy_secret(uint8_t *to, const uint8_t *from, size_t size)
 {
-    return (const uint8_t *)key + hash->size;
+    for (; size >= 8; size -= 8, to += 8, from += 8) {
+        uint64_t word = sfr_load64(from);
+        __asm__("" : "+r"(word));
+        sfr_store64(to, word);
+    }
+    for (; size; size--) {
+        uint32_t byte = *from++;
+        __asm__("" : "+r"(byte));
+        *to++ = (uint8_t)byte;
+    }
 }
-
-/* Overwrites the stack below its caller and clears the registers xmm0-15. */
-void sfr_burn_stack(void);
 
 #endif
