@@ -37,7 +37,7 @@ def load():
 @cache
 def built() -> Path:
     """The folder with libsfr.so, as the README makes it, and our module linked to it."""
-    if shutil.which("gcc") is None:
+    if shutil.which("cc") is None:
         pytest.skip("no C compiler")
     folder = ROOT / "build" / "c_core" / digest()
     if not folder.exists():
