@@ -41,8 +41,7 @@ def test_every_bit_is_explained(capsys):
         "bytes 5-25    b7412c25..  ciphertext",
         "bytes 26-41   47681a69..  tag",
         "",
-        "Well-formed: KID 291, CTR 17767 in 5 bytes; "
-        "21 bytes of ciphertext, 16 of tag; AES_128_GCM_SHA256_128",
+        "Well-formed: KID 291, CTR 17767 in 5 bytes, 21 bytes of ciphertext, 16 of tag",
     ]
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,9 +103,16 @@ class Table:
         from rich import box
         from rich.table import Table as RichTable
 
-        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        table = RichTable(
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+            header_style="bold",
+        )
         for column in self.columns:
-            table.add_column(column, justify="right" if column in self.right else "left")
+            justify: Literal["left", "right"] = "right" if column in self.right else "left"
+            table.add_column(column, justify=justify, no_wrap=True)
         for row in self.rows:
             table.add_row(*row, style=self.styles.get(row[0]))
         return table

@@ -106,9 +106,9 @@ def _overheard(stage: Stage, name: str) -> str:
     digits = "".join(t.digits for t in taps)
     likeness = max(t.likeness for t in taps)
     return (
-        f"{_opened(stage, name)} and heard {spaced(digits) or 'noise'}: "
-        f"Opus took {played} of {tried} tries to play them for audio; "
-        f"{'DIGITS' if digits else 'no digit'} in it, likeness to what was said {likeness:.2f}"
+        f"{_opened(stage, name)} and heard {spaced(digits) or 'noise'}: Opus played {played} of "
+        f"{tried} tries, {'DIGITS' if digits else 'no digit'} in it, likeness to the speech "
+        f"{likeness:.2f}"
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table as RichTable
 
+WIDTH = 78  # columns; on a terminal of 80 this leaves room for the ^C that Ctrl-C prints
 EVENTS = 5  # lines of them on the screen
 STYLES = {
     "publisher": "bold cyan",
@@ -84,19 +85,16 @@ class LivePicture:
 def picture(stage: Stage, title: str) -> RenderableType:
     """The call at this moment: progress, counters, who hears what, latest events."""
     from rich.console import Group
+    from rich.constrain import Constrain
     from rich.padding import Padding
     from rich.text import Text
 
-    events = stage.events[-EVENTS:]
-    lines = [f"{when:5.1f} s  {event}" for when, event in events]
+    lines = [f"{when:5.1f} s  {event}" for when, event in stage.events[-EVENTS:]]
     lines += [""] * (EVENTS - len(lines))
-    return Group(
-        _headline(title),
-        _progress(stage),
-        party_table(stage),
-        _ears(stage),
-        Padding(Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis"), (1, 0)),
-    )
+    events = Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis")
+    table = Padding(party_table(stage), (1, 0))
+    parts = (_headline(title), _progress(stage), table, _ears(stage), Padding(events, (1, 0)))
+    return Constrain(Group(*parts), WIDTH)
 
 
 def _headline(title: str) -> RenderableType:
@@ -109,26 +107,14 @@ def _headline(title: str) -> RenderableType:
 
 def party_table(stage: Stage) -> RichTable:
     """COLUMNS for each party, in its colour."""
-    from rich import box
-    from rich.table import Table as RichTable
-
-    table = RichTable(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
-    )
-    for column in COLUMNS:
-        heading = f"{column}\n{QUANTILES}" if column.endswith(" us") else f"{column}\n"
-        table.add_column(
-            heading, justify="right" if column in ("in", "out") else "left", no_wrap=True
-        )
-    for row in rows(stage):
-        table.add_row(*row, style=STYLES[row[0]])
-    return table
+    columns = [f"{c}\n{QUANTILES if c.endswith(' us') else ''}" for c in COLUMNS]
+    return Table(columns, [*rows(stage)], frozenset(("in\n", "out\n")), STYLES).rich()
 
 
 def plain_table(stage: Stage) -> Table:
     """The same without rich."""
     columns = [f"{c} {QUANTILES.strip()}" if c.endswith(" us") else c for c in COLUMNS]
-    return Table(columns, [*rows(stage)], right=frozenset(("in", "out")))
+    return Table(columns, [*rows(stage)], frozenset(("in", "out")))
 
 
 def _progress(stage: Stage) -> RenderableType:

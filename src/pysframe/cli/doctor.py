@@ -79,8 +79,10 @@ def _tell(backend: Backend, problems: list[str]) -> None:
     ok = "bold red" if problems else "bold green"
     say_pair("engine", f"{backend.engine}, kernel {backend.kernel}", ok)
     say_pair("self-test", backend.self_test, "green" if backend.self_test == "ok" else "bold red")
-    say_pair("platform", f"{platform.system()} {platform.machine()}, {platform.python_version()}")
-    say_pair("versions", ", ".join(f"{name} {found}" for name, found in backend.versions.items()))
+    say_pair("platform", platform.platform())
+    versions = {name: found for name, found in backend.versions.items() if name != "cpu"}
+    say_pair("versions", ", ".join(f"{name} {found}" for name, found in versions.items()))
+    say_pair("cpu", backend.versions.get("cpu") or platform.machine())
     extras = (f"{name} {found or 'missing'} ({EXTRAS[name]})" for name, found in _extras().items())
     say_pair("extras", ", ".join(extras))
     say_pair("switches", " ".join(f"{k}={v}" for k, v in _switches().items()) or "none set")
@@ -98,7 +100,7 @@ def _as_json(backend: Backend, problems: list[str]) -> dict[str, Any]:
         "ok": not problems,
         "problems": problems,
         **backend._asdict(),
-        "platform": f"{platform.system()} {platform.machine()}",
+        "platform": platform.platform(),
         "extras": _extras(),
         "switches": _switches(),
     }

@@ -141,11 +141,8 @@ def _tell_field(field: Field) -> None:
 
 
 def _summary(anatomy: Anatomy, suite: CipherSuite | None) -> str:
-    parts = [f"Well-formed: KID {anatomy.kid}, CTR {anatomy.ctr} in {_count(anatomy.size or 0)}"]
-    if suite:
-        parts.append(f"{_count(anatomy.payload or 0)} of ciphertext, {anatomy.tag} of tag")
-        parts.append(suite.name)
-    return "; ".join(parts)
+    rest = f", {_count(anatomy.payload or 0)} of ciphertext, {anatomy.tag} of tag" if suite else ""
+    return f"Well-formed: KID {anatomy.kid}, CTR {anatomy.ctr} in {_count(anatomy.size or 0)}{rest}"
 
 
 def _count(size: int) -> str:
