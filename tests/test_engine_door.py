@@ -93,7 +93,7 @@ def test_a_missing_native_engine_is_told_once_and_reported():
     assert "ModuleNotFoundError" in info[2]["native"]
     assert available[0] == name
     expected = (sys.platform, platform.machine()) in engines.NATIVE_PLATFORMS
-    assert stderr.count("RuntimeWarning: pysframe runs on fallback") == expected
+    assert stderr.count("<string>:1: RuntimeWarning: pysframe runs on fallback") == expected
     assert ("PYSFRAME_BACKEND=fallback says that this is intended" in stderr) == expected
 
 

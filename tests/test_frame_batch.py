@@ -21,6 +21,7 @@ def test_frames_come_back(frames):
     assert bytes(batch.data) == b"".join(frames)
     assert batch.lengths.tolist() == [len(frame) for frame in frames]
     assert batch.ok
+    assert FrameBatch.from_frames(iter(frames)).to_list() == frames
     assert batch.status.tolist() == batch.kid.tolist() == batch.ctr.tolist() == [0] * len(frames)
 
 

@@ -135,6 +135,14 @@ def test_values_out_of_range_are_named(name, value):
         Header(**({"kid": 0, "ctr": 0} | {name: value}))
 
 
+def test_integers_of_numpy_are_integers():
+    header = Header(np.uint64(2**64 - 1), np.int8(7))
+    assert header == Header(2**64 - 1, 7)
+    assert header.encode() == octets("f7" + "ff" * 8)
+    with pytest.raises(TypeError):
+        Header("1", 0)
+
+
 @pytest.mark.parametrize("wrong", ["00", None, 0, [0], 1.5])
 def test_only_bytes_like_objects_are_parsed(wrong):
     with pytest.raises(TypeError, match=f"not {type(wrong).__name__}"):

@@ -63,12 +63,13 @@ class FrameBatch:
         self._count = len(starts)
 
     @classmethod
-    def from_frames(cls, frames: "Sequence[ReadableBuffer]") -> "FrameBatch":
+    def from_frames(cls, frames: "Iterable[ReadableBuffer]") -> "FrameBatch":
         """A batch with a copy of these frames, back to back."""
-        sizes = [_size_of(row, frame) for row, frame in enumerate(frames)]
+        rows = list(frames)
+        sizes = [_size_of(row, frame) for row, frame in enumerate(rows)]
         starts = array("q", accumulate(sizes[:-1], initial=0)) if sizes else array("q")
         columns = _pack(starts, array("i", sizes))
-        return cls._from_columns(b"".join(frames), columns, len(sizes))
+        return cls._from_columns(b"".join(rows), columns, len(rows))
 
     @classmethod
     def _from_columns(cls, data: "ReadableBuffer", columns: bytes, count: int) -> "FrameBatch":

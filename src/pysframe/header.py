@@ -48,9 +48,11 @@ class Header:
     size: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in (("kid", self.kid), ("ctr", self.ctr)):
-            if not 0 <= index(value) <= MAX_VALUE:
+        for name in ("kid", "ctr"):
+            value = index(getattr(self, name))
+            if not 0 <= value <= MAX_VALUE:
                 raise MisuseError(f"{name} is {value}; it must be 0..2^64-1")
+            object.__setattr__(self, name, value)
         if not self.size:
             object.__setattr__(self, "size", header_size(self.kid, self.ctr))
 

@@ -127,13 +127,14 @@ def _chosen() -> str:
 
 def _warn_of_fallback(name: str, refused: dict[str, str]) -> None:
     expected = (sys.platform, platform.machine()) in NATIVE_PLATFORMS
-    if not refused or not expected or os.environ.get("PYSFRAME_MAX_ISA") == "none":
+    capped = os.environ.get("PYSFRAME_MAX_ISA") == "none"
+    if not refused or capped or not expected or sys.implementation.name != "cpython":
         return
     warnings.warn(
         f"pysframe runs on {name}, many times slower than the native engine: {_listed(refused)}; "
         "PYSFRAME_BACKEND=fallback says that this is intended, =native refuses to fall back",
         RuntimeWarning,
-        stacklevel=2,
+        stacklevel=5,  # the line that imports pysframe
     )
 
 

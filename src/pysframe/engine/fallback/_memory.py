@@ -28,8 +28,9 @@ def metadata_view(metadata: "ReadableBuffer | None") -> memoryview:
 
 
 def overlap(a: memoryview, b: memoryview) -> bool:
-    """Whether two views share a byte."""
-    if not a.nbytes or not b.nbytes:
+    """Whether two views share a byte that can be written; bytes objects cannot."""
+    immutable = isinstance(a.obj, bytes) or isinstance(b.obj, bytes)
+    if immutable or not a.nbytes or not b.nbytes:
         return False
     return distance(a, b) < b.nbytes and distance(b, a) < a.nbytes
 

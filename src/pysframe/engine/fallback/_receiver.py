@@ -56,6 +56,7 @@ class Slot:
         return verdict
 
     def stats(self) -> KeyStats:
+        """What was counted, as the policy reads it."""
         return KeyStats(
             self.kid,
             self.opened,
