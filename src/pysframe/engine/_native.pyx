@@ -44,6 +44,8 @@ cdef enum:
     FRAME_WORK = 128
     UNLOCKED_WORK = 98304
     FETCHED = 16       # confirmed KIDs at a time
+    MOST_WINDOW = 1 << 20
+    MOST_FRAME = 0x7fffffff
 
 VERSIONS = {"cpu": ""}
 KERNELS = {}
@@ -114,6 +116,13 @@ cdef int _view(object obj, Bytes *out, Py_buffer *view, int flags) except -1:
     out.data = <const uint8_t *>view.buf
     out.size = view.len
     return 0
+
+
+cdef size_t _size_of(object value, str name, size_t most) except? 0:
+    number = index(value)
+    if not 0 <= number <= most:
+        raise MisuseError(f"{name} is {number}; it must be 0..{most}")
+    return number
 
 
 cdef inline int _clear_of(Py_ssize_t clear, size_t size) except -1:
@@ -218,17 +227,17 @@ cdef class SenderCore:
     _kernel = None
 
     def _open(self, int suite, uint64_t kid, Secret secret not None, uint64_t first,
-              uint64_t last, size_t max_frame):
+              uint64_t last, max_frame):
         if self._ptr is not NULL:
             raise MisuseError("this sender is open already")
         self._reason = "closed"
-        self._max_frame = max_frame
+        self._max_frame = _size_of(max_frame, "max_frame", MOST_FRAME)
         if secret._suite != suite:
             raise MisuseError("the secret is of another suite")
         status = sfr_sender_new(&self._ptr, secret.pointer(), _kernel_of(self), kid, first, last,
-                                max_frame)
+                                self._max_frame)
         if status != SFR_OK:
-            raise _misuse(status, kid=kid, reason="next_ctr or max_frame is out of range")
+            raise _misuse(status, kid=kid, reason="the first counter comes after the last")
 
     def __dealloc__(self):
         sfr_sender_free(self._ptr)
