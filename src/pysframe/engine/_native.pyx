@@ -44,8 +44,6 @@ cdef enum:
     FRAME_WORK = 128
     UNLOCKED_WORK = 98304
     FETCHED = 16       # confirmed KIDs at a time
-    MOST_WINDOW = 1 << 20
-    MOST_FRAME = 0x7fffffff
 
 VERSIONS = {"cpu": ""}
 KERNELS = {}
@@ -116,13 +114,6 @@ cdef int _view(object obj, Bytes *out, Py_buffer *view, int flags) except -1:
     out.data = <const uint8_t *>view.buf
     out.size = view.len
     return 0
-
-
-cdef size_t _size_of(object value, str name, size_t most) except? 0:
-    number = index(value)
-    if not 0 <= number <= most:
-        raise MisuseError(f"{name} is {number}; it must be 0..{most}")
-    return number
 
 
 cdef inline int _clear_of(Py_ssize_t clear, size_t size) except -1:
@@ -231,7 +222,7 @@ cdef class SenderCore:
         if self._ptr is not NULL:
             raise MisuseError("this sender is open already")
         self._reason = "closed"
-        self._max_frame = _size_of(max_frame, "max_frame", MOST_FRAME)
+        self._max_frame = _size("max_frame", max_frame)
         if secret._suite != suite:
             raise MisuseError("the secret is of another suite")
         status = sfr_sender_new(&self._ptr, secret.pointer(), _kernel_of(self), kid, first, last,
