@@ -229,6 +229,7 @@ def test_ctrl_c_leaves_a_summary(tmp_path):
         ["--digits", "0"],
         ["--seconds", "0"],
         ["--seconds", "many"],
+        ["--budget-us", "nan"],
         ["--fast", "--realtime"],
         [__file__, "--digits", "3"],
     ],

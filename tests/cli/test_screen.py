@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pysframe.cli import _console, main
 from pysframe.cli._dtmf import speak
-from pysframe.cli._report import COLUMNS, rows
+from pysframe.cli._report import COLUMNS, interruptions, rows
 from pysframe.cli._screen import picture, plain_table, sparkline
 from pysframe.cli._stage import Cast, Stage
 
@@ -44,6 +44,11 @@ def test_without_rich_the_same_stands_in_columns(stage):
     assert len(lines) == 1 + len(stage.names)
     assert all(name.split()[0] in lines[0] for name in COLUMNS if name)
     assert max(map(len, lines)) <= 100
+
+
+def test_the_clock_breaking_the_budget_is_said(stage):
+    assert "p99 reached 12346 us" in interruptions(stage, 1000)
+    assert interruptions(stage, 20_000) == ""
 
 
 def test_a_sparkline_is_louder_where_the_sound_is(monkeypatch):

@@ -127,6 +127,18 @@ def network(stage: Stage) -> str:
     return f"{fates['lost']} packets lost, {fates['twice']} sent twice, {fates['late']} late"
 
 
+def interruptions(stage: Stage, budget_us: float) -> str:
+    """Says so where the clock's p99 breaks the budget that the processor's time keeps."""
+    worst = max(
+        quantile_us(latency.wall_ns, SHARES["p99"])
+        for member in stage.keyed
+        for latency in (member.protect, member.unprotect)
+    )
+    if worst <= budget_us:
+        return ""
+    return f"by the clock p99 reached {_us(worst)} us: other processes ran in the middle of calls"
+
+
 # ---- for machines ----
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import secrets
 import time
@@ -51,7 +52,7 @@ class About:
         what = "" if self.file is None else f" {self.file}"
         return (
             f"pysframe call{what}, seed {self.seed}\n"
-            f"{SUITE.name} on {self.engine}; p99 budget {self.budget_us:g} us"
+            f"{SUITE.name} on {self.engine}; p99 budget {self.budget_us:g} us CPU"
         )
 
 
@@ -63,9 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="repeats a run's digits and its network")
     parser.add_argument(
         "--budget-us",
-        type=float,
+        type=_microseconds,
         metavar="US",
-        help="p99 allowed for protect and unprotect (native 100, fallback 1000)",
+        help="processor time allowed for protect and unprotect at p99 (native 100, fallback 1000)",
     )
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--realtime", action="store_true", help="at the pace of speech (default)")
@@ -80,8 +81,14 @@ def _digits(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    if not 0.5 <= float(text) <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"must be 0.5..{MAX_SECONDS:g}")
+    if not 1 <= float(text) <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be 1..{MAX_SECONDS:g}")
+    return float(text)
+
+
+def _microseconds(text: str) -> float:
+    if not 0 < float(text) < math.inf:
+        raise argparse.ArgumentTypeError("must be more than 0")
     return float(text)
 
 
@@ -165,12 +172,12 @@ def _conclude(stage: Stage, args: argparse.Namespace, about: About, interrupted:
         head = {"ok": ok, "interrupted": interrupted, **asdict(about)}
         print(json.dumps(as_json(stage, findings, **head), indent=2))
     else:
-        _tell(stage, findings, interrupted)
+        _tell(stage, findings, about.budget_us, interrupted)
     return 130 if interrupted else 0 if ok else 1
 
 
-def _tell(stage: Stage, findings: list[Finding], interrupted: bool) -> None:
-    from ._report import network, sentences
+def _tell(stage: Stage, findings: list[Finding], budget_us: float, interrupted: bool) -> None:
+    from ._report import interruptions, network, sentences
     from ._screen import STYLES, plain_table
 
     if not fancy():
@@ -186,6 +193,8 @@ def _tell(stage: Stage, findings: list[Finding], interrupted: bool) -> None:
         return
     for finding in findings:
         _tell_finding(finding)
+    if note := interruptions(stage, budget_us):
+        say_pair("note", note, "dim")
     say()
     say(*_verdict(findings))
 
