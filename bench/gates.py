@@ -25,7 +25,8 @@ from typing import Any
 
 import shapes
 from interleave import Contender, Timing, race, ratio
-from workloads import Workload, cryptography_peer
+from peers import cryptography
+from workloads import Workload
 
 import pysframe
 from pysframe import engine
@@ -74,7 +75,7 @@ OURS: dict[str, Callable[[Workload], Contender]] = {
 
 def measure(row: str, suite: int, size: int, repetitions: int) -> tuple[float, Timing]:
     """How many times faster ours is than the peer, and ours."""
-    workload, peer = Workload(suite, size), cryptography_peer()
+    workload, peer = Workload(suite, size), cryptography()
     ours = OURS[row](workload)
     theirs = workload.peer_open(peer) if row.startswith("un") else workload.peer_seal(peer)
     timings = race([ours, theirs], repetitions)

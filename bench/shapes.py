@@ -7,6 +7,7 @@ import random
 import threading
 from bisect import bisect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
@@ -19,10 +20,6 @@ from workloads import Batches, Workload, require
 import pysframe
 
 BATCH = 64
-
-
-def named(contender: Contender, name: str) -> Contender:
-    return Contender(name, contender.count, contender.prepare, contender.run, contender.check)
 
 
 # ---- mixed lengths, many keys ----
@@ -41,10 +38,10 @@ def mixed_traffic(suite: int, repetitions: int, keys: int = 1000) -> float:
     """Audio 3 : video 1 in batches of 64 against the same frames in batches of their own length."""
     sizes = mixed(1024, random.Random(7))
     grid = sorted({20, 48, 64, 80, 96, 112, 128, 160, *range(256, max(sizes) + 512, 512)})
-    contenders = [named(Batches(Sized(suite, sizes), keys).protect_batch(), "mixed")]
+    contenders = [replace(Batches(Sized(suite, sizes), keys).protect_batch(), name="mixed")]
     for size in grid:
         uniform = Batches(Sized(suite, [size] * BATCH * 4), keys).protect_batch()
-        contenders.append(named(uniform, str(size)))
+        contenders.append(replace(uniform, name=str(size)))
     timings = race(contenders, repetitions)
     costs = [timings[str(size)].median for size in grid]
     expected = sum(_between(grid, costs, size) for size in sizes) / len(sizes)
@@ -59,11 +56,11 @@ def _between(grid: list[int], costs: list[float], size: int) -> float:
 
 def many_keys(suite: int, repetitions: int, keys: int = 10_000) -> float:
     """Columnar, 160 bytes: each pass a fresh permutation of all keys, against 64 keys."""
-    few = named(Batches(Workload(suite, 160), BATCH).protect_batch(), "few")
+    few = replace(Batches(Workload(suite, 160), BATCH).protect_batch(), name="few")
     many_workload = Workload(suite, 160)
     many_workload.count = keys // BATCH * BATCH
     many_workload.frames = [many_workload.frames[i % 256] for i in range(many_workload.count)]
-    many = named(Batches(many_workload, keys).protect_batch(), "many")
+    many = replace(Batches(many_workload, keys).protect_batch(), name="many")
     timings = race([few, many], repetitions)
     return ratio(timings["many"], timings["few"])
 
@@ -73,7 +70,7 @@ def many_keys(suite: int, repetitions: int, keys: int = 10_000) -> float:
 
 def long_header_and_metadata(suite: int, repetitions: int) -> float:
     """A 17-byte header and 20 bytes of metadata against a short header and none; 160 bytes."""
-    plain = named(Workload(suite, 160).protect(), "plain")
+    plain = replace(Workload(suite, 160).protect(), name="plain")
     timings = race([plain, _with_metadata(Workload(suite, 160))], repetitions)
     return ratio(timings["long"], timings["plain"])
 
