@@ -16,10 +16,11 @@ NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.c csrc/*.h) \
 C_FILES = $(wildcard csrc/*.c csrc/tests/*.c csrc/fuzz/*.c)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types bench test-c coverage wheel clean
+.PHONY: help demo test lint format types bench bench-gate bench-tables bench-compare bench-peers \
+        test-c coverage wheel clean
 
 help:            ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(MADE)/call   ## build, install into .venv, then run a whole encrypted call
 	@echo "== pysframe call: an end-to-end encrypted voice call in one process"
@@ -46,8 +47,20 @@ format: $(MADE)/dev  ## rewrite Python and C in the house style
 types: $(MADE)/dev   ## mypy --strict alone
 	$(BIN)/mypy
 
-bench: $(MADE)/bench ## tables against the pinned peers, on this machine
+bench: $(MADE)/bench ## all figures against the pinned peers: JSON, a page, charts
+	$(BIN)/python bench/report.py
+
+bench-gate: $(MADE)/bench ## the latency budget on every kernel; fails when it is broken
+	$(BIN)/python bench/gates.py
+
+bench-tables: $(MADE)/bench ## pytest-benchmark's tables
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only $(PYTEST_ARGS)
+
+bench-compare: $(MADE)/bench ## two commits in turns: make bench-compare BASE=main HEAD=HEAD
+	$(BIN)/python bench/compare.py $(BASE) $(HEAD)
+
+bench-peers:     ## the C peers, from Debian (as root)
+	apt-get install -y --no-install-recommends libipsec-mb-dev libssl-dev
 
 test-c: $(MADE)/test ## the C core without Cython, through cffi
 	$(BIN)/python -m pytest tests/c_core $(PYTEST_ARGS)
