@@ -640,6 +640,14 @@ cdef tuple _one_a_row(object values, str name, Py_ssize_t count):
     return listed
 
 
+cdef tuple _clears(object clear, Py_ssize_t count):
+    """One integer of any kind for all rows, or one a row."""
+    try:
+        return (index(clear),) * count
+    except TypeError:
+        return _one_a_row(clear, "clear", count)
+
+
 cdef int _read_frames(Rows *rows, tuple frames, _Views views) except -1:
     cdef Py_ssize_t i
     cdef Bytes data
@@ -689,9 +697,9 @@ cdef tuple _read_extras(Rows *rows, object metadata, object clear, _Views views)
                 views.read(listed[i], &meta)
                 rows.frames[i].metadata, rows.frames[i].metadata_size = meta.data, meta.size
     if clear is not None:
-        clears = None if isinstance(clear, int) else _one_a_row(clear, "clear", rows.count)
+        clears = _clears(clear, rows.count)
         for i in range(rows.count):
-            number = clear if clears is None else clears[i]
+            number = clears[i]
             if number < 0:
                 raise MisuseError(f"row {i}: clear is {number}")
             rows.frames[i].clear = number
