@@ -63,8 +63,8 @@ def protect_batch(
     """
     owners, departures = _departures(senders, _rows_of(batch), metadata, clear)
     target = _apart(out, [(departure.frame, departure.metadata) for departure in departures])
-    # Once before a counter is taken, with the counters that come next.
-    _lay_out(_each(_size_now, owners, departures), target)
+    # Once before a counter is taken, with the longest headers that this batch can have.
+    _lay_out([_expected(*job, len(owners)) for job in zip(owners, departures, strict=True)], target)
     reserved = _each(_reserve, owners, departures)
     jobs = list(zip(reserved, departures, strict=True))
     data, rows = _lay_out([one.size_of(departure) for one, departure in jobs], target)
@@ -152,8 +152,9 @@ def _arrive(
     return receiver_state(owner).arrival(frame, metadata, clear)
 
 
-def _size_now(owner: SenderCore, departure: Departure) -> int:
-    return sender_state(owner).protected_size(departure.size)
+def _expected(owner: SenderCore, departure: Departure, rows: int) -> int:
+    """Bytes that will do for this row, wherever in the batch it stands."""
+    return sender_state(owner).protected_size(departure.size, rows)
 
 
 def _reserve(owner: SenderCore, departure: Departure) -> Reserved:
@@ -177,7 +178,11 @@ def _tell_receivers(owners: list[ReceiverCore]) -> None:
 def _rows_of(batch: FrameBatch) -> list[memoryview]:
     if not isinstance(batch, FrameBatch):
         raise TypeError(f"batch must be a FrameBatch, not {type(batch).__name__}")
-    return list(batch)
+    rows = list(batch)
+    for number, (row, size) in enumerate(zip(rows, batch.lengths, strict=True)):
+        if row.nbytes != size:  # the caller's data shrank since the batch was made
+            raise MisuseError(f"row {number}: {size} bytes leave the data of this FrameBatch")
+    return rows
 
 
 def _departures(

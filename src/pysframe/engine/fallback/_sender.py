@@ -127,9 +127,9 @@ class SenderState:
         if not (needs_lease and lease_ended()):
             self.next_ctr()
 
-    def protected_size(self, size: int) -> int:
-        """Bytes that a frame of this size takes if it is protected next."""
-        return size + header_size(self.kid, self._next) + self.suite.Nt
+    def protected_size(self, size: int, ahead: int = 0) -> int:
+        """Bytes that a frame of this size takes if it is protected after `ahead` others."""
+        return size + header_size(self.kid, min(self._next + ahead, MAX_VALUE)) + self.suite.Nt
 
     def next_ctr(self) -> int:
         """The counter of the next frame, or why there is none."""
