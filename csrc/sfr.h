@@ -155,6 +155,7 @@ void sfr_receiver_free(sfr_receiver *);
 #define SFR_MAX_PROVISIONAL 128
 int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int provisional);
 int sfr_receiver_remove(sfr_receiver *, uint64_t kid);     /* SFR_UNKNOWN_KEY: was not there */
+int sfr_receiver_knows(sfr_receiver *, uint64_t kid);
 
 /* Room needed for what `in` will open to, or 0 when it is malformed. */
 size_t sfr_plaintext_size(sfr_receiver *, const uint8_t *in, size_t in_size, size_t clear);

@@ -236,6 +236,14 @@ int sfr_receiver_remove(sfr_receiver *r, uint64_t kid)
     return SFR_OK;
 }
 
+int sfr_receiver_knows(sfr_receiver *r, uint64_t kid)
+{
+    sfr_lock_take(&r->lock);
+    bool known = find(r, kid) != NULL;
+    sfr_lock_drop(&r->lock);
+    return known;
+}
+
 /* ---- life ---- */
 
 static size_t bits_for(size_t window)

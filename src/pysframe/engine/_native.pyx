@@ -110,7 +110,10 @@ cdef int _view(object obj, Bytes *out, Py_buffer *view, int flags) except -1:
     no_view(view)
     if not PyObject_CheckBuffer(obj):
         raise TypeError(f"a bytes-like object is required, not {type(obj).__name__!r}")
-    PyObject_GetBuffer(obj, view, flags)
+    try:
+        PyObject_GetBuffer(obj, view, flags)
+    except ValueError as error:      # what NumPy says instead
+        raise BufferError(str(error)) from None
     out.data = <const uint8_t *>view.buf
     out.size = view.len
     return 0
@@ -228,7 +231,7 @@ cdef class SenderCore:
         status = sfr_sender_new(&self._ptr, secret.pointer(), _kernel_of(self), kid, first, last,
                                 self._max_frame)
         if status != SFR_OK:
-            raise _misuse(status, kid=kid, reason="the first counter comes after the last")
+            raise _misuse(status, kid=kid, reason="next_ctr or max_frame is out of range")
 
     def __dealloc__(self):
         sfr_sender_free(self._ptr)
@@ -457,10 +460,15 @@ cdef class ReceiverCore:
         """One frame; once more when its KID was unknown and the policy could derive the key."""
         if self._open_frame(f) != SFR_UNKNOWN_KEY or not self._watching:
             return f.status
-        if sfr_receiver_may_derive(self._ptr) and self._resolve(f.kid):
-            f.out_size = room
-            return self._open_frame(f)
-        return SFR_UNKNOWN_KEY
+        if not self._find_key(f.kid):
+            return SFR_UNKNOWN_KEY
+        f.out_size = room
+        return self._open_frame(f)
+
+    cdef bint _find_key(self, uint64_t kid) except? -1:
+        """Whether an unknown KID has a key by now: an earlier row brought it, or the policy does."""
+        return sfr_receiver_knows(self._ptr, kid) or (
+            sfr_receiver_may_derive(self._ptr) and self._resolve(kid))
 
     cdef int _open_frame(self, sfr_frame *f):
         if f.in_size < UNLOCKED_WORK:
@@ -954,11 +962,10 @@ cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out, _
     else:
         with nogil:
             sfr_unprotect_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
+    _tell_all(rows, receivers, listed)
     _retry_unknown(rows, receivers, listed)
     _clear_gaps(rows, base + total)
-    batch = _batch_of(rows, data, base)
-    _tell_all(rows, receivers, listed)
-    return batch
+    return _batch_of(rows, data, base)
 
 
 cdef int _retry_unknown(Rows *rows, object receivers, tuple listed) except -1:
@@ -971,10 +978,10 @@ cdef int _retry_unknown(Rows *rows, object receivers, tuple listed) except -1:
         if f.status != SFR_UNKNOWN_KEY:
             continue
         receiver = receivers if listed is None else listed[i]
-        if receiver._watching and sfr_receiver_may_derive(receiver._ptr) and \
-                receiver._resolve(f.kid):
+        if receiver._watching and receiver._find_key(f.kid):
             f.out_size = _room_of(f, receiver._suite.nt)
             sfr_unprotect(receiver._ptr, f)
+            receiver._tell_confirmed()
     return 0
 
 

@@ -84,6 +84,7 @@ cdef extern from "sfr.h" nogil:
     void sfr_receiver_free(sfr_receiver *)
     int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int provisional)
     int sfr_receiver_remove(sfr_receiver *, uint64_t kid)
+    int sfr_receiver_knows(sfr_receiver *, uint64_t kid)
     size_t sfr_plaintext_size(sfr_receiver *, const uint8_t *data, size_t size, size_t clear)
     int sfr_unprotect(sfr_receiver *, sfr_frame *)
     void sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
