@@ -566,3 +566,17 @@ def test_closed(engine, base_key, steps):
     ):
         with pytest.raises(MisuseError, match="closed"):
             use()
+
+
+def test_a_batch_under_a_new_step_opens_whole(engine):
+    """200 rows of one unknown KID: one derivation, not one a row."""
+    layout = SenderKeyLayout(4)
+    sender = engine.Sender.generate(GCM, kid=layout.pack(1), layout=layout)
+    receiver = engine.Receiver(GCM)
+    receiver.add_sender_key(1, sender.base_key, layout=layout)
+    for _ in range(5):
+        sender = sender.ratchet()
+    frames = [bytes(size) for size in range(200)]
+    batch = engine.unprotect_many(receiver, [sender.protect(frame) for frame in frames])
+    assert batch.ok
+    assert batch.to_list() == frames
