@@ -11,6 +11,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Nothing means: build it, and ask first where something is missing (tools/preflight.py).
 BUILD := $(or $(PYSFRAME_BUILD),auto)
 
+# The suite in as many processes as there are cores, four at most.
+IN_PARALLEL := -n auto --maxprocesses=4 --dist=loadgroup
+
 NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.c csrc/*.h) \
                   $(wildcard src/pysframe/engine/*.pyx src/pysframe/engine/*.pxd)
 C_FILES = $(wildcard csrc/*.c csrc/tests/*.c csrc/fuzz/*.c)
@@ -28,7 +31,7 @@ demo: $(MADE)/call   ## build, install into .venv, then run a whole encrypted ca
 
 test: $(MADE)/test   ## the same build and install, then the whole test suite
 	@echo "== pytest: every engine, kernel and provider"
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 lint: $(MADE)/dev    ## every linter: ruff, mypy, import rules, clang-format, Cython
 	$(BIN)/ruff check .

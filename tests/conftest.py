@@ -22,6 +22,13 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "desk"))
 
 
+def pytest_collection_modifyitems(items):
+    """One worker of xdist compiles csrc/ and runs all that needs it: -n auto --dist=loadgroup."""
+    for item in items:
+        if item.nodeid.startswith("tests/c_core/"):
+            item.add_marker(pytest.mark.xdist_group("c_core"))
+
+
 @pytest.fixture(scope="session", params=engines.available())
 def engine(request):
     """Every engine on every kernel and every AEAD provider, one after the other."""
