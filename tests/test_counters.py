@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import threading
+from pathlib import Path
 
 import isolated
 import pytest
@@ -87,6 +88,12 @@ def test_the_file_tells_no_key_and_nobody_else_reads_it(path):
     content = path.read_bytes()
     assert KEY not in content
     assert KEY.hex().encode() not in content
+
+
+def test_fingerprints_stay_the_same_from_release_to_release():
+    """Another one would be another key to a store, and its counters would begin anew."""
+    named = b"pysframe counter store 1" + bytes.fromhex("00040000000000000007") + KEY
+    assert hashlib.sha256(named).hexdigest()[:32] == NAME
 
 
 def test_a_base_key_may_be_any_buffer():
@@ -172,20 +179,26 @@ def test_renew_cares_for_the_others_when_one_key_has_no_counter_left(path, monke
 def test_written_synced_renamed_synced_then_used(path, monkeypatch):
     """The order is the promise: what is not on the disk was not given out."""
     done = []
+    sync, replace = os.fsync, os.replace
 
-    def traced(name, function):
-        def call(*args):
-            fd = f"/proc/self/fd/{args[0]}"
-            done.append((name, os.readlink(fd) if name == "fsync" else str(args[1])))
-            return function(*args)
+    def traced_sync(fd):
+        name = os.readlink(f"/proc/self/fd/{fd}")
+        done.append(("fsync", name, None if Path(name).is_dir() else Path(name).read_text()))
+        return sync(fd)
 
-        return call
+    def traced_replace(old, new):
+        done.append(("replace", str(new), None))
+        return replace(old, new)
 
-    for name in ("fsync", "replace"):
-        monkeypatch.setattr(os, name, traced(name, getattr(os, name)))
+    monkeypatch.setattr(os, "fsync", traced_sync)
+    monkeypatch.setattr(os, "replace", traced_replace)
     CounterStore(path).lease(NAME)
-    directory = str(path.parent)
-    assert done == [("fsync", f"{path}.new"), ("replace", str(path)), ("fsync", directory)]
+    written = path.read_text()
+    assert done == [
+        ("fsync", f"{path}.new", written),
+        ("replace", str(path), None),
+        ("fsync", str(path.parent), None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,14 @@ def test_what_is_stale():
     assert not epochs.is_stale(LAYOUT.pack(21, 0))
 
 
+def test_memory_of_past_epochs_is_bounded():
+    epochs = Epochs(MLSLayout(E=16, S=0))
+    for epoch in range(500):
+        epochs.add(epoch)
+        epochs.remove(epoch)
+    assert [epoch for epoch in range(500) if epochs.is_stale(epoch)] == [*range(484, 500)]
+
+
 @given(
     E=st.integers(0, 5),
     S=st.integers(0, 5),

@@ -119,7 +119,7 @@ def test_steps_wrap(R):
 def test_a_base_key_may_belong_to_any_step():
     ring = keyring(step=14)
     assert ring.steps(1) == [14, 15, 16]
-    assert not ring.receive(1, 13)
+    assert not any(ring.ask(ring.layout.pack(1, step)) for step in (12, 13))
     assert ring.receive(1, 16)
 
 
@@ -200,6 +200,14 @@ def test_old_generations_stay_until_the_new_one_is_heard_then_one_stays():
     assert not ring.receive(1, 2)
     assert ring.receive(2, 2)
     assert set(ring.secrets) == {2, 3}
+
+
+def test_generations_heard_in_one_batch():
+    ring = keyring()
+    for generation in (2, 3, 4):
+        ring.add(generation)
+    ring.carry_out(ring.rules.confirm([0x30, 0x10, 0x20]))
+    assert set(ring.secrets) == {2, 3, 4}
 
 
 def test_recency_is_the_order_of_arrival():
