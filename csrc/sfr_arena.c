@@ -68,13 +68,13 @@ int sfr_random(uint8_t *out, size_t size)
 /* ---- the state page: what must not survive a fork ---- */
 
 typedef struct state_page {
-    _Atomic uint32_t generation;   /* 0: not given yet, in this process */
-    _Atomic uint32_t parity;       /* which of `runs` newcomers count in */
+    _Atomic uint32_t generation; /* 0: not given yet, in this process */
+    _Atomic uint32_t parity;     /* which of `runs` newcomers count in */
     _Atomic uint64_t runs[2];
     sfr_lock synchronizing;
 } state_page;
 
-static state_page plain_page;      /* used where the kernel cannot wipe: see forked_plainly */
+static state_page plain_page; /* used where the kernel cannot wipe: see forked_plainly */
 static state_page *page = &plain_page;
 static bool page_is_wiped_on_fork;
 static _Atomic uint32_t generations, page_state;
@@ -90,8 +90,8 @@ static bool wipe_on_fork(void *p, size_t size)
 
 static void make_page(void)
 {
-    void *p = mmap(NULL, sizeof(state_page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                   -1, 0);
+    void *p =
+        mmap(NULL, sizeof(state_page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return;
     if (!wipe_on_fork(p, sizeof(state_page))) {
         munmap(p, sizeof(state_page));
@@ -202,7 +202,9 @@ void sfr_run_synchronize(void)
 #define LARGEST_SLOT ((size_t)4096)
 
 /* A free slot is all zeros but for its first word, the next free slot. */
-typedef struct slot { struct slot *next; } slot;
+typedef struct slot {
+    struct slot *next;
+} slot;
 
 static slot *free_slots[LARGEST_SLOT / LINE + 1];
 static sfr_lock arena_lock;
@@ -212,7 +214,7 @@ static void *map_pages(size_t size)
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return NULL;
     (void)madvise(p, size, MADV_DONTDUMP);
-    (void)mlock(p, size);          /* best effort: RLIMIT_MEMLOCK is often 8 MiB */
+    (void)mlock(p, size); /* best effort: RLIMIT_MEMLOCK is often 8 MiB */
     return p;
 }
 

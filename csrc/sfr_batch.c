@@ -15,8 +15,7 @@ typedef struct group {
 
 static void call(const sfr_ops *ops, sfr_row *const *rows, size_t count, bool sealing)
 {
-    if (count > 1)
-        atomic_fetch_add_explicit(&sfr_interleaved_calls, 1, memory_order_relaxed);
+    if (count > 1) atomic_fetch_add_explicit(&sfr_interleaved_calls, 1, memory_order_relaxed);
     (sealing ? ops->seal : ops->open)(rows, count);
 }
 
@@ -40,8 +39,10 @@ static void take_rows_of(const sfr_ops *ops, group *waiting, group *taken)
     taken->count = 0;
     for (size_t i = 0; i < waiting->count; i++) {
         sfr_row *row = waiting->rows[i];
-        if (row->key->ops == ops) taken->rows[taken->count++] = row;
-        else waiting->rows[left++] = row;
+        if (row->key->ops == ops)
+            taken->rows[taken->count++] = row;
+        else
+            waiting->rows[left++] = row;
     }
     waiting->count = left;
 }

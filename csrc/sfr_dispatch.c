@@ -13,6 +13,7 @@
 #ifdef SFR_X86
 #include <cpuid.h>
 
+/* clang-format off */
 static const sfr_kernel kernels[] = {
     {"vaes512", SFR_CPU_AESNI | SFR_CPU_VAES256 | SFR_CPU_VAES512,
      {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512, &sfr_ctr_hmac128_vaes512, &sfr_ctr_hmac256_vaes512}},
@@ -21,13 +22,17 @@ static const sfr_kernel kernels[] = {
     {"aesni", SFR_CPU_AESNI,
      {&sfr_gcm128_aesni, &sfr_gcm256_aesni, &sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}},
 };
+/* clang-format on */
 #define KERNELS (sizeof kernels / sizeof *kernels)
 #else
 static const sfr_kernel kernels[1];
 #define KERNELS 0
 #endif
 
-static struct { int state; char reason[96]; } verdicts[KERNELS + 1];
+static struct {
+    int state;
+    char reason[96];
+} verdicts[KERNELS + 1];
 static uint32_t cpu_bits;
 static char features[128];
 static _Atomic uint32_t init_state;
@@ -35,7 +40,10 @@ static _Atomic uint32_t init_state;
 /* ---- the CPU ---- */
 
 #ifdef SFR_X86
-typedef struct feature { const char *name; unsigned leaf, reg, bit; } feature;
+typedef struct feature {
+    const char *name;
+    unsigned leaf, reg, bit;
+} feature;
 
 enum { EBX, ECX };
 
@@ -107,7 +115,10 @@ static uint32_t detect(void)
 /* Bits that a cap of this name leaves: none, when it is no name of the ladder. */
 static uint32_t cap(const char *max_isa)
 {
-    static const struct { const char *name; uint32_t bits; } ladder[] = {
+    static const struct {
+        const char *name;
+        uint32_t bits;
+    } ladder[] = {
         {"none", 0},
         {"aesni", SFR_CPU_AESNI},
         {"vaes256", SFR_CPU_AESNI | SFR_CPU_VAES256},

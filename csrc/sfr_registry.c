@@ -14,10 +14,10 @@
 #define SMALLEST 64u
 
 typedef struct entry {
-    uint64_t name;                 /* of the fingerprint; 0: free */
+    uint64_t name; /* of the fingerprint; 0: free */
     uint64_t next_ctr;
-    uint32_t closing;              /* 0: alive; else the number of its closing */
-    bool spent;                    /* next_ctr was used, too: nothing is left */
+    uint32_t closing; /* 0: alive; else the number of its closing */
+    bool spent;       /* next_ctr was used, too: nothing is left */
 } entry;
 
 static entry *table;

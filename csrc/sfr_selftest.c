@@ -14,11 +14,12 @@ static const uint16_t sizes[ROWS] = {0, 1, 16, 47, 160, 161, 700, 1700};
 static const uint8_t aads[ROWS] = {1, 3, 16, 17, 9, 37, 12, 70};
 
 typedef struct known {
-    int suite;                     /* reported when the answer is wrong */
+    int suite; /* reported when the answer is wrong */
     uint8_t tag_size;
-    uint8_t fold[16];              /* XOR of the tags, that of row i turned by i bytes */
+    uint8_t fold[16]; /* XOR of the tags, that of row i turned by i bytes */
 } known;
 
+/* clang-format off */
 static const known answers[SFR_FAMILIES] = {
     [SFR_GCM_128] = {4, 16, {0xe3, 0xe8, 0x25, 0xb4, 0x96, 0xad, 0x9f, 0xd9,
                              0x25, 0x17, 0x48, 0x81, 0x08, 0xa2, 0x86, 0xbb}},
@@ -29,6 +30,7 @@ static const known answers[SFR_FAMILIES] = {
     [SFR_CTR_HMAC_256] = {6, 10, {0xdf, 0xd2, 0x4b, 0x9e, 0x3e, 0xfa, 0x3e, 0x69,
                                   0x91, 0xab, 0x53, 0x50, 0x14, 0x7b, 0x91, 0xeb}},
 };
+/* clang-format on */
 
 typedef struct bench {
     sfr_row rows[ROWS];
