@@ -496,6 +496,27 @@ def test_a_forked_child_goes_on(engine, receiver, base_key, steps):
     assert in_child() == [b"frame"] * 3
 
 
+def test_a_fork_finds_no_change_half_made(engine, receiver, base_key, steps):
+    """Another thread changes keys all the time; a child is never stuck behind it."""
+    busy, stop = engine.Receiver(GCM), threading.Event()
+
+    def change():
+        while not stop.is_set():
+            busy.add_sender_key(1, base_key, layout=LAYOUT)
+            busy.remove_sender_key(1)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        receiver.add_sender_key(1, base_key, layout=LAYOUT)
+        frame = steps[3].protect(b"frame")
+        for _ in range(10):
+            assert isolated.in_child(lambda: receiver.unprotect(frame)) == b"frame"
+    finally:
+        stop.set()
+        thread.join()
+
+
 # ---- key flow ----
 
 

@@ -1,17 +1,19 @@
 """SFrame (RFC 9605) for Python: end-to-end encryption of real-time media frames.
 
-    import pysframe
+>>> import pysframe
+>>> suite = pysframe.CipherSuite.AES_128_GCM_SHA256_128
+>>> sender = pysframe.Sender.generate(suite, kid=7)
+>>> receiver = pysframe.Receiver(suite)
+>>> receiver.add_key(7, sender.base_key)        # handed over by your key exchange
 
-    suite = pysframe.CipherSuite.AES_128_GCM_SHA256_128
-    sender = pysframe.Sender.generate(suite, kid=7)
-    receiver = pysframe.Receiver(suite)
-    receiver.add_key(7, sender.base_key)
+>>> ciphertext = sender.protect(b"20 ms of Opus")
+>>> receiver.unprotect(ciphertext)              # or it raises a FrameRejected
+b'20 ms of Opus'
 
-    ciphertext = sender.protect(b"one encoded frame")      # for the SFU to forward
-    frame = receiver.unprotect(ciphertext)                 # or a FrameRejected is raised
-
-    batch = pysframe.unprotect_many(receiver, [sender.protect(b"another")])
-    print(batch.to_list(), list(batch.status))
+>>> frames = [b"one", b"frame", b"of", b"each", b"stream"]
+>>> batch = pysframe.unprotect_many(receiver, pysframe.protect_many(sender, frames))
+>>> batch.to_list() == frames, list(batch.status)
+(True, [0, 0, 0, 0, 0])
 
 One frame per call, or many across streams in one native call; see Sender, Receiver and
 FrameBatch. backend_info() says which engine runs.
