@@ -128,7 +128,9 @@ def _chosen() -> str:
 def _warn_of_fallback(name: str, refused: dict[str, str]) -> None:
     expected = (sys.platform, platform.machine()) in NATIVE_PLATFORMS
     capped = os.environ.get("PYSFRAME_MAX_ISA") == "none"
-    if not refused or capped or not expected or sys.implementation.name != "cpython":
+    if name.startswith("native") or capped or not expected or not refused:
+        return
+    if sys.implementation.name != "cpython":
         return
     warnings.warn(
         f"pysframe runs on {name}, many times slower than the native engine: {_listed(refused)}; "
