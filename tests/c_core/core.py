@@ -4,6 +4,7 @@ The declarations are those of sfr.h itself, so a test that calls it also shows t
 is enough to use the library. What was built stays in build/ until a source changes.
 """
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -40,11 +41,12 @@ def built() -> Path:
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
     folder = ROOT / "build" / "c_core" / digest()
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-            build(Path(made) / "done")
-            if not folder.exists():  # another process may have been faster
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process compiles, the others wait for it
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+                build(Path(made) / "done")
                 os.rename(Path(made) / "done", folder)
     return folder
 
