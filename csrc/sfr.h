@@ -134,12 +134,13 @@ void sfr_sender_set_blocks(sfr_sender *, uint64_t); /* raises the meter: resumed
 /* Bytes a protected frame takes if it is sealed after `ahead` others. */
 size_t sfr_protected_size(sfr_sender *, size_t frame_size, size_t ahead);
 int sfr_protect(sfr_sender *, sfr_frame *);         /* one frame: reserve and seal */
-/* A batch in three steps. Check changes nothing: whether reserve would refuse this frame (in,
- * metadata, clear). Reserve takes its counter and fills kid, ctr and out_size with the room it
- * needs. Seal does many, each with `out` set by then; seal a reserved frame once. */
-int sfr_check(sfr_sender *, const sfr_frame *);
-int sfr_reserve(sfr_sender *, sfr_frame *);
-void sfr_seal_many(sfr_sender *const *senders, sfr_frame *frames, size_t count);
+/* A batch in three steps, `count` frames with a sender each. Check changes nothing: whether
+ * reserve would refuse a frame (in, metadata, clear). Reserve takes the counters and fills kid,
+ * ctr and out_size with the room needed. Both return how many frames they got through; the next
+ * one's status says why it was refused. Seal wants `out` set; seal a reserved frame once. */
+size_t sfr_check_many(sfr_sender *const *, sfr_frame *frames, size_t count);
+size_t sfr_reserve_many(sfr_sender *const *, sfr_frame *frames, size_t count);
+void sfr_seal_many(sfr_sender *const *, sfr_frame *frames, size_t count);
 
 /* ---- receiver ---- */
 

@@ -198,23 +198,41 @@ SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint64_t words[
     return SFR_OK;
 }
 
-int sfr_check(sfr_sender *s, const sfr_frame *f)
+/* Senders of a batch lie all over memory: fetched a few rows ahead. */
+SFR_INLINE void prefetch_sender(sfr_sender *const *senders, size_t i, size_t count)
 {
-    int status = check_frame(s, f);
-    return status == SFR_OK ? refusal(s) : status;
+    enum { AHEAD = 8 };
+    if (i + AHEAD < count) __builtin_prefetch(senders[i + AHEAD]);
 }
 
-int sfr_reserve(sfr_sender *s, sfr_frame *f)
+size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        prefetch_sender(senders, i, count);
+        int status = check_frame(senders[i], &frames[i]);
+        if (SFR_LIKELY(status == SFR_OK)) status = refusal(senders[i]);
+        frames[i].status = status;
+        if (SFR_UNLIKELY(status != SFR_OK)) return i;
+    }
+    return count;
+}
+
+size_t sfr_reserve_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
 {
     uint64_t words[3];
     size_t header_size;
-    int status = check_frame(s, f);
-    if (status == SFR_OK) {
-        sfr_lock_take(&s->lock);
-        status = reserve(s, f, SIZE_MAX, words, &header_size);
-        sfr_lock_drop(&s->lock);
+    for (size_t i = 0; i < count; i++) {
+        sfr_sender *s = senders[i];
+        int status = check_frame(s, &frames[i]);
+        if (SFR_LIKELY(status == SFR_OK)) {
+            sfr_lock_take(&s->lock);
+            status = reserve(s, &frames[i], SIZE_MAX, words, &header_size);
+            sfr_lock_drop(&s->lock);
+        }
+        frames[i].status = status;
+        if (SFR_UNLIKELY(status != SFR_OK)) return i;
     }
-    return f->status = status;
+    return count;
 }
 
 size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)

@@ -41,12 +41,10 @@ class Batch(Party):
         return [f.status for f in self.frames]
 
     def protect(self) -> list[bytes]:
-        for pointer, f in zip(self.pointers, self.frames, strict=True):
-            assert self.lib.sfr_check(pointer, self.ffi.addressof(f)) == 0
-            assert self.lib.sfr_reserve(pointer, self.ffi.addressof(f)) == 0
-        self.lib.sfr_seal_many(
-            self.ffi.new("sfr_sender *[]", self.pointers), self.frames, self.count
-        )
+        senders = self.ffi.new("sfr_sender *[]", self.pointers)
+        assert self.lib.sfr_check_many(senders, self.frames, self.count) == self.count
+        assert self.lib.sfr_reserve_many(senders, self.frames, self.count) == self.count
+        self.lib.sfr_seal_many(senders, self.frames, self.count)
         return self.outputs()
 
     def unprotect(self) -> list[bytes]:
@@ -122,9 +120,10 @@ def test_a_sender_closed_after_reserving_seals_nothing(core, kernel, rng):
     _, lib = core
     sender = CSender(kernel, 4, rng.randbytes(16))
     batch = Batch([sender], [b"frame"], [60])
-    assert lib.sfr_reserve(sender.pointer, batch.frames) == lib.SFR_OK
+    senders = batch.ffi.new("sfr_sender *[]", batch.pointers)
+    assert lib.sfr_reserve_many(senders, batch.frames, 1) == 1
     sender.close()
-    lib.sfr_seal_many(batch.ffi.new("sfr_sender *[]", batch.pointers), batch.frames, 1)
+    lib.sfr_seal_many(senders, batch.frames, 1)
     assert (batch.statuses(), batch.outputs()) == ([lib.SFR_E_RETIRED], [b""])
 
 
@@ -212,12 +211,10 @@ def test_senders_closed_during_batches(core, kernel, rng):
     def work():
         sender, receiver = current[0]
         batch = Batch([sender] * 32, [b"frame" * 40] * 32, [240] * 32)
-        reserved = [
-            f for f in batch.frames if lib.sfr_reserve(sender.pointer, batch.ffi.addressof(f)) == 0
-        ]
-        if len(reserved) < batch.count:
+        senders = batch.ffi.new("sfr_sender *[]", batch.pointers)
+        if lib.sfr_reserve_many(senders, batch.frames, 32) < 32:
             return
-        lib.sfr_seal_many(batch.ffi.new("sfr_sender *[]", batch.pointers), batch.frames, 32)
+        lib.sfr_seal_many(senders, batch.frames, 32)
         for output, status in zip(batch.outputs(), batch.statuses(), strict=True):
             seen.add(status)
             if status == lib.SFR_OK:

@@ -784,35 +784,51 @@ cdef inline bint overlaps(const uint8_t *a, size_t a_size, const uint8_t *b,
 cdef int _set_senders(Rows *rows, object senders, tuple listed) except -1:
     """The rows' senders, and all of a row that can be judged before a counter is taken."""
     cdef Py_ssize_t i
-    cdef SenderCore sender = senders if listed is None else None
-    for i in range(rows.count):
-        if listed is not None:
-            if not isinstance(listed[i], SenderCore):
-                raise TypeError(
-                    f"row {i}: a native Sender is required, not {type(listed[i]).__name__!r}")
-            sender = <SenderCore>listed[i]
-        rows.owners[i] = sender.pointer()
-        prefetch(rows.owners[i])
-    for i in range(rows.count):
-        if rows.frames[i].clear > rows.frames[i].in_size:
-            raise MisuseError(f"row {i}: clear is {rows.frames[i].clear} and the frame has "
-                              f"{rows.frames[i].in_size} bytes")
-        rows.frames[i].status = sfr_check(<sfr_sender *>rows.owners[i], &rows.frames[i])
-        if rows.frames[i].status != SFR_OK:
-            (<SenderCore>(senders if listed is None else listed[i]))._refused(&rows.frames[i], i)
+    cdef type known = None
+    cdef sfr_sender *one
+    if listed is None:
+        one = (<SenderCore>senders).pointer()
+        for i in range(rows.count):
+            rows.owners[i] = one
+    else:
+        for i in range(rows.count):
+            sender = listed[i]
+            if type(sender) is not known:
+                known = _owner_type(sender, SenderCore, "Sender", i)
+            rows.owners[i] = (<SenderCore>sender)._ptr
+            if rows.owners[i] is NULL:
+                (<SenderCore>sender).pointer()
+            prefetch(rows.owners[i])
+    i = sfr_check_many(<sfr_sender **>rows.owners, rows.frames, rows.count)
+    while i < rows.count:
+        _refuse_row(rows, senders, listed, i)      # returns when a new lease came
+        i += sfr_check_many(<sfr_sender **>rows.owners + i, rows.frames + i, rows.count - i)
     return 0
+
+
+cdef type _owner_type(object owner, type core, str name, Py_ssize_t i):
+    if not isinstance(owner, core):
+        raise TypeError(f"row {i}: a native {name} is required, not {type(owner).__name__!r}")
+    return type(owner)
+
+
+cdef int _refuse_row(Rows *rows, object senders, tuple listed, Py_ssize_t i) except -1:
+    cdef sfr_frame *f = &rows.frames[i]
+    if f.clear > f.in_size:
+        raise MisuseError(f"row {i}: clear is {f.clear} and the frame has {f.in_size} bytes")
+    return (<SenderCore>(senders if listed is None else listed[i]))._refused(f, i)
 
 
 cdef size_t _reserve_all(Rows *rows, object senders, tuple listed) except? 0:
     """Takes the counters. Returns the bytes that the ciphertexts will take."""
     cdef Py_ssize_t i
     cdef size_t total = 0
-    cdef sfr_frame *f
+    i = sfr_reserve_many(<sfr_sender **>rows.owners, rows.frames, rows.count)
+    while i < rows.count:
+        _refuse_row(rows, senders, listed, i)
+        i += sfr_reserve_many(<sfr_sender **>rows.owners + i, rows.frames + i, rows.count - i)
     for i in range(rows.count):
-        f = &rows.frames[i]
-        while sfr_reserve(<sfr_sender *>rows.owners[i], f) != SFR_OK:
-            (<SenderCore>(senders if listed is None else listed[i]))._refused(f, i)
-        total += f.out_size
+        total += rows.frames[i].out_size
     return total
 
 
@@ -923,14 +939,17 @@ cdef size_t _expected(Rows *rows) noexcept:
 cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
     """The rows' receivers, and the room of each row: a header has one byte at least."""
     cdef Py_ssize_t i
+    cdef type known = None
     cdef ReceiverCore receiver = receivers if listed is None else None
     for i in range(rows.count):
         if listed is not None:
-            if not isinstance(listed[i], ReceiverCore):
-                raise TypeError(
-                    f"row {i}: a native Receiver is required, not {type(listed[i]).__name__!r}")
-            receiver = <ReceiverCore>listed[i]
-        rows.owners[i] = receiver.pointer()
+            owner = listed[i]
+            if type(owner) is not known:
+                known = _owner_type(owner, ReceiverCore, "Receiver", i)
+            receiver = <ReceiverCore>owner
+        if receiver._ptr is NULL or receiver._closed:
+            receiver.pointer()
+        rows.owners[i] = receiver._ptr
         prefetch(rows.owners[i])
         rows.frames[i].out_size = _room_of(&rows.frames[i], receiver._suite.nt)
     return 0
@@ -956,6 +975,7 @@ cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out, _
     at = base
     for i in range(rows.count):
         rows.frames[i].out = at
+        _clear_end(at, rows.frames[i].out_size)
         at += rows.frames[i].out_size
     if rows.work < UNLOCKED_WORK:
         sfr_unprotect_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
@@ -964,7 +984,7 @@ cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out, _
             sfr_unprotect_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
     _tell_all(rows, receivers, listed)
     _retry_unknown(rows, receivers, listed)
-    _clear_gaps(rows, base + total)
+    _settle(rows, base + total)
     return _batch_of(rows, data, base)
 
 
@@ -985,19 +1005,25 @@ cdef int _retry_unknown(Rows *rows, object receivers, tuple listed) except -1:
     return 0
 
 
-cdef void _clear_gaps(Rows *rows, uint8_t *end) noexcept:
-    """Nothing but frames in the data: the bytes between them are zeros. A row that another thread
-    changed during the call, so that it no longer fits its room, is malformed."""
+cdef inline void _clear_end(uint8_t *out, size_t room) noexcept:
+    """Nothing but frames in the data. A frame ends up to 16 bytes before its room does (a header
+    is 1 to 17 bytes): zeros now, which the frame overwrites as far as it goes."""
+    memset(out if room < 16 else out + room - 16, 0, room if room < 16 else 16)
+
+
+cdef void _settle(Rows *rows, uint8_t *end) noexcept:
+    """A row that another thread changed during the call, so that it no longer fits its room, is
+    malformed."""
     cdef Py_ssize_t i
     cdef sfr_frame *f
-    cdef uint8_t *at = end
-    for i in range(rows.count - 1, -1, -1):
+    cdef uint8_t *next
+    for i in range(rows.count):
         f = &rows.frames[i]
         if f.status < 0:
+            next = rows.frames[i + 1].out if i + 1 < rows.count else end
+            memset(f.out, 0, next - f.out)
             f.status = SFR_MALFORMED
             f.out_size = 0
-        memset(f.out + f.out_size, 0, at - f.out - f.out_size)
-        at = f.out
 
 
 cdef int _tell_all(Rows *rows, object receivers, tuple listed) except -1:

@@ -71,8 +71,8 @@ cdef extern from "sfr.h" nogil:
     void sfr_sender_set_blocks(sfr_sender *, uint64_t)
     size_t sfr_protected_size(sfr_sender *, size_t frame_size, size_t ahead)
     int sfr_protect(sfr_sender *, sfr_frame *)
-    int sfr_check(sfr_sender *, const sfr_frame *)
-    int sfr_reserve(sfr_sender *, sfr_frame *)
+    size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
+    size_t sfr_reserve_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
     void sfr_seal_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
 
     ctypedef struct sfr_receiver:
