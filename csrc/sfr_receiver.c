@@ -58,7 +58,7 @@ struct sfr_receiver {
     const sfr_kernel *kernel;
     size_t count, provisional;
     uint64_t births, malformed, unknown;
-    struct { uint64_t kid, frames; } strangers[SFR_UNKNOWN_TRACKED];
+    struct sfr_stranger *strangers;   /* SFR_UNKNOWN_TRACKED of them, once there is one */
     ring first;                    /* most receivers have a key or two: these need no table */
     rx_key *_Atomic first_slots[INLINE_SLOTS];
 };
@@ -292,6 +292,7 @@ void sfr_receiver_free(sfr_receiver *r)
 {
     if (!r) return;
     sfr_receiver_close(r);
+    free(r->strangers);
     free(r);
 }
 
@@ -336,6 +337,8 @@ static void note_stranger(sfr_receiver *r, uint64_t kid)
 {
     size_t least = 0;
     r->unknown++;
+    if (!r->strangers) r->strangers = calloc(SFR_UNKNOWN_TRACKED, sizeof *r->strangers);
+    if (!r->strangers) return;
     for (size_t i = 0; i < SFR_UNKNOWN_TRACKED; i++) {
         if (r->strangers[i].frames && r->strangers[i].kid == kid) {
             r->strangers[i].frames++;
@@ -635,7 +638,8 @@ void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)
     out->malformed = r->malformed;
     out->unknown = r->unknown;
     out->keys = r->closed ? 0 : r->count;
-    memcpy(out->unknown_kids, r->strangers, sizeof r->strangers);
+    if (r->strangers) memcpy(out->unknown_kids, r->strangers, sizeof out->unknown_kids);
+    else memset(out->unknown_kids, 0, sizeof out->unknown_kids);
     sfr_lock_drop(&r->lock);
 }
 
