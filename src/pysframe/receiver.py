@@ -64,7 +64,7 @@ class Receiver(Closing, ReceiverBase):
         replay_window = checked("replay_window", replay_window, 0, common.LIMIT_WINDOW)
         max_frame = checked("max_frame", max_frame, 0, common.LIMIT_MAX_FRAME)
         self._derived = DerivedKeys()
-        self._monitor = None  # many receivers are never asked for their key flow
+        self._monitor: Monitor | None = None  # many receivers are never asked for their key flow
         self._open(self.suite, replay_window, max_frame, strict)
 
     # ---- keys ----
