@@ -30,9 +30,11 @@ from pysframe.errors import MisuseError, misuse, rejection
 cdef extern from *:
     """
     static inline void no_view(Py_buffer *view) { view->obj = NULL; }
+    static inline void end_view(Py_buffer *view) { if (view->obj) PyBuffer_Release(view); }
     static inline void prefetch(const void *p) { __builtin_prefetch(p); }
     """
     void no_view(Py_buffer *)
+    void end_view(Py_buffer *)
     void prefetch(const void *) noexcept nogil
 
 cdef extern from "sfr.h":
@@ -169,7 +171,7 @@ cdef class Secret:
             else:
                 self._ptr = sfr_secret_new_for_ssrc(suite, key.data, key.size, <uint32_t>ssrc)
         finally:
-            PyBuffer_Release(&view)
+            end_view(&view)
         if self._ptr is NULL:
             raise MemoryError
         return 0
@@ -211,11 +213,39 @@ cdef class Secret:
 
 # ---- sender ----
 
+cdef inline int _seal(sfr_sender *sender, sfr_frame *f) noexcept:
+    if f.in_size < UNLOCKED_WORK:
+        return sfr_protect(sender, f)
+    with nogil:
+        return sfr_protect(sender, f)
+
+
+cdef inline bytes _protect(SenderCore self, sfr_frame *f):
+    cdef size_t size
+    cdef bytes out
+    if self._ptr is NULL:
+        self.pointer()
+    while True:
+        # What the last frame took on top will do, until its counter needs another byte: ROOM.
+        size = f.in_size + self._overhead if f.in_size <= self._max_frame else 0
+        out = PyBytes_FromStringAndSize(NULL, size)
+        f.out, f.out_size = <uint8_t *>PyBytes_AS_STRING(out), size
+        if _seal(self._ptr, f) == SFR_OK:
+            if f.rekey_due:
+                self._rekey_due()
+            return out
+        if f.status == SFR_E_ROOM:
+            self._overhead = sfr_protected_size(self._ptr, 0, 0)
+        else:
+            self._refused(f)
+
+
 cdef class SenderCore:
     """reserve -> seal: csrc/sfr_sender.c behind the methods of the policy class."""
 
     cdef sfr_sender *_ptr
     cdef size_t _max_frame
+    cdef size_t _overhead          # bytes of header and tag; never more than the next frame's
     cdef str _reason
 
     _kernel = None
@@ -255,34 +285,10 @@ cdef class SenderCore:
             _clear_of(clear, data.size)
             f.data, f.in_size, f.clear = data.data, data.size, clear
             f.metadata, f.metadata_size = meta.data, meta.size
-            return self._protect(&f)
+            return _protect(self, &f)
         finally:
-            PyBuffer_Release(&data_view)
-            PyBuffer_Release(&meta_view)
-
-    cdef bytes _protect(self, sfr_frame *f):
-        cdef sfr_sender *sender = self.pointer()
-        cdef size_t size
-        cdef bytes out
-        while True:
-            # Exact, unless another thread takes the last counter of this header size: then ROOM.
-            size = sfr_protected_size(sender, f.in_size, 0)
-            if f.in_size > self._max_frame:
-                size = 0
-            out = PyBytes_FromStringAndSize(NULL, size)
-            f.out, f.out_size = <uint8_t *>PyBytes_AS_STRING(out), size
-            if self._seal(f) == SFR_OK:
-                if f.rekey_due:
-                    self._rekey_due()
-                return out
-            if f.status != SFR_E_ROOM:
-                self._refused(f)
-
-    cdef int _seal(self, sfr_frame *f):
-        if f.in_size < UNLOCKED_WORK:
-            return sfr_protect(self._ptr, f)
-        with nogil:
-            return sfr_protect(self._ptr, f)
+            end_view(&data_view)
+            end_view(&meta_view)
 
     def protect_into(self, frame, out, metadata=b"", *, Py_ssize_t clear=0):
         """Like protect, into a buffer of the caller's; returns the bytes written."""
@@ -301,7 +307,7 @@ cdef class SenderCore:
             f.metadata, f.metadata_size = meta.data, meta.size
             while True:
                 f.out, f.out_size = <uint8_t *>room.data, room.size
-                if self._seal(&f) == SFR_OK:
+                if _seal(self._ptr, &f) == SFR_OK:
                     if f.rekey_due:
                         self._rekey_due()
                     return f.out_size
@@ -310,9 +316,9 @@ cdef class SenderCore:
                                  size=sfr_protected_size(self._ptr, data.size, 0))
                 self._refused(&f)
         finally:
-            PyBuffer_Release(&data_view)
-            PyBuffer_Release(&meta_view)
-            PyBuffer_Release(&out_view)
+            end_view(&data_view)
+            end_view(&meta_view)
+            end_view(&out_view)
 
     cdef int _refused(self, sfr_frame *f, row=None) except -1:
         """Raises for a refusal, unless the policy found a new lease of counters."""
@@ -371,6 +377,39 @@ cdef class SenderCore:
 
 
 # ---- receiver ----
+
+cdef inline int _open_frame(sfr_receiver *receiver, sfr_frame *f) noexcept:
+    if f.in_size < UNLOCKED_WORK:
+        return sfr_unprotect(receiver, f)
+    with nogil:
+        return sfr_unprotect(receiver, f)
+
+
+cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
+    if _open_frame(self._ptr, f) == SFR_UNKNOWN_KEY and self._watching:
+        return self._again(f, room)
+    return f.status
+
+
+cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
+    cdef size_t room
+    cdef bytes out
+    if self._ptr is NULL or self._closed:
+        self.pointer()
+    while True:
+        # Another thread may be writing to the ciphertext: then the header may turn out shorter
+        # (the surplus is cut) or longer (ROOM: look again).
+        room = sfr_plaintext_size(self._ptr, f.data, f.in_size, f.clear)
+        out = PyBytes_FromStringAndSize(NULL, room)
+        f.out, f.out_size = <uint8_t *>PyBytes_AS_STRING(out), room
+        if _run(self, f, room) == SFR_OK:
+            break
+        if f.status != SFR_E_ROOM:
+            self._rejected(f)
+    if self._watching:
+        self._tell_confirmed()
+    return out if f.out_size == room else out[:f.out_size]
+
 
 cdef class ReceiverCore:
     """parse -> resolve -> open -> commit: csrc/sfr_receiver.c behind the policy class."""
@@ -433,48 +472,22 @@ cdef class ReceiverCore:
                 _clear_of(clear, data.size)
             f.data, f.in_size, f.clear = data.data, data.size, clear
             f.metadata, f.metadata_size = meta.data, meta.size
-            return self._unprotect(&f)
+            return _unprotect_one(self, &f)
         finally:
-            PyBuffer_Release(&data_view)
-            PyBuffer_Release(&meta_view)
+            end_view(&data_view)
+            end_view(&meta_view)
 
-    cdef bytes _unprotect(self, sfr_frame *f):
-        cdef sfr_receiver *receiver = self.pointer()
-        cdef size_t room
-        cdef bytes out
-        while True:
-            # Another thread may be writing to the ciphertext: then the header may turn out
-            # shorter (the surplus is cut) or longer (ROOM: look again).
-            room = sfr_plaintext_size(receiver, f.data, f.in_size, f.clear)
-            out = PyBytes_FromStringAndSize(NULL, room)
-            f.out, f.out_size = <uint8_t *>PyBytes_AS_STRING(out), room
-            if self._run(f, room) == SFR_OK:
-                break
-            if f.status != SFR_E_ROOM:
-                self._rejected(f)
-        if self._watching:
-            self._tell_confirmed()
-        return out if f.out_size == room else out[:f.out_size]
-
-    cdef int _run(self, sfr_frame *f, size_t room) except? -1:
-        """One frame; once more when its KID was unknown and the policy could derive the key."""
-        if self._open_frame(f) != SFR_UNKNOWN_KEY or not self._watching:
-            return f.status
+    cdef int _again(self, sfr_frame *f, size_t room) except? -1:
+        """Once more when the KID was unknown and the policy could derive its key."""
         if not self._find_key(f.kid):
             return SFR_UNKNOWN_KEY
         f.out_size = room
-        return self._open_frame(f)
+        return _open_frame(self._ptr, f)
 
     cdef bint _find_key(self, uint64_t kid) except? -1:
         """Whether an unknown KID has a key by now: an earlier row brought it, or the policy does."""
         return sfr_receiver_knows(self._ptr, kid) or (
             sfr_receiver_may_derive(self._ptr) and self._resolve(kid))
-
-    cdef int _open_frame(self, sfr_frame *f):
-        if f.in_size < UNLOCKED_WORK:
-            return sfr_unprotect(self._ptr, f)
-        with nogil:
-            return sfr_unprotect(self._ptr, f)
 
     def unprotect_into(self, ciphertext, out, metadata=b"", *, Py_ssize_t clear=0):
         """Like unprotect, into a buffer of the caller's; returns the bytes written."""
@@ -493,7 +506,7 @@ cdef class ReceiverCore:
             f.data, f.in_size, f.clear = data.data, data.size, clear
             f.metadata, f.metadata_size = meta.data, meta.size
             f.out, f.out_size = <uint8_t *>room.data, room.size
-            if self._run(&f, room.size) != SFR_OK:
+            if _run(self, &f, room.size) != SFR_OK:
                 if f.status == SFR_E_ROOM:
                     raise misuse(SFR_E_ROOM, limit=room.size,
                                  size=sfr_plaintext_size(receiver, f.data, f.in_size, f.clear))
@@ -502,9 +515,9 @@ cdef class ReceiverCore:
                 self._tell_confirmed()
             return f.out_size
         finally:
-            PyBuffer_Release(&data_view)
-            PyBuffer_Release(&meta_view)
-            PyBuffer_Release(&out_view)
+            end_view(&data_view)
+            end_view(&meta_view)
+            end_view(&out_view)
 
     cdef int _rejected(self, sfr_frame *f) except -1:
         if f.status < 0:
