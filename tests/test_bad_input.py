@@ -1,5 +1,6 @@
 """Whatever comes in wrong: its own named error, nothing written, nothing changed."""
 
+import numpy
 import pytest
 from parties import GCM, SUITES, flipped, new_receiver, new_sender, options, pair
 
@@ -173,10 +174,17 @@ def test_wrong_types(engine, wrong, rng):
     assert receiver.unprotect(ciphertext) == b"frame"
 
 
-def test_strided_and_read_only_buffers(engine, rng):
+STRIDED = {
+    "memoryview": memoryview(bytearray(200))[::2],
+    "numpy": numpy.zeros(200, dtype=numpy.uint8)[::2],
+    "columns": numpy.zeros((10, 10), dtype=numpy.uint8, order="F"),
+}
+
+
+@pytest.mark.parametrize("strided", STRIDED.values(), ids=STRIDED)
+def test_strided_and_read_only_buffers(engine, strided, rng):
     sender, receiver = pair(engine, GCM, rng)
     ciphertext, before = sender.protect(b"frame"), sender_state(sender)
-    strided = memoryview(bytearray(200))[::2]
     for call in (
         lambda: sender.protect(strided),
         lambda: sender.protect(b"frame", strided),
@@ -206,7 +214,7 @@ def test_released_buffers(engine, rng):
         lambda: receiver.unprotect(released),
         lambda: receiver.unprotect_into(ciphertext, released),
     ):
-        with pytest.raises(ValueError, match="released"):
+        with pytest.raises((ValueError, BufferError), match="released"):
             call()
     assert receiver.unprotect(ciphertext) == b"frame"
 
