@@ -114,8 +114,10 @@ cdef int _view(object obj, Bytes *out, Py_buffer *view, int flags) except -1:
         raise TypeError(f"a bytes-like object is required, not {type(obj).__name__!r}")
     try:
         PyObject_GetBuffer(obj, view, flags)
-    except ValueError as error:      # what NumPy says instead
-        raise BufferError(str(error)) from None
+    except ValueError as error:
+        if isinstance(obj, memoryview):      # released
+            raise
+        raise BufferError(str(error)) from None      # what NumPy says of strided arrays
     out.data = <const uint8_t *>view.buf
     out.size = view.len
     return 0
