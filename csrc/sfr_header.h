@@ -25,6 +25,11 @@ SFR_INLINE size_t sfr_header_words(uint64_t kid, uint64_t ctr, uint64_t words[3]
     unsigned config = (kid_bytes ? 0x80 | (kid_bytes - 1) << 4 : (unsigned)kid << 4) |
                       (ctr_bytes ? 0x08 | (ctr_bytes - 1) : (unsigned)ctr);
     unsigned at = 8 + 8 * kid_bytes;
+    if (SFR_LIKELY(kid_bytes + ctr_bytes < 7)) {   /* one word holds it */
+        words[0] = config | sfr_to_bytes(kid, kid_bytes) << 8 | sfr_to_bytes(ctr, ctr_bytes) << at;
+        words[1] = words[2] = 0;
+        return 1 + kid_bytes + ctr_bytes;
+    }
     sfr_u128 low = (sfr_u128)config | (sfr_u128)sfr_to_bytes(kid, kid_bytes) << 8 |
                    (sfr_u128)sfr_to_bytes(ctr, ctr_bytes) << at;
     words[0] = (uint64_t)low;
