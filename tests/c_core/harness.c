@@ -3,7 +3,7 @@
 #endif
 #include <sys/mman.h>
 
-#include "sfr_internal.h"
+#include "sfr_sha2.h"
 
 #include "harness.h"
 
@@ -92,12 +92,47 @@ uint64_t interleaved_calls(void)
 
 /* ---- hashes, key schedule, registry ---- */
 
-void hash_blocks(int nh, void *state, const uint8_t *data, size_t blocks)
+static const struct {
+    const char *name;
+    const sfr_hash *hash;
+    uint32_t needs;
+} hashes[] = {
+    {"sha256 portable", &sfr_hash256_portable, 0},
+    {"sha256 ni", &sfr_hash256_ni, SFR_CPU_SHANI},
+    {"sha512 portable", &sfr_hash512_portable, 0},
+    {"sha512 ssse3", &sfr_hash512_ssse3, SFR_CPU_AESNI},
+    {"sha512 bmi2", &sfr_hash512_bmi2, SFR_CPU_VAES256},
+    {"sha512 avx2", &sfr_hash512_avx2, SFR_CPU_VAES256},
+    {"sha512 avx512", &sfr_hash512_avx512, SFR_CPU_VAES512},
+};
+
+const char *hash_name(size_t number)
 {
-    if (nh == 32)
-        sfr_sha256_blocks(state, data, blocks);
-    else
-        sfr_sha512_blocks(state, data, blocks);
+    return number < sizeof hashes / sizeof *hashes ? hashes[number].name : NULL;
+}
+
+int hash_size(size_t number)
+{
+    return (int)hashes[number].hash->size;
+}
+
+int hash_missing(size_t number)
+{
+    return (sfr_cpu() & hashes[number].needs) != hashes[number].needs;
+}
+
+void hash_compress(size_t number, uint8_t *states, const uint8_t *data, size_t blocks, size_t count)
+{
+    const sfr_hash *hash = hashes[number].hash;
+    sfr_sha_state aligned[SFR_STREAMS], *state_of[SFR_STREAMS];
+    const uint8_t *data_of[SFR_STREAMS];
+    for (size_t i = 0; i < count; i++) {
+        memcpy(&aligned[i], states + 64 * i, 64);
+        state_of[i] = &aligned[i];
+        data_of[i] = data + i * blocks * hash->block;
+    }
+    hash->compress(state_of, data_of, blocks, count);
+    for (size_t i = 0; i < count; i++) memcpy(states + 64 * i, &aligned[i], 64);
 }
 
 void hmac_cut(int nh, const uint8_t *key, size_t key_size, const uint8_t *message, size_t size,

@@ -21,7 +21,13 @@ void run_rows(spec *specs, size_t count, int sealing);  /* as a batch does it */
 void run_alone(spec *specs, size_t count, int sealing); /* one row a call */
 uint64_t interleaved_calls(void);
 
-void hash_blocks(int nh, void *state, const uint8_t *data, size_t blocks);
+/* Each SHA-2 there is, by number; NULL past the last. Missing: this CPU cannot run it. */
+const char *hash_name(size_t number);
+int hash_size(size_t number);
+int hash_missing(size_t number);
+/* `count` states of 64 bytes and as many messages of `blocks` blocks, side by side. */
+void hash_compress(size_t number, uint8_t *states, const uint8_t *data, size_t blocks,
+                   size_t count);
 void hmac_cut(int nh, const uint8_t *key, size_t key_size, const uint8_t *message, size_t size,
               size_t cut, uint8_t *out);
 void derive(const sfr_secret *secret, uint64_t kid, uint8_t *sframe_key, uint8_t *sframe_salt);

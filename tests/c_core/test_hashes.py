@@ -19,18 +19,52 @@ SHA2_START = {
 }
 
 
-def sha2(core, nh, message):
-    """SHA-2 by its compression function alone: FIPS 180-4, with the padding done here."""
+NAMES = (
+    *("sha256 portable", "sha256 ni", "sha512 portable", "sha512 ssse3"),
+    *("sha512 bmi2", "sha512 avx2", "sha512 avx512"),
+)
+
+
+@pytest.fixture(params=NAMES)
+def sha2(request, core):
+    """sha2(messages): their digests, each with one of the compression functions there are."""
     ffi, lib = core
-    word = nh // 8  # bytes
-    padded = message + b"\x80"
-    padded += bytes(-(len(padded) + 2 * word) % (2 * nh))
-    padded += (8 * len(message)).to_bytes(2 * word)
-    start = bytes.fromhex(SHA2_START[nh])
-    words = [int.from_bytes(start[i : i + word]) for i in range(0, nh, word)]
-    state = ffi.new(f"uint{8 * word}_t[]", words)
-    lib.hash_blocks(nh, state, padded, len(padded) // (2 * nh))
-    return b"".join(value.to_bytes(word) for value in state)
+    assert lib.hash_name(len(NAMES)) == ffi.NULL
+    number = NAMES.index(request.param)
+    assert ffi.string(lib.hash_name(number)).decode() == request.param
+    if lib.hash_missing(number):
+        pytest.skip("this CPU or operating system lacks what it needs")
+    return SHA2(core, number)
+
+
+class SHA2:
+    """SHA-2 by a compression function: FIPS 180-4, with the padding done here."""
+
+    def __init__(self, core, number):
+        self.ffi, self.lib = core
+        self.number, self.nh = number, self.lib.hash_size(number)
+        self.name = f"sha{8 * self.nh}"
+        self.word = self.nh // 8  # bytes
+
+    def __call__(self, messages):
+        """Messages of one length, all at once."""
+        padded = [self.padded(message) for message in messages]
+        words = self.turned(bytes.fromhex(SHA2_START[self.nh])).ljust(64, b"\0")
+        states = self.ffi.new("uint8_t[]", words * len(messages))
+        blocks = len(padded[0]) // (2 * self.nh)
+        self.lib.hash_compress(self.number, states, b"".join(padded), blocks, len(messages))
+        made = [bytes(states[64 * i : 64 * i + self.nh]) for i in range(len(messages))]
+        return [self.turned(state) for state in made]
+
+    def padded(self, message):
+        made = message + b"\x80"
+        made += bytes(-(len(made) + 2 * self.word) % (2 * self.nh))
+        return made + (8 * len(message)).to_bytes(2 * self.word)
+
+    def turned(self, words):
+        """Between the standard's byte order and the machine's."""
+        cuts = range(0, len(words), self.word)
+        return b"".join(words[at : at + self.word][::-1] for at in cuts)
 
 
 def c_hmac(core, nh, key, message, cut=0):
@@ -40,11 +74,18 @@ def c_hmac(core, nh, key, message, cut=0):
     return bytes(out[0:nh])
 
 
-@HASHES
-def test_sha2_of_every_length(core, nh, name, rng):
+def test_sha2_of_every_length(sha2, rng):
     data = rng.randbytes(300)
     for size in range(301):
-        assert sha2(core, nh, data[:size]) == hashlib.new(name, data[:size]).digest(), size
+        assert sha2([data[:size]]) == [hashlib.new(sha2.name, data[:size]).digest()], size
+
+
+@pytest.mark.parametrize("count", range(1, 17))
+def test_sha2_of_many_at_once(sha2, count, rng):
+    """1 to 16 streams, which is all that are ever run together; one block and many."""
+    for size in (0, 100, 1000):
+        messages = [rng.randbytes(size) for _ in range(count)]
+        assert sha2(messages) == [hashlib.new(sha2.name, m).digest() for m in messages]
 
 
 @HASHES

@@ -22,6 +22,45 @@ def test_frames_are_what_the_rfc_says(kernel, suite, rng):
         assert receiver.unprotect(expected, metadata, clear) == (0, frame)
 
 
+@SUITES
+def test_in_place(kernel, suite, rng):
+    """The payload stays where it is, the header grows in front of it; and back."""
+    base_key, frame = rng.randbytes(16), rng.randbytes(200)
+    sender, receiver = CSender(kernel, suite, base_key), CReceiver(kernel, suite, base_key)
+    for clear in (0, 1, 30, 200):
+        room = sender.lib.sfr_protected_size(sender.pointer, 200, 0)
+        header = room - 200 - CipherSuite(suite).Nt
+        memory = sender.ffi.new("uint8_t[]", room)
+        sender.ffi.memmove(memory + header, frame, 200)
+        sealing = sender.ffi.new("sfr_frame *", {"in": memory + header, "in_size": 200})
+        sealing.clear, sealing.out, sealing.out_size = clear, memory, room
+        assert sender.lib.sfr_protect(sender.pointer, sealing) == 0
+        opening = sender.ffi.new("sfr_frame *", {"in": memory, "in_size": room, "clear": clear})
+        opening.out, opening.out_size = memory + header, 200
+        assert sender.lib.sfr_unprotect(receiver.pointer, opening) == 0
+        assert bytes(memory[header : header + 200]) == frame
+
+
+@pytest.mark.parametrize("shift", [-200, -16, -2, -1, 1, 2, 16, 199])
+def test_overlaps_are_refused(core, kernel, shift, rng):
+    """By anything else than in place; on both sides, and nothing is consumed."""
+    ffi, lib = core
+    base_key, memory = rng.randbytes(16), ffi.new("uint8_t[]", rng.randbytes(1000))
+    sender, receiver = CSender(kernel, 4, base_key), CReceiver(kernel, 4, base_key)
+    at, before = memory + 400, bytes(memory[0:1000])
+    sealing = ffi.new("sfr_frame *", {"in": at + 1 + shift, "in_size": 200})
+    sealing.out, sealing.out_size = at, 217
+    assert lib.sfr_protect(sender.pointer, sealing) == lib.SFR_E_OVERLAP
+    assert (sender.next_ctr(), bytes(memory[0:1000])) == ((0, 0), before)
+    _, ciphertext = sender.protect(bytes(200))
+    ffi.memmove(at, ciphertext, 217)
+    opening = ffi.new("sfr_frame *", {"in": at, "in_size": 217})
+    opening.out, opening.out_size = at + 1 + shift, 200
+    assert lib.sfr_unprotect(receiver.pointer, opening) == lib.SFR_E_OVERLAP
+    assert bytes(memory[400:617]) == ciphertext
+    assert receiver.unprotect(ciphertext) == (0, bytes(200))
+
+
 def test_counters_go_up_by_one(kernel, rng):
     sender = CSender(kernel, 4, rng.randbytes(16), kid=1, first=5)
     for ctr in range(5, 300):
