@@ -1,8 +1,8 @@
 /* AES-CTR with HMAC (RFC 9605 4.5.1): suites 1-3 with SHA-256, 6-8 with SHA-512.
  *
  * Rule 1: encrypt, then MAC. A tag is verified, in constant time, before anything is decrypted.
- * Rule 2: the MAC reads the bytes that will be decrypted: out of place, ciphertext is copied to
- *         `out` first and `in` is not read again.
+ * Rule 2: the MAC reads the bytes that will be decrypted: ciphertext is copied first, a long one to
+ *         `out`, and `in` is not read again. (A long one in place has nowhere to go.)
  * Rule 3: nothing secret stays on the stack or in vector registers.
  */
 #include "sfr_ctr_hmac.h"
@@ -12,7 +12,7 @@
 
 /* ---- AES-CTR on AES-NI ---- */
 
-#define BLOCKS 8 /* side by side, or half of them */
+#define BLOCKS 8 /* side by side; or half as many, at the end */
 
 /* The next n blocks of the key stream; n is a constant. */
 SFR_INLINE SFR_AESNI void next(__m128i *counter, const __m128i *round_keys, int rounds,
@@ -28,21 +28,35 @@ SFR_INLINE SFR_AESNI void next(__m128i *counter, const __m128i *round_keys, int 
     for (int j = 0; j < n; j++) stream[j] = _mm_aesenclast_si128(stream[j], round_keys[rounds]);
 }
 
+/* All that is left: no more than n blocks. */
+SFR_INLINE SFR_AESNI void end(uint8_t *out, const uint8_t *in, size_t left, __m128i counter,
+                              const __m128i *round_keys, int rounds, int n)
+{
+    __m128i stream[BLOCKS];
+    next(&counter, round_keys, rounds, stream, n);
+    for (int j = 0; j < n; j++, left -= 16) {
+        if (left < 16) {
+            sfr_crypt_partial(out + 16 * j, in + 16 * j, left, stream[j]);
+            return;
+        }
+        sfr_crypt_block(out + 16 * j, in + 16 * j, stream[j]);
+    }
+}
+
 SFR_INLINE SFR_AESNI void crypt(const sfr_row *row, const uint8_t *in, int rounds)
 {
     const __m128i *keys = sfr_ctr_hmac_state_of(row)->round_keys;
     __m128i stream[BLOCKS], counter = sfr_ctr_start(row);
     uint8_t *out = row->out;
     size_t left = row->size;
-    for (; left >= 16 * BLOCKS; left -= 16 * BLOCKS, in += 16 * BLOCKS, out += 16 * BLOCKS) {
+    for (; left > 16 * BLOCKS; left -= 16 * BLOCKS) {
         next(&counter, keys, rounds, stream, BLOCKS);
-        sfr_crypt_tail(out, in, 16 * BLOCKS, stream);
+        for (int j = 0; j < BLOCKS; j++, in += 16, out += 16) sfr_crypt_block(out, in, stream[j]);
     }
     if (left > 16 * BLOCKS / 2)
-        next(&counter, keys, rounds, stream, BLOCKS);
+        end(out, in, left, counter, keys, rounds, BLOCKS);
     else if (left)
-        next(&counter, keys, rounds, stream, BLOCKS / 2);
-    sfr_crypt_tail(out, in, left, stream);
+        end(out, in, left, counter, keys, rounds, BLOCKS / 2);
 }
 
 static SFR_AESNI void crypt128(const sfr_row *row, const uint8_t *in)
@@ -76,7 +90,10 @@ static void write_prefix(uint8_t *out, const sfr_row *row)
     memcpy(out + 24, row->block, sizeof row->block);
 }
 
-static void begin_mac(sfr_stream *s, const sfr_hash *hash, const sfr_row *row)
+/* Starts the MAC of a row whose ciphertext is at `text` and, if it is long, is copied to row->out.
+ * Returns where to read it from then on. */
+static const uint8_t *begin_mac(sfr_stream *s, const sfr_hash *hash, const sfr_row *row,
+                                const uint8_t *text)
 {
     const sfr_hmac_key *key = &sfr_ctr_hmac_state_of(row)->mac;
     write_prefix(s->head, row);
@@ -88,13 +105,16 @@ static void begin_mac(sfr_stream *s, const sfr_hash *hash, const sfr_row *row)
         for (int i = 0; i < SFR_AAD_SPANS; i++)
             sfr_stream_absorb(s, hash, row->aad[i].data, row->aad[i].size);
     }
-    sfr_stream_last(s, hash, row->out, row->size);
+    return sfr_stream_last(s, hash, text, row->size, row->out);
 }
 
-/* Of the stream that computed a tag: the MAC's state, the nonce, the whole MAC. */
+/* What a stream knows of the keys: its state, the MAC, the nonce. */
 static void wipe_mac(sfr_stream *s)
 {
-    sfr_wipe(s, offsetof(sfr_stream, head) + SFR_MAX_DIGEST);
+    memset(&s->state, 0, sizeof s->state);
+    memset(s->mac, 0, sizeof s->mac);
+    memset(s->head + PREFIX - SFR_NN, 0, SFR_NN);
+    __asm__ __volatile__("" : : "r"(s) : "memory"); /* as sfr_wipe, but inlined */
 }
 
 static void write_tag(const sfr_row *row, const uint8_t *mac)
@@ -108,13 +128,11 @@ static void write_tag(const sfr_row *row, const uint8_t *mac)
 static void seal_some(const composite *c, sfr_row *const *rows, size_t count)
 {
     sfr_stream streams[SFR_STREAMS];
-    for (size_t i = 0; i < count; i++) {
-        c->crypt(rows[i], rows[i]->in);
-        begin_mac(&streams[i], c->hash, rows[i]);
-    }
+    for (size_t i = 0; i < count; i++) c->crypt(rows[i], rows[i]->in);
+    for (size_t i = 0; i < count; i++) begin_mac(&streams[i], c->hash, rows[i], rows[i]->out);
     sfr_stream_finish(streams, count, c->hash);
     for (size_t i = 0; i < count; i++) {
-        write_tag(rows[i], streams[i].head);
+        write_tag(rows[i], streams[i].mac);
         wipe_mac(&streams[i]);
     }
     sfr_burn_stack(c->hash->deep);
@@ -124,16 +142,15 @@ static void seal_some(const composite *c, sfr_row *const *rows, size_t count)
 static void open_some(const composite *c, sfr_row *const *rows, size_t count)
 {
     sfr_stream streams[SFR_STREAMS];
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i]->out != rows[i]->in) memcpy(rows[i]->out, rows[i]->in, rows[i]->size);
-        begin_mac(&streams[i], c->hash, rows[i]);
-    }
+    const uint8_t *texts[SFR_STREAMS];
+    for (size_t i = 0; i < count; i++)
+        texts[i] = begin_mac(&streams[i], c->hash, rows[i], rows[i]->in);
     sfr_stream_finish(streams, count, c->hash);
     for (size_t i = 0; i < count; i++) {
-        int same = sfr_equal(streams[i].head, rows[i]->tag.read, rows[i]->key->tag_size);
+        int same = sfr_equal(streams[i].mac, rows[i]->tag.read, rows[i]->key->tag_size);
         rows[i]->status = same ? SFR_OK : SFR_AUTH_FAILED;
         if (SFR_LIKELY(same))
-            c->crypt(rows[i], rows[i]->out);
+            c->crypt(rows[i], texts[i]);
         else
             sfr_wipe(rows[i]->out, rows[i]->size);
         wipe_mac(&streams[i]);

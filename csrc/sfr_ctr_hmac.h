@@ -17,7 +17,7 @@ SFR_INLINE const sfr_ctr_hmac_state *sfr_ctr_hmac_state_of(const sfr_row *row)
     return (const sfr_ctr_hmac_state *)row->key->state;
 }
 
-/* row->out = in XOR key stream, which is both ways: row->in to seal, row->out to open. */
+/* row->out = in XOR key stream, both ways. `in` is row->out or does not overlap it. */
 typedef void sfr_crypt(const sfr_row *, const uint8_t *in);
 
 sfr_crypt sfr_crypt128_vaes256, sfr_crypt256_vaes256, sfr_crypt128_vaes512, sfr_crypt256_vaes512;
@@ -32,6 +32,12 @@ SFR_INLINE SFR_AESNI __m128i sfr_ctr_start(const sfr_row *row)
 SFR_INLINE SFR_AESNI __m128i sfr_ctr_swap(void)
 {
     return _mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+}
+
+SFR_INLINE SFR_AESNI void sfr_crypt_block(uint8_t *out, const uint8_t *in, __m128i stream)
+{
+    __m128i text = _mm_loadu_si128((const __m128i *)in);
+    _mm_storeu_si128((__m128i *)out, _mm_xor_si128(text, stream));
 }
 
 /* The last size < 16 bytes, without touching a byte beyond them. */
@@ -50,15 +56,6 @@ SFR_INLINE SFR_AESNI void sfr_crypt_partial(uint8_t *out, const uint8_t *in, siz
         in += 4, out += 4;
     }
     for (size &= 3; size; size--, word >>= 8) *out++ = (uint8_t)(*in++ ^ word);
-}
-
-/* The last bytes of a frame, as many as the key stream that was computed or fewer. */
-SFR_INLINE SFR_AESNI void sfr_crypt_tail(uint8_t *out, const uint8_t *in, size_t size,
-                                         const __m128i *stream)
-{
-    for (; size >= 16; size -= 16, in += 16, out += 16, stream++)
-        _mm_storeu_si128((__m128i *)out, _mm_xor_si128(_mm_loadu_si128((const __m128i *)in), *stream));
-    if (size) sfr_crypt_partial(out, in, size, *stream);
 }
 
 #endif

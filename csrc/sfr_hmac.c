@@ -7,25 +7,30 @@
 #include "sfr_aes.h"
 #include "sfr_sha2.h"
 
-/* Sizes below 2048 are what memset is fastest at. */
-static __attribute__((noinline)) void burn_little(void)
+/* What burning does after its array is wiped. To ask for the frame's address makes the compiler
+ * push a frame pointer, and with that the array takes up the whole frame: no gap is left between
+ * it and the caller's. */
+SFR_INLINE void burnt(void)
 {
-    uint8_t below[1536];
-    sfr_wipe(below, sizeof below);
-}
-
-static __attribute__((noinline)) void burn_much(void)
-{
-    uint8_t below[4096];
-    sfr_wipe(below, sizeof below);
-}
-
-void sfr_burn_stack(bool deep)
-{
-    deep ? burn_much() : burn_little();
+    __asm__ __volatile__("" : : "r"(__builtin_frame_address(0)));
 #ifdef SFR_X86
     sfr_clear_xmm();
 #endif
+}
+
+/* memset is fastest below 2048. */
+__attribute__((noinline)) void sfr_burn_little_stack(void)
+{
+    uint8_t below[1536];
+    sfr_wipe(below, sizeof below);
+    burnt();
+}
+
+__attribute__((noinline)) void sfr_burn_much_stack(void)
+{
+    uint8_t below[4096];
+    sfr_wipe(below, sizeof below);
+    burnt();
 }
 
 /* ---- keys ---- */
@@ -93,9 +98,8 @@ static size_t pad(const sfr_hash *hash, uint8_t *buffer, size_t used, uint64_t m
 {
     size_t length_field = hash->block / 8;
     size_t blocks = (used + length_field) / hash->block + 1;
-    memset(buffer + used, 0,
-           SFR_PADDING / 2); /* halves are inlined; the whole is not, and slower */
-    memset(buffer + used + SFR_PADDING / 2, 0, SFR_PADDING / 2);
+    memset(buffer + used, 0, SFR_PADDING / 2); /* constant sizes as small as this are inlined */
+    if (hash->block == SFR_MAX_BLOCK) memset(buffer + used + SFR_PADDING / 2, 0, SFR_PADDING / 2);
     buffer[used] = 0x80;
     sfr_store64(buffer + blocks * hash->block - 8, sfr_be64(message_size * 8));
     return blocks;
@@ -103,11 +107,10 @@ static size_t pad(const sfr_hash *hash, uint8_t *buffer, size_t used, uint64_t m
 
 static void store_digest(const sfr_hash *hash, const sfr_sha_state *state, uint8_t *out)
 {
-    for (size_t i = 0; i < 8; i++)
-        if (hash->size == 32)
-            sfr_store32(out + 4 * i, sfr_be32(state->s256.h[i]));
-        else
-            sfr_store64(out + 8 * i, sfr_be64(state->s512.h[i]));
+    if (hash->size == 32)
+        for (size_t i = 0; i < 8; i++) sfr_store32(out + 4 * i, sfr_be32(state->s256.h[i]));
+    else
+        for (size_t i = 0; i < 8; i++) sfr_store64(out + 8 * i, sfr_be64(state->s512.h[i]));
 }
 
 void sfr_stream_begin(sfr_stream *s, const sfr_hash *hash, const sfr_hmac_key *key, size_t written)
@@ -133,7 +136,7 @@ void sfr_stream_absorb(sfr_stream *s, const sfr_hash *hash, const uint8_t *data,
     }
 }
 
-static void last_of_short(sfr_stream *s, const sfr_hash *hash, const uint8_t *data, size_t size)
+static void gather_short(sfr_stream *s, const sfr_hash *hash, const uint8_t *data, size_t size)
 {
     if (size) memcpy(s->head + s->used, data, size);
     s->legs[0] = (sfr_leg){s->head, pad(hash, s->head, s->used + size, s->size)};
@@ -142,7 +145,7 @@ static void last_of_short(sfr_stream *s, const sfr_hash *hash, const uint8_t *da
 
 /* Hashed where it lies, but for the bytes that complete the block in `head` and those that begin
  * one at the end. */
-static void last_of_long(sfr_stream *s, const sfr_hash *hash, const uint8_t *data, size_t size)
+static void divide_long(sfr_stream *s, const sfr_hash *hash, const uint8_t *data, size_t size)
 {
     size_t block = hash->block, lead = -s->used & (block - 1);
     size_t whole = (size - lead) & ~(block - 1), rest = size - lead - whole;
@@ -153,11 +156,17 @@ static void last_of_long(sfr_stream *s, const sfr_hash *hash, const uint8_t *dat
     s->legs[2] = (sfr_leg){s->tail, pad(hash, s->tail, rest, s->size)};
 }
 
-void sfr_stream_last(sfr_stream *s, const sfr_hash *hash, const uint8_t *data, size_t size)
+const uint8_t *sfr_stream_last(sfr_stream *s, const sfr_hash *hash, const uint8_t *data,
+                               size_t size, uint8_t *copy)
 {
-    bool is_short = s->used + size + hash->block / 8 < 2 * SFR_MAX_BLOCK;
     s->size += size;
-    (is_short ? last_of_short : last_of_long)(s, hash, data, size);
+    if (s->used + size + hash->block / 8 < 2 * SFR_MAX_BLOCK) {
+        gather_short(s, hash, data, size);
+        return s->head + s->used;
+    }
+    if (copy != data) memcpy(copy, data, size);
+    divide_long(s, hash, copy, size);
+    return copy;
 }
 
 /* ---- side by side ---- */
@@ -192,16 +201,20 @@ static void run(sfr_stream *streams, size_t count, const sfr_hash *hash)
     }
 }
 
+/* The outer hash: its one block is gathered in `tail`. */
+static void begin_outer(sfr_stream *s, const sfr_hash *hash)
+{
+    store_digest(hash, &s->state, s->tail);
+    load_outer(&s->state, s->key, hash);
+    s->legs[0] = (sfr_leg){s->tail, pad(hash, s->tail, hash->size, hash->block + hash->size)};
+}
+
 void sfr_stream_finish(sfr_stream *streams, size_t count, const sfr_hash *hash)
 {
     run(streams, count, hash);
-    for (sfr_stream *s = streams; s < streams + count; s++) {
-        store_digest(hash, &s->state, s->head);
-        load_outer(&s->state, s->key, hash);
-        s->legs[0] = (sfr_leg){s->head, pad(hash, s->head, hash->size, hash->block + hash->size)};
-    }
+    for (size_t i = 0; i < count; i++) begin_outer(&streams[i], hash);
     run(streams, count, hash);
-    for (sfr_stream *s = streams; s < streams + count; s++) store_digest(hash, &s->state, s->head);
+    for (size_t i = 0; i < count; i++) store_digest(hash, &streams[i].state, streams[i].mac);
 }
 
 void sfr_hmac(const sfr_hmac_key *key, int nh, const sfr_span *parts, size_t count, uint8_t *out)
@@ -210,8 +223,8 @@ void sfr_hmac(const sfr_hmac_key *key, int nh, const sfr_span *parts, size_t cou
     sfr_stream s;
     sfr_stream_begin(&s, hash, key, 0);
     for (size_t i = 0; i < count; i++) sfr_stream_absorb(&s, hash, parts[i].data, parts[i].size);
-    sfr_stream_last(&s, hash, NULL, 0);
+    sfr_stream_last(&s, hash, NULL, 0, NULL);
     sfr_stream_finish(&s, 1, hash);
-    sfr_copy_secret(out, s.head, hash->size);
+    sfr_copy_secret(out, s.mac, hash->size);
     sfr_wipe(&s, sizeof s);
 }

@@ -4,6 +4,7 @@
  * data, so the time depends on the number of blocks alone.
  */
 #include "sfr_sha2.h"
+#include "sfr_sha2_rounds.h"
 
 const _Alignas(64) uint32_t sfr_sha256_k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -39,60 +40,40 @@ const _Alignas(64) uint64_t sfr_sha512_k[80] = {
     0x4cc5d4becb3e42b6, 0x597f299cfc657e2a, 0x5fcb6fab3ad6faec, 0x6c44198c4a475817,
 };
 
-#define ROTATE(x, n) ((x) >> (n) | (x) << (8 * sizeof(x) - (n)))
-#define CHOOSE(x, y, z) ((z) ^ ((x) & ((y) ^ (z))))
-#define MAJORITY(x, y, z) (((x) & (y)) | ((z) & ((x) | (y))))
-
-/* FIPS 180-4 4.1.2 and 4.1.3: Sigma and sigma of the two hashes. */
-#define BIG0_256(x) (ROTATE(x, 2) ^ ROTATE(x, 13) ^ ROTATE(x, 22))
-#define BIG1_256(x) (ROTATE(x, 6) ^ ROTATE(x, 11) ^ ROTATE(x, 25))
 #define SMALL0_256(x) (ROTATE(x, 7) ^ ROTATE(x, 18) ^ (x) >> 3)
 #define SMALL1_256(x) (ROTATE(x, 17) ^ ROTATE(x, 19) ^ (x) >> 10)
-#define BIG0_512(x) (ROTATE(x, 28) ^ ROTATE(x, 34) ^ ROTATE(x, 39))
-#define BIG1_512(x) (ROTATE(x, 14) ^ ROTATE(x, 18) ^ ROTATE(x, 41))
 #define SMALL0_512(x) (ROTATE(x, 1) ^ ROTATE(x, 8) ^ (x) >> 7)
 #define SMALL1_512(x) (ROTATE(x, 19) ^ ROTATE(x, 61) ^ (x) >> 6)
 
-/* Variable number `n` of a..h in round i: the variables stay, their names move on. */
-#define S(n, i) s[((n) - (i)) & 7]
-#define W(n) w[(n)&15]
-
-#define ROUND(big0, big1, i)                                                    \
-    S(7, i) += big1(S(4, i)) + CHOOSE(S(4, i), S(5, i), S(6, i)) + k[i] + W(i); \
-    S(3, i) += S(7, i);                                                         \
-    S(7, i) += big0(S(0, i)) + MAJORITY(S(0, i), S(1, i), S(2, i));
+#define W(n) w[(n) % 16]
 #define EXPAND(small0, small1, i) W(i) += small1(W(i + 14)) + W(i + 9) + small0(W(i + 1));
 
-#define ROUND_256(i) ROUND(BIG0_256, BIG1_256, i)
-#define ROUND_512(i) ROUND(BIG0_512, BIG1_512, i)
-#define EXPAND_256(i) EXPAND(SMALL0_256, SMALL1_256, i)
-#define EXPAND_512(i) EXPAND(SMALL0_512, SMALL1_512, i)
+#define ROUND_256(i) ROUND(BIG0_256, BIG1_256, k[i] + W(i), i)
+#define ROUND_512(i) ROUND(BIG0_512, BIG1_512, k[i] + W(i), i)
+#define LATE_ROUND_256(i) EXPAND(SMALL0_256, SMALL1_256, i) ROUND_256(i)
+#define LATE_ROUND_512(i) EXPAND(SMALL0_512, SMALL1_512, i) ROUND_512(i)
 
 static void block256(uint32_t h[8], const uint8_t *data)
 {
-    uint32_t s[8], w[16];
+    uint32_t s[8], w[16], ab, bc;
     for (int i = 0; i < 16; i++) w[i] = sfr_be32(sfr_load32(data + 4 * i));
     memcpy(s, h, sizeof s);
+    bc = s[1] ^ s[2];
     const uint32_t *k = sfr_sha256_k;
     SFR_SIXTEEN(ROUND_256)
-    for (k += 16; k < sfr_sha256_k + 64; k += 16) {
-        SFR_SIXTEEN(EXPAND_256)
-        SFR_SIXTEEN(ROUND_256)
-    }
+    for (k += 16; k < sfr_sha256_k + 64; k += 16) { SFR_SIXTEEN(LATE_ROUND_256) }
     for (int i = 0; i < 8; i++) h[i] += s[i];
 }
 
 static void block512(uint64_t h[8], const uint8_t *data)
 {
-    uint64_t s[8], w[16];
+    uint64_t s[8], w[16], ab, bc;
     for (int i = 0; i < 16; i++) w[i] = sfr_be64(sfr_load64(data + 8 * i));
     memcpy(s, h, sizeof s);
+    bc = s[1] ^ s[2];
     const uint64_t *k = sfr_sha512_k;
     SFR_SIXTEEN(ROUND_512)
-    for (k += 16; k < sfr_sha512_k + 80; k += 16) {
-        SFR_SIXTEEN(EXPAND_512)
-        SFR_SIXTEEN(ROUND_512)
-    }
+    for (k += 16; k < sfr_sha512_k + 80; k += 16) { SFR_SIXTEEN(LATE_ROUND_512) }
     for (int i = 0; i < 8; i++) h[i] += s[i];
 }
 
@@ -126,6 +107,7 @@ const sfr_hash *sfr_hash_of(int nh)
 #ifdef SFR_X86
     uint32_t cpu = sfr_cpu();
     if (nh == 32 && cpu & SFR_CPU_SHANI) return &sfr_hash256_ni;
+    if (nh == 32 && cpu & SFR_CPU_AESNI) return &sfr_hash256_ssse3;
     if (nh == 64 && cpu & SFR_CPU_VAES256) return &sfr_hash512_bmi2;
     if (nh == 64 && cpu & SFR_CPU_AESNI) return &sfr_hash512_ssse3;
 #endif

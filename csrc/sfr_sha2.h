@@ -25,7 +25,8 @@ typedef struct sfr_hash {
 
 extern const sfr_hash sfr_hash256_portable, sfr_hash512_portable;
 #ifdef SFR_X86
-extern const sfr_hash sfr_hash256_ni, sfr_hash512_ssse3, sfr_hash512_bmi2, sfr_hash512_avx2, sfr_hash512_avx512;
+extern const sfr_hash sfr_hash256_ssse3, sfr_hash256_ni;
+extern const sfr_hash sfr_hash512_ssse3, sfr_hash512_bmi2, sfr_hash512_avx2, sfr_hash512_avx512;
 #endif
 
 /* The best hash with digests of nh bytes, 32 or 64, for one stream. */
@@ -54,6 +55,7 @@ typedef struct sfr_leg {
 
 typedef struct sfr_stream {
     sfr_sha_state state;
+    uint8_t mac[SFR_MAX_DIGEST];
     uint8_t head[2 * SFR_MAX_BLOCK + SFR_PADDING];
     uint8_t tail[SFR_MAX_BLOCK + SFR_PADDING];
     const sfr_hmac_key *key;
@@ -66,14 +68,22 @@ typedef struct sfr_stream {
 void sfr_stream_begin(sfr_stream *, const sfr_hash *, const sfr_hmac_key *, size_t written);
 /* No more than a block may have been written. */
 void sfr_stream_absorb(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size);
-void sfr_stream_last(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size);
-/* Reads what `last` was given, and leaves each MAC, hash->size bytes, in its `head`. */
+/* Data too long for `head` are copied to `copy`, unless it is `data`, and hashed there by finish.
+ * Returns where to read what the MAC covers, and not what became of `data` since. */
+const uint8_t *sfr_stream_last(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size,
+                               uint8_t *copy);
+/* Leaves each MAC, hash->size bytes, in `mac`. */
 #define SFR_STREAMS 16             /* count at most */
 void sfr_stream_finish(sfr_stream *, size_t count, const sfr_hash *);
 
 /* Overwrites the stack below its caller, deep enough for HMAC with a hash that is not deep, or for
  * everything in these files; clears the registers xmm0-15. */
-void sfr_burn_stack(bool deep);
+void sfr_burn_little_stack(void);
+void sfr_burn_much_stack(void);
+SFR_INLINE void sfr_burn_stack(bool deep)
+{
+    deep ? sfr_burn_much_stack() : sfr_burn_little_stack();
+}
 
 /* For secrets of variable size. The libc's memcpy would leave copies in registers of its choice;
  * the empty statements keep the compiler from calling it. */

@@ -115,10 +115,11 @@ static size_t mac_size(void)
 
 /* ---- OpenSSL, whichever library --openssl names ---- */
 
-#define OPENSSL(X)                                                                        \
-    X(OpenSSL_version)                                                                    \
-    X(EVP_CIPHER_fetch) X(EVP_CIPHER_CTX_new) X(EVP_EncryptInit_ex2) X(EVP_EncryptUpdate) \
-        X(EVP_MAC_fetch) X(EVP_MAC_CTX_new) X(EVP_MAC_init) X(EVP_MAC_update) X(EVP_MAC_final)
+#define OPENSSL(X)                                                                     \
+    X(OpenSSL_version)                                                                 \
+    X(EVP_CIPHER_fetch)                                                                \
+    X(EVP_CIPHER_CTX_new) X(EVP_EncryptInit_ex2) X(EVP_EncryptUpdate) X(EVP_MAC_fetch) \
+        X(EVP_MAC_CTX_new) X(EVP_MAC_init) X(EVP_MAC_update) X(EVP_MAC_final)
 #define FIELD(name) __typeof__(&name) name;
 static struct {
     OPENSSL(FIELD)
