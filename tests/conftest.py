@@ -22,6 +22,7 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "desk"))
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
     """One worker of xdist compiles csrc/ and runs all that needs it: -n auto --dist=loadgroup."""
     for item in items:
