@@ -199,6 +199,36 @@ def test_a_batch_that_would_cross_the_end(engine, rng):
             protect(sender, [b"a", b"b", b"c"])
 
 
+class Acting:
+    """An integer that does something when it is read: in the middle of a batch call."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def __index__(self):
+        self.act()
+        return 0
+
+
+def test_arguments_that_act_while_they_are_read(engine, rng):
+    """What they close or empty was taken before, or is refused; no row loses its memory."""
+    sender, receiver = pair(engine, GCM, rng)
+    frames, senders = [bytes([n]) * 300 for n in range(50)], [sender] * 50
+    given = list(frames)
+    sealed = engine.protect_many(senders, given, None, [Acting(given.clear)] + [0] * 49)
+    assert given == []
+    sealed += engine.protect_many(senders, frames, None, [Acting(senders.clear)] + [0] * 49)
+    assert engine.unprotect_many(receiver, sealed).to_list() == frames * 2
+    data = bytearray(1000)
+    batch = FrameBatch(data, [0, 500], [500, 500])
+    with pytest.raises(BufferError):
+        engine.protect_batch(sender, batch, None, [Acting(data.clear), 0])
+    with pytest.raises(SenderRetired):
+        engine.protect_many(sender, frames[:2], None, [0, Acting(sender.close)])
+    with pytest.raises(MisuseError, match="closed"):
+        engine.unprotect_many(receiver, sealed[:2], None, [0, Acting(receiver.close)])
+
+
 # ---- the caller's output ----
 
 

@@ -246,6 +246,15 @@ def test_blocks_are_counted(engine, rng):
         assert sender.blocks == total
 
 
+def test_the_default_limit(engine, rng):
+    """16 MiB, and metadata of any size."""
+    sender, receiver = pair(engine, GCM, rng)
+    frame, metadata = bytes(16 << 20), rng.randbytes(1 << 20)
+    assert receiver.unprotect(sender.protect(frame, metadata), metadata) == frame
+    with pytest.raises(MisuseError, match=r"16777217.*16777216"):
+        sender.protect(frame + b"x")
+
+
 def test_larger_than_the_limit(engine, rng):
     base_key = rng.randbytes(16)
     sender = new_sender(engine, GCM, base_key, max_frame=100)
