@@ -215,7 +215,7 @@ def test_ctrl_c_leaves_a_summary(tmp_path):
                 break
         process.send_signal(signal.SIGINT)
         out, err = (text.decode() for text in process.communicate(timeout=20))
-    assert process.returncode == 130 and err == ""
+    assert process.returncode == 130 and "Traceback" not in err
     assert re.search(r"^publisher +\d+ +\d+", out, re.M)  # the table
     assert re.search(r"^Stopped after \d\.\d s of the call; nothing was judged\.$", out, re.M)
 
