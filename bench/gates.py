@@ -7,8 +7,8 @@
 
 Exit status 1 when a gate fails. Rules of this file:
   1. It refuses to run on the fallback engine, and an empty set of gates fails.
-  2. A bar is the aim. A gate lies at a share of it, never below 0.75; where a row does not reach its
-     bar yet, at that share of what it does reach (`reached`), and the bar is printed beside it.
+  2. A bar is the aim. A gate lies at a share of it, never below 0.75; where a row does not reach
+     its bar yet, at that share of what it does reach (`reached`); both are printed.
   3. A row is judged at each of its sizes and suites; every figure is printed. A neighbour on the
      machine can only make it slower, so one that fails is measured up to twice more.
   4. A kernel is a property of the process here (PYSFRAME_KERNEL), so each tier runs in its own.
