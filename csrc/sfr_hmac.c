@@ -41,16 +41,9 @@ __attribute__((noinline)) void sfr_burn_much_stack(void)
 static const sfr_sha256 initial256 = {{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
                                        0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
 
-static const sfr_sha512 initial512 = {{
-    0x6a09e667f3bcc908,
-    0xbb67ae8584caa73b,
-    0x3c6ef372fe94f82b,
-    0xa54ff53a5f1d36f1,
-    0x510e527fade682d1,
-    0x9b05688c2b3e6c1f,
-    0x1f83d9abfb41bd6b,
-    0x5be0cd19137e2179,
-}};
+static const sfr_sha512 initial512 = {{0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b,
+                                       0xa54ff53a5f1d36f1, 0x510e527fade682d1, 0x9b05688c2b3e6c1f,
+                                       0x1f83d9abfb41bd6b, 0x5be0cd19137e2179}};
 
 /* The midstates lie one behind the other. A state's full size is copied: constant sizes are fast. */
 static void load_inner(sfr_sha_state *state, const sfr_hmac_key *key)
@@ -125,13 +118,14 @@ void sfr_stream_absorb(sfr_stream *s, const sfr_hash *hash, const uint8_t *data,
 {
     s->size += size;
     while (size) {
-        size_t room = hash->block - s->used, part = size < room ? size : room;
+        size_t room = SFR_MAX_BLOCK - s->used, part = size < room ? size : room;
         sfr_copy_secret(s->head + s->used, data, part);
         s->used += part;
         data += part;
         size -= part;
-        if (s->used < hash->block) return;
-        hash->compress((sfr_sha_state *[]){&s->state}, (const uint8_t *[]){s->head}, 1, 1);
+        if (s->used < SFR_MAX_BLOCK) return;
+        hash->compress((sfr_sha_state *[]){&s->state}, (const uint8_t *[]){s->head},
+                       SFR_MAX_BLOCK / hash->block, 1);
         s->used = 0;
     }
 }

@@ -49,7 +49,7 @@ typedef struct sfr_leg {
 } sfr_leg;
 
 /* One message on its way: begin, absorb what comes first, last what comes last; then finish, with
- * others. `head` gathers what comes first until there is a block of it. */
+ * others. `head` gathers what comes first, SFR_MAX_BLOCK bytes at a time. */
 #define SFR_PADDING (SFR_MAX_BLOCK + 16)
 #define SFR_LEGS 3
 
@@ -66,7 +66,6 @@ typedef struct sfr_stream {
 
 /* `written`: the first bytes of the message, less than SFR_MAX_BLOCK, are in `head` already. */
 void sfr_stream_begin(sfr_stream *, const sfr_hash *, const sfr_hmac_key *, size_t written);
-/* No more than a block may have been written. */
 void sfr_stream_absorb(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size);
 /* Data too long for `head` are copied to `copy`, unless it is `data`, and hashed there by finish.
  * Returns where to read what the MAC covers, and not what became of `data` since. */

@@ -11,10 +11,10 @@
  */
 #include "sfr_sha2.h"
 
-/* Words first .. first + count - 1 of every lane's message or state; count is 8 or 16. */
-SFR_INLINE TARGET void gather(const uint8_t *const *data, vec *out, int count)
+/* The first words of what every lane's pointer points to: the 16 of a block or the 8 of a state. */
+SFR_INLINE TARGET void gather(const uint8_t *const *data, vec *out, int words)
 {
-    for (int i = 0; i < count; i += LANES) {
+    for (int i = 0; i < words; i += LANES) {
         for (int j = 0; j < LANES; j++) out[i + j] = load(data[j] + 8 * i);
         transpose(out + i);
     }
@@ -72,7 +72,7 @@ static TARGET void compress_lanes(uint64_t *const *states, const uint8_t *const 
 static void compress(sfr_sha_state *const *states, const uint8_t *const *data, size_t blocks,
                      size_t count)
 {
-    sfr_sha512 unused;
+    sfr_sha512 unused = {{0}};
     while (count > 1) {
         uint64_t *lane_states[LANES];
         const uint8_t *lane_data[LANES];
