@@ -10,6 +10,7 @@
 
 typedef __m128i vec;
 
+/* clang-format off */
 KERNEL vec zero(void) { return _mm_setzero_si128(); }
 KERNEL vec load(const void *p) { return _mm_loadu_si128(p); }
 KERNEL vec load_blocks(const void *p) { return _mm_load_si128(p); } /* from an aligned block on */
@@ -43,6 +44,7 @@ KERNEL vec swap_counter(vec v)
 {
     return _mm_shuffle_epi8(v, _mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
 }
+/* clang-format on */
 
 #define clear_registers sfr_clear_xmm
 

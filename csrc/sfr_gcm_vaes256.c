@@ -6,12 +6,12 @@
 #include <immintrin.h>
 
 #define BLOCKS 2
-#define KERNEL_TARGET                                                                             \
-    __attribute__((target("avx2,bmi2,vaes,vpclmulqdq,aes,sse4.1,ssse3,pclmul")))
+#define KERNEL_TARGET __attribute__((target("avx2,bmi2,vaes,vpclmulqdq,aes,sse4.1,ssse3,pclmul")))
 #define KERNEL KERNEL_TARGET SFR_INLINE
 
 typedef __m256i vec;
 
+/* clang-format off */
 KERNEL vec zero(void) { return _mm256_setzero_si256(); }
 KERNEL vec load(const void *p) { return _mm256_loadu_si256(p); }
 KERNEL vec load_blocks(const void *p) { return _mm256_loadu_si256(p); } /* from an aligned block on */
@@ -65,6 +65,7 @@ KERNEL vec swap_counter(vec v)
     return _mm256_shuffle_epi8(
         v, both_of(_mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)));
 }
+/* clang-format on */
 
 #define clear_registers sfr_clear_ymm
 

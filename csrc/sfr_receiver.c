@@ -14,25 +14,25 @@
 /* Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20. */
 #define SHORT_TAG 4
 #define SHORT_TAG_FAILURES 4096
-#define ALLOWANCE 64               /* attempts to derive an unknown key that may come at once */
-#define FRAMES_PER_ALLOWANCE 256   /* frames that earn one more */
+#define ALLOWANCE 64             /* attempts to derive an unknown key that may come at once */
+#define FRAMES_PER_ALLOWANCE 256 /* frames that earn one more */
 
 typedef struct rx_key {
     uint64_t kid;
     sfr_key *key;
-    uint64_t top;                  /* highest CTR opened */
-    bool any;                      /* a frame was opened: top is valid */
+    uint64_t top; /* highest CTR opened */
+    bool any;     /* a frame was opened: top is valid */
     bool provisional, confirmed, closed, removed;
     uint64_t opened, auth_failed, replayed, too_old;
-    uint64_t born;                 /* order of arrival: the oldest provisional key makes room */
+    uint64_t born; /* order of arrival: the oldest provisional key makes room */
     uint8_t fingerprint[16];
-    uint64_t seen[];               /* ring of bits, one per CTR of the window */
+    uint64_t seen[]; /* ring of bits, one per CTR of the window */
 } rx_key;
 
 /* Open addressing over pointers; read without a lock by batches, so a slot only ever goes
  * EMPTY -> key -> GONE -> key, and a full table is replaced. */
 typedef struct ring {
-    size_t mask, taken;            /* taken: slots not EMPTY */
+    size_t mask, taken; /* taken: slots not EMPTY */
     rx_key *_Atomic *slots;
 } ring;
 
@@ -42,24 +42,24 @@ static rx_key gone_key;
 #define INLINE_SLOTS 4
 
 static rx_key *_Atomic no_slot[1];
-static ring no_keys = {0, 0, no_slot};   /* a closed receiver's */
+static ring no_keys = {0, 0, no_slot}; /* a closed receiver's */
 
 struct sfr_receiver {
     sfr_lock lock;
     uint8_t tag_size;
     bool strict, closed;
     ring *_Atomic keys;
-    rx_key *_Atomic recent;        /* found last: for most receivers it is found again */
-    size_t window, window_bits;    /* frames; bits of the ring, a power of two, 0: no window */
+    rx_key *_Atomic recent;     /* found last: for most receivers it is found again */
+    size_t window, window_bits; /* frames; bits of the ring, a power of two, 0: no window */
     size_t max_frame;
     uint32_t allowance, seen;
-    _Atomic uint32_t pending;      /* confirmations not yet fetched */
+    _Atomic uint32_t pending; /* confirmations not yet fetched */
     const sfr_suite *suite;
     const sfr_kernel *kernel;
     size_t count, provisional;
     uint64_t births, malformed, unknown;
-    struct sfr_stranger *strangers;   /* SFR_UNKNOWN_TRACKED of them, once there is one */
-    ring first;                    /* most receivers have a key or two: these need no table */
+    struct sfr_stranger *strangers; /* SFR_UNKNOWN_TRACKED of them, once there is one */
+    ring first;                     /* most receivers have a key or two: these need no table */
     rx_key *_Atomic first_slots[INLINE_SLOTS];
 };
 
@@ -112,7 +112,7 @@ static ring *ring_grown(sfr_receiver *r)
     ring *fresh = calloc(1, sizeof *fresh + size * sizeof fresh->slots[0]);
     if (!fresh) return NULL;
     fresh->mask = size - 1;
-    fresh->slots = (rx_key *_Atomic *)(void *)(fresh + 1);
+    fresh->slots = (rx_key * _Atomic *)(void *)(fresh + 1);
     for (size_t i = 0; i <= old->mask; i++) {
         rx_key *k = atomic_load_explicit(&old->slots[i], memory_order_relaxed);
         if (k != EMPTY && k != GONE) ring_put(fresh, k);
@@ -174,7 +174,10 @@ static rx_key *oldest_provisional(sfr_receiver *r)
 }
 
 /* What a change of keys leaves to be freed once no run can see it. */
-typedef struct leftovers { rx_key *key, *evicted; ring *table; } leftovers;
+typedef struct leftovers {
+    rx_key *key, *evicted;
+    ring *table;
+} leftovers;
 
 static int readd(rx_key *known, rx_key *again, sfr_receiver *r, bool provisional)
 {
@@ -185,7 +188,7 @@ static int readd(rx_key *known, rx_key *again, sfr_receiver *r, bool provisional
 
 static int add_locked(sfr_receiver *r, rx_key *k, bool provisional, leftovers *left)
 {
-    left->key = k;                 /* until it has found its place */
+    left->key = k; /* until it has found its place */
     if (r->closed) return SFR_E_RETIRED;
     rx_key *known = find(r, k->kid);
     if (known) return readd(known, k, r, provisional);
@@ -507,8 +510,10 @@ static void unprotect_locked(sfr_receiver *r, sfr_frame *f)
 int sfr_unprotect(sfr_receiver *r, sfr_frame *f)
 {
     sfr_lock_take(&r->lock);
-    if (SFR_UNLIKELY(r->closed)) f->status = SFR_E_RETIRED, f->out_size = 0;
-    else unprotect_locked(r, f);
+    if (SFR_UNLIKELY(r->closed))
+        f->status = SFR_E_RETIRED, f->out_size = 0;
+    else
+        unprotect_locked(r, f);
     sfr_lock_drop(&r->lock);
     return f->status;
 }
@@ -525,8 +530,8 @@ size_t sfr_plaintext_size(sfr_receiver *r, const uint8_t *in, size_t in_size, si
 
 typedef struct chunk {
     sfr_row rows[SFR_CHUNK];
-    rx_key *keys[SFR_CHUNK];       /* NULL: refused in plan, or not planned yet */
-    uint8_t row_of[SFR_CHUNK];     /* frame -> row */
+    rx_key *keys[SFR_CHUNK];   /* NULL: refused in plan, or not planned yet */
+    uint8_t row_of[SFR_CHUNK]; /* frame -> row */
     size_t planned;
 } chunk;
 
@@ -564,8 +569,10 @@ static void commit_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size
             held = r;
         }
         sfr_row *row = &c->rows[c->row_of[i]];
-        if (SFR_UNLIKELY(!c->keys[i])) commit_refused(r, &frames[i]);
-        else finish(&frames[i], row, commit(r, c->keys[i], frames[i].ctr, row->status));
+        if (SFR_UNLIKELY(!c->keys[i]))
+            commit_refused(r, &frames[i]);
+        else
+            finish(&frames[i], row, commit(r, c->keys[i], frames[i].ctr, row->status));
     }
     if (held) sfr_lock_drop(&held->lock);
 }
@@ -638,8 +645,10 @@ void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)
     out->malformed = r->malformed;
     out->unknown = r->unknown;
     out->keys = r->closed ? 0 : r->count;
-    if (r->strangers) memcpy(out->unknown_kids, r->strangers, sizeof out->unknown_kids);
-    else memset(out->unknown_kids, 0, sizeof out->unknown_kids);
+    if (r->strangers)
+        memcpy(out->unknown_kids, r->strangers, sizeof out->unknown_kids);
+    else
+        memset(out->unknown_kids, 0, sizeof out->unknown_kids);
     sfr_lock_drop(&r->lock);
 }
 

@@ -11,20 +11,22 @@
 /* q + s <= 2^36 blocks keeps GCM's advantage below 2^-57: draft-irtf-cfrg-aead-limits. */
 #define KEY_BUDGET ((uint64_t)1 << 36)
 
-typedef struct range { uint64_t first, last; } range;
+typedef struct range {
+    uint64_t first, last;
+} range;
 
 struct sfr_sender {
     sfr_lock lock;
-    uint32_t generation;           /* of the process that made it */
-    sfr_key *_Atomic key;          /* NULL: closed */
+    uint32_t generation;  /* of the process that made it */
+    sfr_key *_Atomic key; /* NULL: closed */
     uint64_t kid;
-    _Atomic uint64_t next;         /* written under the lock, read also without */
-    uint64_t last;                 /* counters next..last are left, unless spent */
+    _Atomic uint64_t next; /* written under the lock, read also without */
+    uint64_t last;         /* counters next..last are left, unless spent */
     uint64_t blocks;
     uint32_t max_frame;
     uint8_t tag_size;
     bool spent, has_ahead;
-    range ahead;                   /* the lease after this one */
+    range ahead; /* the lease after this one */
     uint8_t fingerprint[16];
 };
 
@@ -67,8 +69,10 @@ int sfr_sender_new(sfr_sender **out, const sfr_secret *secret, const sfr_kernel 
     s->kid = kid, s->last = last, s->max_frame = (uint32_t)max_frame;
     set_ctr(s, first);
     int status = sender_init(s, secret, kernel);
-    if (status == SFR_OK) *out = s;
-    else free(s);
+    if (status == SFR_OK)
+        *out = s;
+    else
+        free(s);
     return status;
 }
 
@@ -127,9 +131,12 @@ int sfr_sender_extend(sfr_sender *s, uint64_t first, uint64_t last)
     sfr_lock_take(&s->lock);
     if (first <= last && first > s->last && !s->has_ahead) {
         status = SFR_OK;
-        if (s->spent) set_ctr(s, first), s->last = last, s->spent = false;
-        else if (first == s->last + 1) s->last = last;
-        else s->ahead = (range){first, last}, s->has_ahead = true;
+        if (s->spent)
+            set_ctr(s, first), s->last = last, s->spent = false;
+        else if (first == s->last + 1)
+            s->last = last;
+        else
+            s->ahead = (range){first, last}, s->has_ahead = true;
     }
     sfr_lock_drop(&s->lock);
     return status;
@@ -251,7 +258,7 @@ SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, s
     if (f->clear) memmove(f->out, f->in, f->clear);
     bool in_place = f->in + f->clear == header + header_size;
     if (SFR_LIKELY(header_size <= 8 && f->out_size >= f->clear + 8 && !in_place))
-        sfr_store64(header, row->header[0]);     /* payload and tag overwrite the surplus */
+        sfr_store64(header, row->header[0]); /* payload and tag overwrite the surplus */
     else
         memcpy(header, row->header, header_size);
     sfr_row_nonce(row, key, f->ctr);
@@ -286,8 +293,7 @@ static int protect_locked(sfr_sender *s, sfr_frame *f)
     sfr_row row;
     size_t header_size = 0;
     int status = check_overlap(s, f);
-    if (SFR_LIKELY(status == SFR_OK))
-        status = reserve(s, f, f->out_size, row.header, &header_size);
+    if (SFR_LIKELY(status == SFR_OK)) status = reserve(s, f, f->out_size, row.header, &header_size);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     make_row(&row, atomic_load_explicit(&s->key, memory_order_relaxed), f, header_size);
     if (SFR_LIKELY(row.size <= SFR_BRIEF)) {
@@ -342,8 +348,10 @@ static void seal_chunk(sfr_sender *const *senders, sfr_frame *frames, size_t cou
     for (size_t i = 0; i < count; i++) {
         prefetch_row(senders, i, count);
         frames[i].status = plan_reserved(senders[i], &frames[i], &rows[planned]);
-        if (frames[i].status == SFR_OK) planned++;
-        else frames[i].out_size = 0;
+        if (frames[i].status == SFR_OK)
+            planned++;
+        else
+            frames[i].out_size = 0;
     }
     sfr_run(rows, planned, true);
     sfr_run_leave(ticket);

@@ -487,7 +487,7 @@ cdef class ReceiverCore:
         return _open_frame(self._ptr, f)
 
     cdef bint _find_key(self, uint64_t kid) except? -1:
-        """Whether an unknown KID has a key by now: an earlier row brought it, or the policy does."""
+        """Whether an unknown KID has a key by now: an earlier row or the policy brought it."""
         return sfr_receiver_knows(self._ptr, kid) or (
             sfr_receiver_may_derive(self._ptr) and self._resolve(kid))
 
