@@ -208,7 +208,7 @@ def test_failures_are_listed_in_words(capsys, monkeypatch):
 
 
 def test_ctrl_c_leaves_a_summary(tmp_path):
-    # A shell starts background jobs, such as a CI run, with the signal ignored; children inherit it.
+    # A shell starts background jobs, such as a CI run, with the signal ignored; it is inherited.
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     call = "import sys; from pysframe import cli; sys.exit(cli.main(['call']))"
     command = [sys.executable, "-c", f"{heard}; {call}"]
