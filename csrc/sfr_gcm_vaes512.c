@@ -29,7 +29,7 @@
 #include "sfr_aes.h"
 #include "sfr_ghash.h"
 
-#define VAES512                                                                                   \
+#define VAES512 \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,vaes,vpclmulqdq,aes,pclmul,bmi2")))
 #define WORD VAES512 SFR_INLINE
 #define UNROLL _Pragma("GCC unroll 16")
@@ -38,20 +38,41 @@
 
 typedef __m512i quad;
 
-WORD quad load(const void *p) { return _mm512_loadu_si512(p); }
-WORD void store(void *p, quad x) { _mm512_storeu_si512(p, x); }
-WORD quad four(const __m128i *p) { return _mm512_broadcast_i32x4(_mm_loadu_si128(p)); }
-WORD quad lane0(__m128i x) { return _mm512_zextsi128_si512(x); }
-WORD quad zero(void) { return _mm512_setzero_si512(); }
-WORD quad xor(quad a, quad b) { return _mm512_xor_si512(a, b); }
-WORD quad xor3(quad a, quad b, quad c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
-WORD quad swap_halves(quad x) { return _mm512_shuffle_epi32(x, _MM_PERM_BADC); }
+WORD quad load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+WORD void store(void *p, quad x)
+{
+    _mm512_storeu_si512(p, x);
+}
+WORD quad four(const __m128i *p)
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(p));
+}
+WORD quad lane0(__m128i x)
+{
+    return _mm512_zextsi128_si512(x);
+}
+WORD quad zero(void)
+{
+    return _mm512_setzero_si512();
+}
+WORD quad xor (quad a, quad b) { return _mm512_xor_si512(a, b); } WORD quad
+    xor3(quad a, quad b, quad c)
+{
+    return _mm512_ternarylogic_epi64(a, b, c, 0x96);
+}
+WORD quad swap_halves(quad x)
+{
+    return _mm512_shuffle_epi32(x, _MM_PERM_BADC);
+}
 #define product(a, b, halves) _mm512_clmulepi64_epi128(a, b, halves)
 
 WORD quad reflect(quad x)
 {
-    return _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4(_mm_set_epi8(
-                                      0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
+    return _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4(_mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+                                                                      10, 11, 12, 13, 14, 15)));
 }
 
 enum {
@@ -77,9 +98,15 @@ WORD const key_state *state_of(const sfr_row *row)
  * 100 to 400 ns to find that out. So where a buffer's last quad would cross into the next page,
  * the access ends at the buffer's last byte, and the bytes are rotated into place. */
 
-WORD __mmask64 first_bytes(size_t n) { return _bzhi_u64(~0ull, (unsigned)n); }
+WORD __mmask64 first_bytes(size_t n)
+{
+    return _bzhi_u64(~0ull, (unsigned)n);
+}
 
-WORD bool at_page_end(const uint8_t *p) { return ((uintptr_t)p & 4095) > 4096 - 64; }
+WORD bool at_page_end(const uint8_t *p)
+{
+    return ((uintptr_t)p & 4095) > 4096 - 64;
+}
 
 /* Byte i of the result is byte (i + n) % 64. */
 WORD quad rotate(quad x, size_t n)
@@ -102,8 +129,10 @@ WORD quad load_end(const uint8_t *p, size_t n)
 
 WORD void store_end(uint8_t *p, quad x, size_t n)
 {
-    if (SFR_LIKELY(!at_page_end(p))) _mm512_mask_storeu_epi8(p, first_bytes(n), x);
-    else _mm512_mask_storeu_epi8(p + n - 64, ~first_bytes(64 - n), rotate(x, n));
+    if (SFR_LIKELY(!at_page_end(p)))
+        _mm512_mask_storeu_epi8(p, first_bytes(n), x);
+    else
+        _mm512_mask_storeu_epi8(p + n - 64, ~first_bytes(64 - n), rotate(x, n));
 }
 
 /* The frame's first quad if there is more of it: 48 bytes in lanes 1 to 3. */
@@ -167,7 +196,7 @@ WORD quad add_lanes_of(quad a, quad b, quad c, quad d)
 
 /* ---- tags ---- */
 
-#define LIKE_LANES(a, b, c, d)                                                                    \
+#define LIKE_LANES(a, b, c, d) \
     _mm512_inserti64x4(_mm512_castsi256_si512(pair_of(a, b)), pair_of(c, d), 1)
 
 WORD __m256i pair_of(const void *a, const void *b)
@@ -192,7 +221,8 @@ WORD void refuse(sfr_row *row)
 WORD quad tags_of_four(sfr_row *const *rows, const sums *s)
 {
     const __m128i *h[4];
-    UNROLL for (int j = 0; j < 4; j++) h[j] = &state_of(rows[j])->power[POWERS - 1];
+    UNROLL
+    for (int j = 0; j < 4; j++) h[j] = &state_of(rows[j])->power[POWERS - 1];
     sums sum;
     sum.low = add_lanes_of(s[0].low, s[1].low, s[2].low, s[3].low);
     sum.middle = add_lanes_of(s[0].middle, s[1].middle, s[2].middle, s[3].middle);
@@ -213,10 +243,11 @@ WORD void finish_four(sfr_row *const *rows, const sums *s, const bool sealing)
         _mm_storeu_si128((void *)rows[3]->tag.write, _mm512_extracti32x4_epi32(tags, 3));
         return;
     }
-    quad claimed = LIKE_LANES(rows[0]->tag.read, rows[1]->tag.read, rows[2]->tag.read,
-                              rows[3]->tag.read);
+    quad claimed =
+        LIKE_LANES(rows[0]->tag.read, rows[1]->tag.read, rows[2]->tag.read, rows[3]->tag.read);
     unsigned wrong = _mm512_cmpneq_epi64_mask(tags, claimed);
-    UNROLL for (int j = 0; j < 4; j++) rows[j]->status = SFR_OK;
+    UNROLL
+    for (int j = 0; j < 4; j++) rows[j]->status = SFR_OK;
     if (SFR_UNLIKELY(wrong))
         for (int j = 0; j < 4; j++)
             if (wrong >> (2 * j) & 3) refuse(rows[j]);
@@ -242,11 +273,11 @@ WORD void finish_one(sfr_row *row, sums sum, const bool sealing)
 
 typedef struct frame {
     const key_state *key;
-    const __m128i *powers;     /* of its first quad */
-    quad aad;                  /* in lane 0 */
-    quad state[MAX_WIDTH];     /* from counter blocks to keystream */
-    quad text[MAX_WIDTH];      /* lane 0: the AAD; the others: what comes in, then what is hashed */
-    size_t end;                /* bytes in the last quad */
+    const __m128i *powers; /* of its first quad */
+    quad aad;              /* in lane 0 */
+    quad state[MAX_WIDTH]; /* from counter blocks to keystream */
+    quad text[MAX_WIDTH];  /* lane 0: the AAD; the others: what comes in, then what is hashed */
+    size_t end;            /* bytes in the last quad */
 } frame;
 
 /* The counter is the last word of its block, most significant byte first; below 256 an addition
@@ -265,7 +296,8 @@ WORD void load_text(frame *f, const sfr_row *row, const int width)
     }
     const uint8_t *in = row->in - 16;
     f->text[0] = load_first(f->aad, row->in);
-    UNROLL for (int i = 1; i < width - 1; i++) f->text[i] = load(in + 64 * i);
+    UNROLL
+    for (int i = 1; i < width - 1; i++) f->text[i] = load(in + 64 * i);
     f->text[width - 1] = load_end(in + 64 * (width - 1), f->end);
 }
 
@@ -276,23 +308,26 @@ WORD void begin(frame *f, const sfr_row *row, const int width)
     f->aad = lane0(sfr_block_words(row->aad_head));
     f->end = row->size + 16 - 64 * (size_t)(width - 1);
     quad nonce = _mm512_broadcast_i32x4(sfr_block_words(row->block));
-    UNROLL for (int i = 0; i < width; i++)
+    UNROLL
+    for (int i = 0; i < width; i++)
         f->state[i] = xor(_mm512_add_epi32(nonce, counters(4 * i + 1)), four(f->key->round_key));
 }
 
 WORD void round_of(frame *f, const int width, const int r)
 {
     quad key = four(f->key->round_key + r);
-    UNROLL for (int i = 0; i < width; i++) f->state[i] = _mm512_aesenc_epi128(f->state[i], key);
+    UNROLL
+    for (int i = 0; i < width; i++) f->state[i] = _mm512_aesenc_epi128(f->state[i], key);
 }
 
 /* Afterwards lane 0 of state[0] is E(K, J0), the rest of it is what goes out. */
 WORD void last_round(frame *f, const int width, const int rounds)
 {
     quad key = four(f->key->round_key + rounds);
-    UNROLL for (int i = 0; i < width; i++) {
-        quad mixed = i ? xor(key, f->text[i])
-                       : _mm512_mask_xor_epi64(key, DATA_LANES, key, f->text[i]);
+    UNROLL
+    for (int i = 0; i < width; i++) {
+        quad mixed =
+            i ? xor(key, f->text[i]) : _mm512_mask_xor_epi64(key, DATA_LANES, key, f->text[i]);
         f->state[i] = _mm512_aesenclast_epi128(f->state[i], mixed);
     }
 }
@@ -305,7 +340,8 @@ WORD void store_text(const frame *f, const sfr_row *row, const int width)
     }
     uint8_t *out = row->out - 16;
     store_first(row->out, f->state[0]);
-    UNROLL for (int i = 1; i < width - 1; i++) store(out + 64 * i, f->state[i]);
+    UNROLL
+    for (int i = 1; i < width - 1; i++) store(out + 64 * i, f->state[i]);
     store_end(out + 64 * (width - 1), f->state[width - 1], f->end);
 }
 
@@ -313,7 +349,8 @@ WORD void store_text(const frame *f, const sfr_row *row, const int width)
 WORD void take_ciphertext(frame *f, const int width)
 {
     __mmask64 data = first_bytes(f->end);
-    UNROLL for (int i = 0; i < width; i++) f->text[i] = f->state[i];
+    UNROLL
+    for (int i = 0; i < width; i++) f->text[i] = f->state[i];
     f->text[width - 1] = _mm512_maskz_mov_epi8(data, f->text[width - 1]);
     f->text[0] = _mm512_mask_blend_epi64(DATA_LANES, f->aad, f->text[0]);
 }
@@ -337,8 +374,10 @@ WORD void mask_tag(sums *sum, const frame *f)
 WORD void rounds_and_hash(frame *now, const frame *known, sums *sum, const int frames,
                           const int width, const int rounds)
 {
-    UNROLL for (int r = 1; r < rounds; r++) {
-        UNROLL for (int j = 0; j < frames; j++) round_of(&now[j], width, r);
+    UNROLL
+    for (int r = 1; r < rounds; r++) {
+        UNROLL
+        for (int j = 0; j < frames; j++) round_of(&now[j], width, r);
         int turn = r - 1;
         if (turn < frames * width)
             hash_quad(&sum[turn / width], &known[turn / width], turn % width);
@@ -351,11 +390,13 @@ WORD void seal_one(sfr_row *row, const int width, const int rounds)
     sums sum = no_sums();
     begin(&f, row, width);
     load_text(&f, row, width);
-    UNROLL for (int r = 1; r < rounds; r++) round_of(&f, width, r);
+    UNROLL
+    for (int r = 1; r < rounds; r++) round_of(&f, width, r);
     last_round(&f, width, rounds);
     store_text(&f, row, width);
     take_ciphertext(&f, width);
-    UNROLL for (int i = 0; i < width; i++) hash_quad(&sum, &f, i);
+    UNROLL
+    for (int i = 0; i < width; i++) hash_quad(&sum, &f, i);
     mask_tag(&sum, &f);
     finish_one(row, sum, true);
 }
@@ -379,27 +420,34 @@ WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const
 {
     frame now[4], known[4];
     sums group[4], sum[4];
-    UNROLL for (int j = 0; j < frames; j++) {
+    UNROLL
+    for (int j = 0; j < frames; j++) {
         known[j].powers = state_of(rows[j])->power;
-        UNROLL for (int i = 0; i < width; i++) known[j].text[i] = known[j].state[i] = zero();
+        UNROLL
+        for (int i = 0; i < width; i++) known[j].text[i] = known[j].state[i] = zero();
     }
     for (size_t at = 0;; at += (size_t)frames) {
         bool more = at < count;
-        UNROLL for (int j = 0; j < frames; j++) sum[j] = no_sums();
+        UNROLL
+        for (int j = 0; j < frames; j++) sum[j] = no_sums();
         if (more) {
-            UNROLL for (int j = 0; j < frames; j++) begin(&now[j], rows[at + (size_t)j], width);
+            UNROLL
+            for (int j = 0; j < frames; j++) begin(&now[j], rows[at + (size_t)j], width);
             rounds_and_hash(now, known, sum, frames, width, rounds);
         } else {
-            UNROLL for (int j = 0; j < frames; j++)
-                UNROLL for (int i = 0; i < width; i++) hash_quad(&sum[j], &known[j], i);
+            UNROLL
+            for (int j = 0; j < frames; j++) UNROLL
+            for (int i = 0; i < width; i++) hash_quad(&sum[j], &known[j], i);
         }
-        UNROLL for (int j = 0; j < frames; j++) {
+        UNROLL
+        for (int j = 0; j < frames; j++) {
             mask_tag(&sum[j], &known[j]);
             group[((int)at - frames + j) & 3] = sum[j];
         }
         if (at && at % 4 == 0) finish_four(rows + at - 4, group, true);
         if (!more) break;
-        UNROLL for (int j = 0; j < frames; j++) {
+        UNROLL
+        for (int j = 0; j < frames; j++) {
             load_text(&now[j], rows[at + (size_t)j], width);
             last_round(&now[j], width, rounds);
             store_text(&now[j], rows[at + (size_t)j], width);
@@ -415,13 +463,15 @@ WORD void open_short(sfr_row *const *rows, size_t count, const int frames, const
     frame now[4];
     sums group[4], sum[4];
     for (size_t at = 0; at < count; at += (size_t)frames) {
-        UNROLL for (int j = 0; j < frames; j++) {
+        UNROLL
+        for (int j = 0; j < frames; j++) {
             sum[j] = no_sums();
             begin(&now[j], rows[at + (size_t)j], width);
             load_text(&now[j], rows[at + (size_t)j], width);
         }
         rounds_and_hash(now, now, sum, frames, width, rounds);
-        UNROLL for (int j = 0; j < frames; j++) {
+        UNROLL
+        for (int j = 0; j < frames; j++) {
             last_round(&now[j], width, rounds);
             store_text(&now[j], rows[at + (size_t)j], width);
             mask_tag(&sum[j], &now[j]);
@@ -442,7 +492,7 @@ typedef struct hashing {
     size_t units;          /* of the segment, not yet hashed */
     const __m128i *powers; /* of the unit in `text` */
     quad text[MAX_WIDTH];
-    quad carry;            /* lane 0: what comes before the unit: AAD, or the segments so far */
+    quad carry; /* lane 0: what comes before the unit: AAD, or the segments so far */
     quad tag_mask;
     sums sum;
 } hashing;
@@ -496,14 +546,16 @@ WORD void count_blocks(quad *state, const sfr_row *row, uint32_t first, quad key
 {
     quad nonce = _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)row->block));
     const quad lane = counters(0), swap = _mm512_broadcast_i32x4(_mm_set_epi8(
-        12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+                                       12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
     if (SFR_LIKELY((first & 255) + 4 * (uint32_t)width <= 256)) {
         quad base = _mm512_mask_set1_epi32(nonce, 0x8888, (int)sfr_be32(first));
-        UNROLL for (int i = 0; i < width; i++)
+        UNROLL
+        for (int i = 0; i < width; i++)
             state[i] = xor(_mm512_add_epi32(base, counters(4 * i)), key);
         return;
     }
-    UNROLL for (int i = 0; i < width; i++) {
+    UNROLL
+    for (int i = 0; i < width; i++) {
         quad n = _mm512_mask_set1_epi32(nonce, 0x8888, (int)(first + 4 * (uint32_t)i));
         n = _mm512_add_epi32(n, _mm512_srli_epi32(lane, 24));
         state[i] = xor(_mm512_shuffle_epi8(n, swap), key);
@@ -521,22 +573,26 @@ WORD size_t bytes_of(size_t at, size_t end, const int i)
 WORD void load_unit(quad *text, const uint8_t *p, size_t at, size_t end, const int width)
 {
     if (end - at < 64 * (size_t)width) {
-        UNROLL for (int i = 0; i < width; i++) {
+        UNROLL
+        for (int i = 0; i < width; i++) {
             size_t n = bytes_of(at, end, i);
             text[i] = n ? load_end(p + at + 64 * i, n) : zero();
         }
         return;
     }
     text[0] = at ? load(p + at) : load_first(zero(), p + 16);
-    UNROLL for (int i = 1; i < width; i++) text[i] = load(p + at + 64 * i);
+    UNROLL
+    for (int i = 1; i < width; i++) text[i] = load(p + at + 64 * i);
 }
 
 /* Stores x and leaves in `text` what of it is to be hashed. */
 WORD void store_unit(quad *text, const quad *x, uint8_t *p, size_t at, size_t end, const int width)
 {
-    UNROLL for (int i = 0; i < width; i++) text[i] = x[i];
+    UNROLL
+    for (int i = 0; i < width; i++) text[i] = x[i];
     if (end - at < 64 * (size_t)width) {
-        UNROLL for (int i = 0; i < width; i++) {
+        UNROLL
+        for (int i = 0; i < width; i++) {
             size_t n = bytes_of(at, end, i);
             if (n) store_end(p + at + 64 * i, x[i], n);
             text[i] = _mm512_maskz_mov_epi8(first_bytes(n), x[i]);
@@ -549,7 +605,8 @@ WORD void store_unit(quad *text, const quad *x, uint8_t *p, size_t at, size_t en
         store_first(p + 16, x[0]);
         text[0] = _mm512_maskz_mov_epi64(DATA_LANES, x[0]);
     }
-    UNROLL for (int i = 1; i < width; i++) store(p + at + 64 * i, x[i]);
+    UNROLL
+    for (int i = 1; i < width; i++) store(p + at + 64 * i, x[i]);
 }
 
 WORD void run_stream(sfr_row *const *rows, size_t count, const int width, const int rounds,
@@ -566,12 +623,15 @@ WORD void run_stream(sfr_row *const *rows, size_t count, const int width, const 
             if (!sealing) {
                 if (at == 0) begin_hashing(&h, row, width);
                 load_unit(h.text, row->in - 16, at, end, width);
-                UNROLL for (int i = 0; i < width; i++) text[i] = h.text[i];
+                UNROLL
+                for (int i = 0; i < width; i++) text[i] = h.text[i];
             }
             count_blocks(state, row, (uint32_t)(at / 16 + 1), four(key), width);
-            UNROLL for (int r = 1; r < rounds; r++) {
+            UNROLL
+            for (int r = 1; r < rounds; r++) {
                 quad round_key = four(key + r);
-                UNROLL for (int i = 0; i < width; i++)
+                UNROLL
+                for (int i = 0; i < width; i++)
                     state[i] = _mm512_aesenc_epi128(state[i], round_key);
                 if (r <= width) hash_unit_quad(&h, r - 1);
             }
@@ -582,16 +642,17 @@ WORD void run_stream(sfr_row *const *rows, size_t count, const int width, const 
                 load_unit(text, row->in - 16, at, end, width);
             }
             quad round_key = four(key + rounds);
-            UNROLL for (int i = 0; i < width; i++)
+            UNROLL
+            for (int i = 0; i < width; i++)
                 state[i] = _mm512_aesenclast_epi128(state[i], xor(round_key, text[i]));
-            if (at == 0)
-                h.tag_mask = lane0(sfr_block_reflect(_mm512_castsi512_si128(state[0])));
+            if (at == 0) h.tag_mask = lane0(sfr_block_reflect(_mm512_castsi512_si128(state[0])));
             store_unit(sealing ? h.text : ignored, state, row->out - 16, at, end, width);
             if (!sealing) end_hashed_unit(&h, width, false);
         }
     }
     if (sealing) {
-        UNROLL for (int i = 0; i < width; i++) hash_unit_quad(&h, i);
+        UNROLL
+        for (int i = 0; i < width; i++) hash_unit_quad(&h, i);
         end_hashed_unit(&h, width, true);
     }
 }
@@ -601,43 +662,43 @@ WORD void run_stream(sfr_row *const *rows, size_t count, const int width, const 
 typedef void runner(sfr_row *const *rows, size_t count);
 
 #define RUNNER VAES512 static __attribute__((noinline)) void
-#define ONE_OF(width, rounds)                                                                     \
-    RUNNER seal_one_##rounds##_##width(sfr_row *const *rows, size_t count)                        \
-    {                                                                                             \
-        for (size_t i = 0; i < count; i++) seal_one(rows[i], width, rounds);                      \
-    }                                                                                             \
-    RUNNER open_one_##rounds##_##width(sfr_row *const *rows, size_t count)                        \
-    {                                                                                             \
-        for (size_t i = 0; i < count; i++) open_one(rows[i], width, rounds);                      \
+#define ONE_OF(width, rounds)                                                \
+    RUNNER seal_one_##rounds##_##width(sfr_row *const *rows, size_t count)   \
+    {                                                                        \
+        for (size_t i = 0; i < count; i++) seal_one(rows[i], width, rounds); \
+    }                                                                        \
+    RUNNER open_one_##rounds##_##width(sfr_row *const *rows, size_t count)   \
+    {                                                                        \
+        for (size_t i = 0; i < count; i++) open_one(rows[i], width, rounds); \
     }
-#define SHORT_OF(frames, width, rounds)                                                           \
-    ONE_OF(width, rounds)                                                                         \
-    RUNNER seal_short_##rounds##_##width(sfr_row *const *rows, size_t count)                      \
-    {                                                                                             \
-        seal_short(rows, count, frames, width, rounds);                                           \
-    }                                                                                             \
-    RUNNER open_short_##rounds##_##width(sfr_row *const *rows, size_t count)                      \
-    {                                                                                             \
-        open_short(rows, count, frames, width, rounds);                                           \
+#define SHORT_OF(frames, width, rounds)                                      \
+    ONE_OF(width, rounds)                                                    \
+    RUNNER seal_short_##rounds##_##width(sfr_row *const *rows, size_t count) \
+    {                                                                        \
+        seal_short(rows, count, frames, width, rounds);                      \
+    }                                                                        \
+    RUNNER open_short_##rounds##_##width(sfr_row *const *rows, size_t count) \
+    {                                                                        \
+        open_short(rows, count, frames, width, rounds);                      \
     }
-#define STREAM_OF(width, rounds)                                                                  \
-    RUNNER seal_stream_##rounds##_##width(sfr_row *const *rows, size_t count)                     \
-    {                                                                                             \
-        run_stream(rows, count, width, rounds, true);                                             \
-    }                                                                                             \
-    RUNNER open_stream_##rounds##_##width(sfr_row *const *rows, size_t count)                     \
-    {                                                                                             \
-        run_stream(rows, count, width, rounds, false);                                            \
+#define STREAM_OF(width, rounds)                                              \
+    RUNNER seal_stream_##rounds##_##width(sfr_row *const *rows, size_t count) \
+    {                                                                         \
+        run_stream(rows, count, width, rounds, true);                         \
+    }                                                                         \
+    RUNNER open_stream_##rounds##_##width(sfr_row *const *rows, size_t count) \
+    {                                                                         \
+        run_stream(rows, count, width, rounds, false);                        \
     }
-#define ALL_OF(rounds)                                                                            \
-    SHORT_OF(4, 1, rounds)                                                                        \
-    SHORT_OF(2, 2, rounds)                                                                        \
-    SHORT_OF(1, 3, rounds)                                                                        \
-    SHORT_OF(1, 4, rounds)                                                                        \
-    SHORT_OF(1, 5, rounds)                                                                        \
-    SHORT_OF(1, 6, rounds)                                                                        \
-    STREAM_OF(4, rounds)                                                                          \
-    STREAM_OF(5, rounds)                                                                          \
+#define ALL_OF(rounds)     \
+    SHORT_OF(4, 1, rounds) \
+    SHORT_OF(2, 2, rounds) \
+    SHORT_OF(1, 3, rounds) \
+    SHORT_OF(1, 4, rounds) \
+    SHORT_OF(1, 5, rounds) \
+    SHORT_OF(1, 6, rounds) \
+    STREAM_OF(4, rounds)   \
+    STREAM_OF(5, rounds)   \
     STREAM_OF(6, rounds)
 ALL_OF(10)
 ALL_OF(14)
@@ -646,18 +707,18 @@ typedef struct runners {
     runner *one[MAX_WIDTH + 1], *fours[MAX_WIDTH + 1], *stream[MAX_WIDTH + 1];
 } runners;
 
-#define EACH_WIDTH(name)                                                                          \
-    {                                                                                             \
-        NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6                          \
+#define EACH_WIDTH(name)                                                 \
+    {                                                                    \
+        NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6 \
     }
-#define LONG_WIDTHS(name)                                                                         \
-    {                                                                                             \
-        NULL, NULL, NULL, NULL, name##_4, name##_5, name##_6                                      \
+#define LONG_WIDTHS(name)                                    \
+    {                                                        \
+        NULL, NULL, NULL, NULL, name##_4, name##_5, name##_6 \
     }
-#define RUNNERS(verb, rounds)                                                                     \
-    {                                                                                             \
-        EACH_WIDTH(verb##_one_##rounds), EACH_WIDTH(verb##_short_##rounds),                       \
-            LONG_WIDTHS(verb##_stream_##rounds)                                                   \
+#define RUNNERS(verb, rounds)                                               \
+    {                                                                       \
+        EACH_WIDTH(verb##_one_##rounds), EACH_WIDTH(verb##_short_##rounds), \
+            LONG_WIDTHS(verb##_stream_##rounds)                             \
     }
 
 static const runners seal_128 = RUNNERS(seal, 10), seal_256 = RUNNERS(seal, 14);
@@ -687,9 +748,9 @@ static VAES512 void fold_long_aads(sfr_row *const *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (rows[i]->aad_size > 16)
-            _mm_storeu_si128((void *)rows[i]->aad_head,
-                             sfr_block_reflect(sfr_ghash_long_aad(
-                                 rows[i], state_of(rows[i])->power + POWERS)));
+            _mm_storeu_si128(
+                (void *)rows[i]->aad_head,
+                sfr_block_reflect(sfr_ghash_long_aad(rows[i], state_of(rows[i])->power + POWERS)));
 }
 
 WORD void run(sfr_row *const *rows, size_t count, const runners *r)
@@ -711,10 +772,22 @@ WORD void run(sfr_row *const *rows, size_t count, const runners *r)
     sfr_clear_zmm();
 }
 
-static VAES512 void seal128(sfr_row *const *rows, size_t count) { run(rows, count, &seal_128); }
-static VAES512 void open128(sfr_row *const *rows, size_t count) { run(rows, count, &open_128); }
-static VAES512 void seal256(sfr_row *const *rows, size_t count) { run(rows, count, &seal_256); }
-static VAES512 void open256(sfr_row *const *rows, size_t count) { run(rows, count, &open_256); }
+static VAES512 void seal128(sfr_row *const *rows, size_t count)
+{
+    run(rows, count, &seal_128);
+}
+static VAES512 void open128(sfr_row *const *rows, size_t count)
+{
+    run(rows, count, &open_128);
+}
+static VAES512 void seal256(sfr_row *const *rows, size_t count)
+{
+    run(rows, count, &seal_256);
+}
+static VAES512 void open256(sfr_row *const *rows, size_t count)
+{
+    run(rows, count, &open_256);
+}
 
 /* ---- key set-up ---- */
 

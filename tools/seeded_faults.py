@@ -16,7 +16,7 @@ BIN = Path(sys.executable).parent
 # What is planted, in which file, which linter must say so.
 KID, C_FILE = "src/pysframe/kid.py", "csrc/sfr_header.c"
 FAULTS = [
-    ("an upward import", KID, "\nimport pysframe.batch\n", "lint-imports"),
+    ("an upward import", KID, "\nimport pysframe.receiver\n", "lint-imports"),
     ("crypto outside the engine", KID, "\nimport Crypto\n", "lint-imports"),
     ("an untyped def", KID, "\n\ndef seeded(x):\n    return x\n", "mypy"),
     ("an unused import", KID, "\nimport sched\n", f"ruff check {KID}"),
