@@ -123,8 +123,8 @@ SHAPES: dict[str, tuple[str, bool, Callable[[int], float]]] = {  # unit, at most
     "threads 1200 B x 1024": ("x of one", False, lambda suite: shapes.two_threads(1200, 1024, 21)),
     "threads 160 B x 1024": ("x of one", False, lambda suite: shapes.two_threads(160, 1024, 21)),
     "threads 160 B x 64": ("x of one", False, lambda suite: shapes.two_threads(160, 64, 21)),
-    "memory of a Sender": ("bytes", True, lambda suite: shapes.bytes_each(shapes.make_sender)),
-    "memory of a Receiver": ("bytes", True, lambda suite: shapes.bytes_each(shapes.make_receiver)),
+    "memory of a Sender": ("bytes", True, lambda suite: shapes.bytes_each("sender")),
+    "memory of a Receiver": ("bytes", True, lambda suite: shapes.bytes_each("receiver")),
     "Sender(...)": ("us", True, lambda suite: shapes.microseconds(shapes.make_sender)),
     "Receiver.add_key": ("us", True, lambda suite: shapes.add_key_microseconds()),
 }

@@ -4,6 +4,8 @@ Every figure is a ratio within one process, or a plain amount (bytes, microsecon
 """
 
 import random
+import subprocess
+import sys
 import threading
 from bisect import bisect
 from collections.abc import Callable
@@ -144,13 +146,15 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-def bytes_each(make: Callable[[int], Any], count: int = 10_000) -> float:
-    """Growth of the process over `count` objects, after as many were made once before."""
-    before = resident()
-    kept = [make(i) for i in range(count)]
-    grown = resident() - before
-    del kept
-    return grown / count
+def bytes_each(kind: str, count: int = 10_000) -> float:
+    """Growth of a fresh process over `count` objects: in a used one freed pages would hide it."""
+    program = (
+        f"import shapes; make = shapes.make_{kind}; kept = [make(-1 % 2**63)]; "
+        f"before = shapes.resident(); kept += [make(i) for i in range({count})]; "
+        f"print((shapes.resident() - before) / {count})"
+    )
+    here = Path(__file__).parent
+    return float(subprocess.check_output([sys.executable, "-c", program], cwd=here, text=True))
 
 
 def make_sender(i: int, suite: int = 4) -> pysframe.Sender:
