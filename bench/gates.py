@@ -208,7 +208,14 @@ def main() -> int:
         if pysframe.backend_info().kernel != options.kernel:
             sys.exit(f"this process runs on {pysframe.backend_info().kernel}")
         return 1 if run_tier(options.kernel, options) else 0
+    tiers = tomllib.loads(BUDGETS.read_text())["tier"]
+    for kernel in ready:
+        if kernel not in tiers:
+            print(f"{kernel}: no budget yet", file=sys.stderr)
+    ready = [kernel for kernel in ready if kernel in tiers]
     failed = [kernel for kernel in ready if run_alone(kernel)]
+    if not ready:
+        sys.exit("no kernel of this machine has a budget: nothing was measured")
     if not options.json:
         print(f"{', '.join(ready)}: {'FAILED on ' + ', '.join(failed) if failed else 'all passed'}")
     return 1 if failed else 0
