@@ -20,7 +20,7 @@ C_FILES = $(wildcard csrc/*.c csrc/tests/*.c csrc/fuzz/*.c)
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint format types bench bench-gate bench-tables bench-compare bench-peers \
-        test-c coverage wheel clean
+        test-c test-deep test-nightly coverage wheel clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ demo: $(MADE)/call   ## build, install into .venv, then run a whole encrypted ca
 test: $(MADE)/test   ## the same build and install, then the whole test suite
 	@echo "== pytest: every engine, kernel and provider"
 	@$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
+
+test-deep: $(MADE)/test   ## more of tests/security: sanitizers, fuzzers, emulated CPUs, kills
+	@$(BIN)/python -m pytest $(IN_PARALLEL) --tier=deep tests/security $(PYTEST_ARGS)
+
+test-nightly: $(MADE)/test ## far more of it; hours
+	@$(BIN)/python -m pytest $(IN_PARALLEL) --tier=nightly tests/security $(PYTEST_ARGS)
 
 lint: $(MADE)/dev    ## every linter: ruff, mypy, import rules, clang-format, Cython
 	$(BIN)/ruff check .

@@ -19,12 +19,15 @@ import pysframe
 from pysframe import engine
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.toml")
+TIERS = ("quick", "deep", "nightly")  # make test, make test-deep, make test-nightly
+DEEP = Path(__file__).parent / "security" / "deep"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pysframe")
     group.addoption("--seed", type=int, help="seed of every random test (default: a new one)")
     group.addoption("--partial", action="store_true", help="deselections are intended")
+    group.addoption("--tier", choices=TIERS, default="quick", help="how much of tests/security")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -36,6 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RunRules(config), "pysframe-run-rules")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if collection_path == DEEP and config.option.tier == "quick" else None
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     found = machine.tools()
     refused = pysframe.backend_info().refused
@@ -43,6 +50,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"engines: {', '.join(engine.available())}",
         f"refused: {'; '.join(f'{name}: {why}' for name, why in refused.items()) or 'none'}",
         f"tools: {', '.join(name for name, there in found.items() if there)}",
+        f"tier: {config.option.tier}",
         f"seed: {config.option.seed} (repeat with --seed={config.option.seed})",
     ]
     absent = [name for name, there in found.items() if not there]
