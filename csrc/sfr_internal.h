@@ -99,6 +99,7 @@ typedef struct sfr_row {
  * vector registers. */
 typedef struct sfr_ops {
     size_t state_size;             /* bytes of sfr_key.state */
+    size_t hot_offset, hot_size;   /* what of it a frame of up to 224 bytes reads: for prefetching */
     void (*key_init)(void *state, const uint8_t *sframe_key);
     void (*seal)(sfr_row *const *rows, size_t count);
     void (*open)(sfr_row *const *rows, size_t count);
