@@ -14,6 +14,23 @@ SFR_INLINE bool sfr_overlap(const void *a, size_t a_size, const void *b, size_t 
     return x < y + b_size && y < x + a_size && a_size && b_size;
 }
 
+SFR_INLINE bool sfr_row_inside(const sfr_rows_in *in, size_t i)
+{
+    int64_t start = in->offsets[i], size = in->lengths[i];
+    return start >= 0 && size >= 0 && start <= (int64_t)in->size - size;
+}
+
+SFR_INLINE sfr_rows_in sfr_rows_from(const sfr_rows_in *in, size_t row)
+{
+    return (sfr_rows_in){in->data, in->size, in->offsets + row, in->lengths + row};
+}
+
+SFR_INLINE sfr_rows_out sfr_rows_to(const sfr_rows_out *to, size_t row)
+{
+    return (sfr_rows_out){to->offsets + row, to->lengths + row, to->status + row, to->kid + row,
+                          to->ctr + row};
+}
+
 /* RFC 9605 4.4.3: nonce = sframe_salt XOR CTR, so only its last 8 bytes change. */
 SFR_INLINE void sfr_row_nonce(sfr_row *row, const sfr_key *key, uint64_t ctr)
 {

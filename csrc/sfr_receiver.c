@@ -220,7 +220,7 @@ int sfr_receiver_add(sfr_receiver *r, uint64_t kid, const sfr_secret *secret, in
     leftovers left = {0};
     sfr_object_take(&r->lock);
     int status = add_locked(r, k, provisional != 0, &left);
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     if (left.evicted || left.table) sfr_run_synchronize();
     rx_key_free(r, left.key);
     rx_key_free(r, left.evicted);
@@ -233,7 +233,7 @@ int sfr_receiver_remove(sfr_receiver *r, uint64_t kid)
     sfr_object_take(&r->lock);
     rx_key *k = find(r, kid);
     if (k) unlink_key(r, k);
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     if (!k) return SFR_UNKNOWN_KEY;
     sfr_run_synchronize();
     rx_key_free(r, k);
@@ -244,7 +244,7 @@ int sfr_receiver_knows(sfr_receiver *r, uint64_t kid)
 {
     sfr_object_take(&r->lock);
     bool known = find(r, kid) != NULL;
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return known;
 }
 
@@ -283,7 +283,7 @@ void sfr_receiver_close(sfr_receiver *r)
     ring *old = atomic_exchange(&r->keys, &no_keys);
     forget_recent(r);
     r->closed = true;
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     if (old == &no_keys) return;
     sfr_run_synchronize();
     for (size_t i = 0; i <= old->mask; i++) {
@@ -375,7 +375,6 @@ SFR_INLINE int parse(const sfr_receiver *r, sfr_frame *f, parsed *p)
     size_t tag = r->tag_size;
     sfr_header header;
     if (SFR_UNLIKELY(f->in_size < tag || f->clear >= f->in_size - tag)) return SFR_MALFORMED;
-    if (SFR_UNLIKELY(f->in_size > r->max_frame + SFR_MAX_HEADER + tag)) return SFR_MALFORMED;
     size_t left = f->in_size - tag - f->clear;
     if (SFR_UNLIKELY(sfr_header_read(f->in + f->clear, left, r->strict, p->words, &header)))
         return SFR_MALFORMED;
@@ -453,7 +452,8 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
         return SFR_AUTH_FAILED;
     }
     window_mark(r, k, ctr);
-    atomic_store_explicit(&r->recent, k, memory_order_release);
+    if (SFR_UNLIKELY(atomic_load_explicit(&r->recent, memory_order_relaxed) != k))
+        atomic_store_explicit(&r->recent, k, memory_order_release);
     k->opened++;
     if (SFR_UNLIKELY(k->provisional)) confirm(r, k);
     return SFR_OK;
@@ -482,14 +482,12 @@ SFR_INLINE void prefetch_receiver(sfr_receiver *const *receivers, size_t i, size
 SFR_INLINE void prefetch_keys(sfr_receiver *const *receivers, size_t i, size_t count)
 {
     enum { NEAR = 4, FAR = 8 };
-    if (i + FAR < count) {
-        const rx_key *k = atomic_load_explicit(&receivers[i + FAR]->recent, memory_order_relaxed);
-        __builtin_prefetch(k);
-    }
-    if (i + NEAR < count) {
-        const rx_key *k = atomic_load_explicit(&receivers[i + NEAR]->recent, memory_order_acquire);
-        if (k) sfr_key_prefetch(k->key);
-    }
+    if (i + FAR < count)
+        __builtin_prefetch(
+            atomic_load_explicit(&receivers[i + FAR]->recent, memory_order_relaxed));
+    if (i + NEAR >= count) return;
+    const rx_key *k = atomic_load_explicit(&receivers[i + NEAR]->recent, memory_order_acquire);
+    if (k) __builtin_prefetch(k->key);
 }
 
 /* ---- one frame ---- */
@@ -537,7 +535,7 @@ int sfr_screen(sfr_receiver *r, sfr_frame *f)
     rx_key *k;
     sfr_object_take(&r->lock);
     int status = screen(r, f, &row, &k);
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return status;
 }
 
@@ -548,7 +546,7 @@ SFR_INLINE void unprotect_locked(sfr_receiver *r, sfr_frame *f)
     if (SFR_UNLIKELY(screen(r, f, &row, &k) != SFR_OK)) return;
     unsigned ticket = 0;
     bool brief = row.size <= SFR_BRIEF;
-    if (SFR_UNLIKELY(!brief)) ticket = sfr_run_enter(), sfr_lock_drop(&r->lock);
+    if (SFR_UNLIKELY(!brief)) ticket = sfr_run_enter(), sfr_object_drop(&r->lock);
     open_row(&row);
     if (SFR_UNLIKELY(!brief)) sfr_object_take(&r->lock);
     finish(f, row.size, commit(r, k, f->ctr, row.status));
@@ -559,7 +557,7 @@ int sfr_unprotect(sfr_receiver *r, sfr_frame *f)
 {
     sfr_object_take(&r->lock);
     unprotect_locked(r, f);
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return f->status;
 }
 
@@ -589,6 +587,7 @@ typedef struct chunk {
     sfr_row rows[SFR_CHUNK];
     rx_key *keys[SFR_CHUNK];   /* NULL: refused in plan, or not planned yet */
     uint8_t row_of[SFR_CHUNK]; /* frame -> row */
+    int refusals[SFR_CHUNK];   /* columns: what plan said */
     size_t planned;
 } chunk;
 
@@ -597,8 +596,8 @@ SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key 
 {
     parsed p;
     int status = parse(r, f, &p);
-    if (SFR_LIKELY(status == SFR_OK)) status = check_out(f, &p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
+    if (SFR_UNLIKELY(f->clear + p.size > f->out_size)) return SFR_E_ROOM;
     rx_key *k = find(r, f->kid);
     if (SFR_UNLIKELY(!k)) return SFR_UNKNOWN_KEY;
     make_row(row, k->key, f, &p);
@@ -640,7 +639,7 @@ static size_t commit_chunk(sfr_receiver *const *receivers, sfr_frame *frames, si
             commit_refused(r, f);
         else
             finish(f, row->size, commit(r, c->keys[i], f->ctr, row->status));
-        sfr_lock_drop(&r->lock);
+        sfr_object_drop(&r->lock);
         refused += f->status != SFR_OK;
     }
     return refused;
@@ -656,6 +655,109 @@ size_t sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, siz
         plan_chunk(receivers + at, frames + at, some, &c);
         sfr_run(c.rows, c.planned, false);
         refused += commit_chunk(receivers + at, frames + at, some, &c);
+        sfr_run_leave(ticket);
+    }
+    return refused;
+}
+
+/* ---- columns ---- */
+
+size_t sfr_open_room(sfr_receiver *const *receivers, const sfr_rows_in *in, size_t count)
+{
+    size_t room = 0;
+    for (size_t i = 0; i < count; i++) {
+        prefetch_receiver(receivers, i, count);
+        if (SFR_UNLIKELY(!sfr_row_inside(in, i))) return SIZE_MAX;
+        room += sfr_plaintext_size(receivers[i], in->data + in->offsets[i],
+                                   (size_t)in->lengths[i], 0);
+    }
+    return room;
+}
+
+/* A row as a frame, with what is left of the room: `end` is where that ends. */
+SFR_INLINE sfr_frame frame_of(const sfr_receiver *r, const sfr_rows_in in, size_t i, uint8_t *out,
+                              const uint8_t *end)
+{
+    sfr_frame f = {.in = in.data + in.offsets[i], .in_size = (size_t)in.lengths[i], .out = out};
+    size_t room = sfr_plaintext_size(r, f.in, f.in_size, 0), left = (size_t)(end - out);
+    f.out_size = room < left ? room : left;
+    return f;
+}
+
+/* Plans a chunk. What commit needs of a row waits in its columns: KID, CTR and, as its length, its
+ * room. Returns where the next row's room begins. */
+static uint8_t *plan_columns(sfr_receiver *const *receivers, const sfr_rows_in in, size_t count,
+                             uint8_t *out, const uint8_t *end, const sfr_rows_out to, chunk *c)
+{
+    c->planned = 0;
+    for (size_t i = 0; i < count; i++) {
+        prefetch_keys(receivers, i, count);
+        sfr_frame f = frame_of(receivers[i], in, i, out, end);
+        c->keys[i] = NULL;
+        c->row_of[i] = (uint8_t)c->planned;
+        c->refusals[i] = plan_batched(receivers[i], &f, &c->rows[c->planned], &c->keys[i]);
+        c->planned += c->refusals[i] == SFR_OK;
+        to.lengths[i] = (int32_t)f.out_size;
+        to.kid[i] = f.kid;
+        to.ctr[i] = f.ctr;
+        out += f.out_size;
+    }
+    return out;
+}
+
+/* A row that another thread changed since its room was measured, so that it no longer fits it, is
+ * malformed. */
+static int refuse_row(sfr_receiver *r, int status, uint64_t kid)
+{
+    sfr_frame f = {.status = status < 0 ? SFR_MALFORMED : status, .kid = kid};
+    commit_refused(r, &f);
+    return f.status;
+}
+
+/* Nothing but frames and zeros in the data. */
+SFR_INLINE void settle(const sfr_rows_out to, size_t i, uint8_t *out, size_t size, int status)
+{
+    size_t room = (size_t)to.lengths[i];
+    to.status[i] = (uint8_t)status;
+    if (SFR_UNLIKELY(status != SFR_OK)) size = 0, to.kid[i] = to.ctr[i] = 0;
+    if (SFR_UNLIKELY(size < room)) memset(out + size, 0, room - size);
+    to.lengths[i] = (int32_t)size;
+}
+
+static size_t commit_columns(sfr_receiver *const *receivers, size_t count, uint8_t *out,
+                             int64_t offset, const sfr_rows_out to, const chunk *c)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < count; i++) {
+        sfr_receiver *r = receivers[i];
+        const sfr_row *row = &c->rows[c->row_of[i]];
+        const int32_t room = to.lengths[i];
+        sfr_object_take(&r->lock);
+        int status = SFR_LIKELY(c->keys[i] != NULL)
+                         ? commit(r, c->keys[i], to.ctr[i], row->status)
+                         : refuse_row(r, c->refusals[i], to.kid[i]);
+        sfr_object_drop(&r->lock);
+        settle(to, i, out, row->size, status);
+        refused += status != SFR_OK;
+        to.offsets[i] = offset;
+        out += room, offset += room;
+    }
+    return refused;
+}
+
+size_t sfr_unprotect_columns(sfr_receiver *const *receivers, const sfr_rows_in *in, size_t count,
+                             uint8_t *out, size_t room, const sfr_rows_out *to)
+{
+    chunk c;
+    size_t refused = 0;
+    uint8_t *at = out, *next;
+    for (size_t row = 0, some; row < count; row += some, at = next) {
+        some = count - row < SFR_CHUNK ? count - row : SFR_CHUNK;
+        const sfr_rows_out here = sfr_rows_to(to, row);
+        unsigned ticket = sfr_run_enter();
+        next = plan_columns(receivers + row, sfr_rows_from(in, row), some, at, out + room, here, &c);
+        sfr_run(c.rows, c.planned, false);
+        refused += commit_columns(receivers + row, some, at, at - out, here, &c);
         sfr_run_leave(ticket);
     }
     return refused;
@@ -702,7 +804,7 @@ size_t sfr_commit_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t
     for (size_t i = 0; i < count; i++) {
         sfr_object_take(&receivers[i]->lock);
         commit_opened(receivers[i], &frames[i]);
-        sfr_lock_drop(&receivers[i]->lock);
+        sfr_object_drop(&receivers[i]->lock);
         refused += frames[i].status != SFR_OK;
     }
     return refused;
@@ -721,7 +823,7 @@ size_t sfr_receiver_confirmed(sfr_receiver *r, uint64_t *kids, size_t room)
         r->pending--;
         kids[count++] = k->kid;
     }
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return count;
 }
 
@@ -730,7 +832,7 @@ int sfr_receiver_may_derive(sfr_receiver *r)
     sfr_object_take(&r->lock);
     int may = r->allowance > 0;
     r->allowance -= (uint32_t)may;
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return may;
 }
 
@@ -744,7 +846,7 @@ void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)
         memcpy(out->unknown_kids, r->strangers, sizeof out->unknown_kids);
     else
         memset(out->unknown_kids, 0, sizeof out->unknown_kids);
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
 }
 
 size_t sfr_receiver_keys(sfr_receiver *r, sfr_key_stats *out, size_t room)
@@ -759,6 +861,6 @@ size_t sfr_receiver_keys(sfr_receiver *r, sfr_key_stats *out, size_t room)
             count++;
         }
     }
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return count;
 }
