@@ -129,16 +129,20 @@ static ring *ring_grown(sfr_receiver *r)
 
 /* ---- keys ---- */
 
+/* The key lies behind its window, in the same slot of the arena. */
+static size_t key_at(const sfr_receiver *r)
+{
+    return (sizeof(rx_key) + r->window_bits / 8 + 63) / 64 * 64;
+}
+
 static size_t rx_key_size(const sfr_receiver *r)
 {
-    return sizeof(rx_key) + r->window_bits / 8;
+    return key_at(r) + sfr_key_size(r->suite, r->kernel);
 }
 
 static void rx_key_free(const sfr_receiver *r, rx_key *k)
 {
-    if (!k) return;
-    sfr_key_free(k->key);
-    sfr_arena_free(k, rx_key_size(r));
+    if (k) sfr_arena_free(k, rx_key_size(r));
 }
 
 static rx_key *rx_key_new(const sfr_receiver *r, uint64_t kid, const sfr_secret *secret)
@@ -146,9 +150,9 @@ static rx_key *rx_key_new(const sfr_receiver *r, uint64_t kid, const sfr_secret 
     rx_key *k = sfr_arena_alloc(rx_key_size(r));
     if (!k) return NULL;
     k->kid = kid;
-    k->key = sfr_key_new(secret, r->kernel, kid, k->fingerprint);
-    if (k->key) return k;
-    sfr_arena_free(k, rx_key_size(r));
+    k->key = (sfr_key *)(void *)((uint8_t *)k + key_at(r));
+    if (sfr_key_init(k->key, secret, r->kernel, kid, k->fingerprint)) return k;
+    rx_key_free(r, k);
     return NULL;
 }
 
@@ -263,9 +267,8 @@ int sfr_receiver_new(sfr_receiver **out, const sfr_suite *suite, const sfr_kerne
     *out = NULL;
     if (!suite || !kernel || replay_window > ((size_t)1 << 20) || max_frame > SFR_LIMIT_MAX_FRAME)
         return SFR_E_ARGUMENT;
-    sfr_receiver *r = aligned_alloc(64, (sizeof *r + 63) / 64 * 64);
+    sfr_receiver *r = sfr_arena_alloc(sizeof *r);
     if (!r) return SFR_E_NO_MEMORY;
-    memset(r, 0, sizeof *r);
     r->suite = suite, r->kernel = kernel, r->tag_size = suite->nt;
     r->strict = strict != 0, r->max_frame = max_frame;
     r->window = replay_window, r->window_bits = bits_for(replay_window);
@@ -298,7 +301,7 @@ void sfr_receiver_free(sfr_receiver *r)
     if (!r) return;
     sfr_receiver_close(r);
     free(r->strangers);
-    free(r);
+    sfr_arena_free(r, sizeof *r);
 }
 
 /* ---- the replay window: RFC 9605 9.3, in the manner of RFC 3711 3.3.2 ---- */
@@ -471,23 +474,25 @@ SFR_INLINE int finish(sfr_frame *f, size_t size, int status)
     return status;
 }
 
-/* Receivers and keys of a batch lie all over memory: fetched a few rows ahead, each step finds
- * what the one before it needs. */
+/* Receivers of a batch lie all over memory: fetched a few rows ahead. */
 SFR_INLINE void prefetch_receiver(sfr_receiver *const *receivers, size_t i, size_t count)
 {
     enum { AHEAD = 8 };
     if (i + AHEAD < count) __builtin_prefetch(receivers[i + AHEAD]);
 }
 
-SFR_INLINE void prefetch_keys(sfr_receiver *const *receivers, size_t i, size_t count)
+/* And so do keys, where they are too many for the cache: that of the last frame is the likely one. */
+SFR_INLINE void fetch_key(const sfr_receiver *r, const sfr_ops *like, size_t size)
 {
-    enum { NEAR = 4, FAR = 8 };
-    if (i + FAR < count)
-        __builtin_prefetch(
-            atomic_load_explicit(&receivers[i + FAR]->recent, memory_order_relaxed));
-    if (i + NEAR >= count) return;
-    const rx_key *k = atomic_load_explicit(&receivers[i + NEAR]->recent, memory_order_acquire);
-    if (k) __builtin_prefetch(k->key);
+    const rx_key *k = atomic_load_explicit(&r->recent, memory_order_relaxed);
+    if (!sfr_arena_is_large || !k) return;
+    __builtin_prefetch(k);
+    sfr_key_fetch((const sfr_key *)(const void *)((const uint8_t *)k + key_at(r)), like, size);
+}
+
+SFR_INLINE const sfr_ops *ops_of(const sfr_receiver *r)
+{
+    return r->kernel->ops[sfr_suite_family(r->suite)];
 }
 
 /* ---- one frame ---- */
@@ -576,6 +581,7 @@ size_t sfr_room_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t c
     for (size_t i = 0; i < count; i++) {
         sfr_frame *f = &frames[i];
         prefetch_receiver(receivers, i, count);
+        fetch_key(receivers[i], ops_of(receivers[0]), f->in_size);
         total += f->out_size = sfr_plaintext_size(receivers[i], f->in, f->in_size, f->clear);
     }
     return total;
@@ -609,7 +615,6 @@ static void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t
 {
     c->planned = 0;
     for (size_t i = 0; i < count; i++) {
-        prefetch_keys(receivers, i, count);
         c->keys[i] = NULL;
         c->row_of[i] = (uint8_t)c->planned;
         frames[i].status = plan_batched(receivers[i], &frames[i], &c->rows[c->planned], &c->keys[i]);
@@ -667,6 +672,7 @@ size_t sfr_open_room(sfr_receiver *const *receivers, const sfr_rows_in *in, size
     size_t room = 0;
     for (size_t i = 0; i < count; i++) {
         prefetch_receiver(receivers, i, count);
+        fetch_key(receivers[i], ops_of(receivers[0]), (size_t)in->lengths[i]);
         if (SFR_UNLIKELY(!sfr_row_inside(in, i))) return SIZE_MAX;
         room += sfr_plaintext_size(receivers[i], in->data + in->offsets[i],
                                    (size_t)in->lengths[i], 0);
@@ -691,7 +697,6 @@ static uint8_t *plan_columns(sfr_receiver *const *receivers, const sfr_rows_in i
 {
     c->planned = 0;
     for (size_t i = 0; i < count; i++) {
-        prefetch_keys(receivers, i, count);
         sfr_frame f = frame_of(receivers[i], in, i, out, end);
         c->keys[i] = NULL;
         c->row_of[i] = (uint8_t)c->planned;

@@ -4,8 +4,6 @@
  * Rule 2: everything that can refuse (closed, forked, lease, key budget, sizes) refuses before a
  *         counter is taken.
  */
-#include <stdlib.h>
-
 #include "sfr_frame.h"
 
 /* q + s <= 2^36 blocks keeps GCM's advantage below 2^-57: draft-irtf-cfrg-aead-limits. */
@@ -33,6 +31,7 @@ struct sfr_sender {
     bool spent, has_ahead;
     uint64_t last; /* of the lease */
     range ahead;   /* the lease after this one */
+    uint32_t key_size;
     uint8_t fingerprint[16];
 };
 
@@ -131,15 +130,15 @@ int sfr_sender_extend(sfr_sender *s, uint64_t first, uint64_t last)
 
 /* ---- life ---- */
 
+/* The key lies behind the sender, in the same slot of the arena. */
+#define KEY_AT ((sizeof(sfr_sender) + 63) / 64 * 64)
+
 static int sender_init(sfr_sender *s, const sfr_secret *secret, const sfr_kernel *kernel)
 {
-    sfr_key *key = sfr_key_new(secret, kernel, s->kid, s->fingerprint);
-    if (!key) return SFR_E_NO_MEMORY;
+    sfr_key *key = (sfr_key *)(void *)((uint8_t *)s + KEY_AT);
+    if (!sfr_key_init(key, secret, kernel, s->kid, s->fingerprint)) return SFR_E_NO_MEMORY;
     int status = sfr_registry_open(s->fingerprint, peek_ctr(s));
-    if (status != SFR_OK) {
-        sfr_key_free(key);
-        return status;
-    }
+    if (status != SFR_OK) return status;
     s->tag_size = key->tag_size;
     atomic_store(&s->key, key);
     return SFR_OK;
@@ -151,17 +150,18 @@ int sfr_sender_new(sfr_sender **out, const sfr_secret *secret, const sfr_kernel 
     *out = NULL;
     if (!secret || !kernel || first > last || max_frame > SFR_LIMIT_MAX_FRAME)
         return SFR_E_ARGUMENT;
-    sfr_sender *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+    size_t key_size = sfr_key_size(secret->suite, kernel);
+    sfr_sender *s = sfr_arena_alloc(KEY_AT + key_size);
     if (!s) return SFR_E_NO_MEMORY;
-    memset(s, 0, sizeof *s);
     s->generation = sfr_process_generation();
     s->kid = kid, s->last = last, s->max_frame = (uint32_t)max_frame;
+    s->key_size = (uint32_t)key_size;
     start_at(s, first);
     int status = sender_init(s, secret, kernel);
     if (status == SFR_OK)
         *out = s;
     else
-        free(s);
+        sfr_arena_free(s, KEY_AT + key_size);
     return status;
 }
 
@@ -181,14 +181,14 @@ void sfr_sender_close(sfr_sender *s)
         sfr_registry_close(s->fingerprint, next + (s->spent && !last_of_all), last_of_all);
     }
     sfr_run_synchronize();
-    sfr_key_free(key);
+    sfr_wipe(key, s->key_size);
 }
 
 void sfr_sender_free(sfr_sender *s)
 {
     if (!s) return;
     sfr_sender_close(s);
-    free(s);
+    sfr_arena_free(s, KEY_AT + s->key_size);
 }
 
 /* ---- state ---- */
@@ -303,10 +303,14 @@ SFR_INLINE void prefetch_sender(sfr_sender *const *senders, size_t i, size_t cou
     if (i + AHEAD < count) __builtin_prefetch(senders[i + AHEAD]);
 }
 
-SFR_INLINE void prefetch_key(sfr_sender *const *senders, size_t i, size_t count)
+SFR_INLINE const sfr_ops *some_ops(sfr_sender *const *senders, size_t count)
 {
-    enum { AHEAD = 4 };
-    if (i + AHEAD < count) __builtin_prefetch(key_of(senders[i + AHEAD]));
+    return count && key_of(senders[0]) ? key_of(senders[0])->ops : NULL;
+}
+
+SFR_INLINE void fetch_key(const sfr_sender *s, const sfr_ops *like, size_t size)
+{
+    if (sfr_arena_is_large && like && key_of(s)) sfr_key_fetch(key_of(s), like, size);
 }
 
 size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
@@ -318,12 +322,14 @@ size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
 size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t count, int *steady)
 {
     const uint32_t generation = sfr_process_generation();
+    const sfr_ops *like = some_ops(senders, count);
     bool all = true;
     for (size_t i = 0; i < count; i++) {
         const sfr_sender *s = senders[i];
         sfr_frame *f = &frames[i];
         int status = check_frame(s, f);
         prefetch_sender(senders, i, count);
+        fetch_key(s, like, f->in_size);
         if (SFR_UNLIKELY(status == SFR_OK && !ready(s, generation))) status = refusal(s);
         f->status = status;
         if (SFR_UNLIKELY(status != SFR_OK)) return i;
@@ -385,10 +391,12 @@ SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, c
     uint8_t *start = f->out + f->clear, *payload = start + h->size;
     const uint8_t *in = f->in + f->clear;
     if (SFR_UNLIKELY(f->clear)) memmove(f->out, f->in, f->clear);
-    if (SFR_LIKELY(h->size <= 8 && f->out_size >= f->clear + 8 && in != payload))
+    if (SFR_LIKELY(f->out_size >= f->clear + SFR_MAX_HEADER && in != payload)) {
         sfr_store64(start, h->words[0]); /* payload and tag overwrite the surplus */
-    else
+        if (h->size > 8) sfr_store64(start + 8, h->words[1]), start[16] = (uint8_t)h->words[2];
+    } else {
         memcpy(start, h->words, h->size);
+    }
     sfr_row_nonce(row, key, f->ctr);
     sfr_row_aad(row, h->words, h->size, f->out, f);
     row->in = in;
@@ -457,7 +465,6 @@ static size_t protect_chunk(sfr_sender *const *senders, sfr_frame *frames, size_
     const uint32_t generation = sfr_process_generation();
     for (; planned < count; planned++) {
         sfr_sender *s = senders[planned];
-        prefetch_key(senders, planned, count);
         sfr_object_take(&s->lock);
         int status = plan(s, &frames[planned], generation, &rows[planned]);
         sfr_object_drop(&s->lock);
@@ -490,12 +497,14 @@ SFR_INLINE bool steady(const sfr_sender *s, uint32_t generation, size_t rows, si
 size_t sfr_columns_room(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)
 {
     const uint32_t generation = sfr_process_generation();
+    const sfr_ops *like = some_ops(senders, count);
     size_t room = 0;
-    bool all = true;
+    bool all = like != NULL;
     for (size_t i = 0; i < count; i++) {
         const sfr_sender *s = senders[i];
         size_t size = (size_t)in->lengths[i];
         prefetch_sender(senders, i, count);
+        fetch_key(s, like, size);
         all &= sfr_row_inside(in, i) && size <= s->max_frame && steady(s, generation, count, in->size);
         room += size + header_size_of(s) + s->tag_size;
     }
@@ -516,7 +525,6 @@ static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, si
         sfr_sender *s = senders[i];
         sfr_frame f = {.in = in.data + in.offsets[i], .in_size = (size_t)in.lengths[i]};
         f.out = out, f.out_size = (size_t)(end - out);
-        prefetch_key(senders, i, count);
         sfr_object_take(&s->lock);
         int status = plan(s, &f, generation, &rows[i]);
         sfr_object_drop(&s->lock);

@@ -6,7 +6,7 @@
 
 cdef enum:
     FEW = 64                       # rows that need no memory of their own
-    AHEAD = 8                      # rows: owners lie all over memory and are fetched early
+    AHEAD = 32                     # rows: owners lie all over memory and are fetched early
 
 cdef struct Rows:
     Py_ssize_t count
