@@ -121,7 +121,8 @@ typedef struct sfr_frame {
 } sfr_frame;
 
 /* Many plain frames (no metadata, no clear bytes) in one buffer: row i is its lengths[i] bytes from
- * offsets[i]. And what becomes of them, row by row: offsets count from where output begins. */
+ * offsets[i]; without a buffer (data NULL, size INT64_MAX) these are addresses. And what becomes
+ * of them, row by row: offsets count from where output begins. */
 typedef struct sfr_rows_in {
     const uint8_t *data;
     size_t size;

@@ -20,6 +20,11 @@ SFR_INLINE bool sfr_row_inside(const sfr_rows_in *in, size_t i)
     return start >= 0 && size >= 0 && start <= (int64_t)in->size - size;
 }
 
+SFR_INLINE const uint8_t *sfr_row_start(const sfr_rows_in *in, size_t i)
+{
+    return (const uint8_t *)((uintptr_t)in->data + (uintptr_t)in->offsets[i]);
+}
+
 SFR_INLINE sfr_rows_in sfr_rows_from(const sfr_rows_in *in, size_t row)
 {
     return (sfr_rows_in){in->data, in->size, in->offsets + row, in->lengths + row};

@@ -674,7 +674,7 @@ size_t sfr_open_room(sfr_receiver *const *receivers, const sfr_rows_in *in, size
         prefetch_receiver(receivers, i, count);
         fetch_key(receivers[i], ops_of(receivers[0]), (size_t)in->lengths[i]);
         if (SFR_UNLIKELY(!sfr_row_inside(in, i))) return SIZE_MAX;
-        room += sfr_plaintext_size(receivers[i], in->data + in->offsets[i],
+        room += sfr_plaintext_size(receivers[i], sfr_row_start(in, i),
                                    (size_t)in->lengths[i], 0);
     }
     return room;
@@ -684,7 +684,7 @@ size_t sfr_open_room(sfr_receiver *const *receivers, const sfr_rows_in *in, size
 SFR_INLINE sfr_frame frame_of(const sfr_receiver *r, const sfr_rows_in in, size_t i, uint8_t *out,
                               const uint8_t *end)
 {
-    sfr_frame f = {.in = in.data + in.offsets[i], .in_size = (size_t)in.lengths[i], .out = out};
+    sfr_frame f = {.in = sfr_row_start(&in, i), .in_size = (size_t)in.lengths[i], .out = out};
     size_t room = sfr_plaintext_size(r, f.in, f.in_size, 0), left = (size_t)(end - out);
     f.out_size = room < left ? room : left;
     return f;

@@ -523,7 +523,7 @@ static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, si
     const uint32_t generation = sfr_process_generation();
     for (; i < count; i++) {
         sfr_sender *s = senders[i];
-        sfr_frame f = {.in = in.data + in.offsets[i], .in_size = (size_t)in.lengths[i]};
+        sfr_frame f = {.in = sfr_row_start(&in, i), .in_size = (size_t)in.lengths[i]};
         f.out = out, f.out_size = (size_t)(end - out);
         sfr_object_take(&s->lock);
         int status = plan(s, &f, generation, &rows[i]);

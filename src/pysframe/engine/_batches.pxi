@@ -562,27 +562,31 @@ cdef inline void _settle(Rows *rows, uint8_t *end) noexcept:
 def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
     """Many ciphertexts to a FrameBatch: see pysframe.unprotect_many."""
     cdef Rows rows
+    cdef sfr_rows_in rows_in
+    cdef Bytes target
+    cdef int64_t[FEW] offsets
+    cdef int32_t[FEW] lengths
     cdef tuple inputs = ciphertexts if type(ciphertexts) is tuple else tuple(ciphertexts)
     _make_rows(&rows, len(inputs))
     try:
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
+        _set_receivers(&rows, receivers, listed)
+        if metadata is None and clear is None and not rows.watching and rows.count <= FEW and \
+                _addresses_in(inputs, offsets, lengths, &rows_in):
+            made = _unprotect_columns(&rows, &rows_in, None, &target)
+            if made is not None:
+                return made
         _read_frames(&rows, inputs)
         _alive = _read_extras(&rows, metadata, clear)
-        _set_receivers(&rows, receivers, listed)
         return _unprotect(&rows, receivers, listed, None)
     finally:
         _free_rows(&rows)
 
 
-cdef object _unprotect_columns(Rows *rows, object source, bytes block, object out):
+cdef object _unprotect_columns(Rows *rows, const sfr_rows_in *rows_in, object out, Bytes *target):
     """The usual batch, straight from columns to columns; None where it is not that."""
-    cdef sfr_rows_in rows_in
     cdef sfr_rows_out columns
-    cdef size_t room
-    cdef Bytes target
-    if not _columns_in(rows, source, block, out, &rows_in, &target):
-        return None
-    room = sfr_open_room(<sfr_receiver **>rows.owners, &rows_in, rows.count)
+    cdef size_t room = sfr_open_room(<sfr_receiver **>rows.owners, rows_in, rows.count)
     if room == SIZE_MAX or not _is_short(rows, room) or (out is not None and target.size < room):
         return None
     if out is None:
@@ -590,22 +594,41 @@ cdef object _unprotect_columns(Rows *rows, object source, bytes block, object ou
         target.data = <const uint8_t *>PyBytes_AS_STRING(out)
     made = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
     columns_of(PyBytes_AS_STRING(made), rows.count, &columns)
-    sfr_unprotect_columns(<sfr_receiver **>rows.owners, &rows_in, rows.count,
+    sfr_unprotect_columns(<sfr_receiver **>rows.owners, rows_in, rows.count,
                           <uint8_t *>target.data, room, &columns)
     return _new_batch(out, made, rows.count)
+
+
+cdef bint _addresses_in(tuple frames, int64_t *offsets, int32_t *lengths,
+                        sfr_rows_in *rows_in) noexcept:
+    """Bytes objects as the rows of no buffer. False when one is something else, or too long."""
+    cdef Py_ssize_t i
+    cdef PyObject *frame
+    rows_in.data, rows_in.size = NULL, INT64_MAX
+    rows_in.offsets, rows_in.lengths = offsets, lengths
+    for i in range(PyTuple_GET_SIZE(frames)):
+        frame = PyTuple_GET_ITEM(frames, i)
+        if not PyBytes_CheckExact(<object>frame) or PyBytes_GET_SIZE(<object>frame) > INT32_MAX:
+            return False
+        offsets[i] = <int64_t>PyBytes_AS_STRING(<object>frame)
+        lengths[i] = <int32_t>PyBytes_GET_SIZE(<object>frame)
+    return True
 
 
 def unprotect_batch(receivers, batch, metadata=None, clear=None, out=None):
     """A FrameBatch of ciphertexts to one of frames: see pysframe.unprotect_batch."""
     cdef Rows rows
+    cdef sfr_rows_in rows_in
+    cdef Bytes target
     cdef bytes block = _columns_of(batch)
     _make_rows(&rows, get_slot(SLOT_COUNT, batch))
     try:
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
         source = get_slot(SLOT_DATA, batch)
         _set_receivers(&rows, receivers, listed)
-        if metadata is None and clear is None and not rows.watching:
-            made = _unprotect_columns(&rows, source, block, out)
+        if metadata is None and clear is None and not rows.watching and \
+                _columns_in(&rows, source, block, out, &rows_in, &target):
+            made = _unprotect_columns(&rows, &rows_in, out, &target)
             if made is not None:
                 return made
         _read_batch(&rows, source, block)

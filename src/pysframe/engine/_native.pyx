@@ -19,7 +19,7 @@ from cpython.bytes cimport (
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_INCREF, PyObject
-from libc.stdint cimport SIZE_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT32_MAX, INT64_MAX, SIZE_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from pysframe.engine._sfr cimport *
@@ -52,6 +52,7 @@ cdef extern from *:
     void end_view(Py_buffer *)
     void prefetch(const void *)
     PyObject *PyTuple_GET_ITEM(tuple, Py_ssize_t)      # borrowed
+    Py_ssize_t PyTuple_GET_SIZE(tuple)
     PyObject *Py_TYPE(PyObject *)
     object PyType_GenericAlloc(type, Py_ssize_t)
     object get_slot(object slot, object obj)
