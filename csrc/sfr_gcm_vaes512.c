@@ -11,13 +11,20 @@
  *
  *   1. Powers of H lie in descending order. The n lanes of a frame meet H^(n+1) .. H^2, the length
  *      block meets H^1: the powers of any quad are one unaligned load, and the frame needs one
- *      reduction (one for every 72 or 80 blocks if it is long).
+ *      reduction (one for every 80 blocks if it is long).
  *   2. AES and carry-less multiplication are different units of the CPU. While the rounds of one
  *      unit of work go by, the quads of another, whose ciphertext is known, are hashed.
  *   3. Four frames reach their tags together, one in each lane.
  *
- * Which quads a frame has, which rounds and which direction are constants of each variant below;
- * forced inlining makes the variants from two texts.
+ * AES goes one way, multiplication another, but all else shares these two ports, so the number of
+ * operations on vectors is what counts: everything here is written for the least of them.
+ *
+ * Where the data of short frames fill their quads, lane 0 would cost them one more. If they have
+ * one key four of them then share a quad for their J0s, and one for their AADs: they are "full",
+ * the others are "led" by lane 0.
+ *
+ * How many quads a frame has, its rounds and its direction are constants of each variant below;
+ * forced inlining makes the variants from a few texts.
  *
  * Rules: addresses outside a row's buffers are never touched, nor named to a masked access that
  * might lie in an unmapped page (see load_end). In opening each byte is read once. Branches and
@@ -248,10 +255,31 @@ WORD __m256i pair_of(const void *a, const void *b)
     return _mm256_inserti128_si256(first, _mm_loadu_si128(b), 1);
 }
 
-WORD __m256i lengths_of(const sfr_row *a, const sfr_row *b)
+#define HASH_KEY(j) (state_of(rows[j])->power + POWERS - 1)
+
+WORD quad quad_of(__m128i a, __m128i b, __m128i c, __m128i d)
 {
-    return _mm256_set_epi64x((long long)b->aad_size, (long long)b->size, (long long)a->aad_size,
-                             (long long)a->size);
+    __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+    __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(c), d, 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
+WORD __m128i length_of(const sfr_row *row)
+{
+    return _mm_set_epi64x((long long)row->aad_size, (long long)row->size);
+}
+
+/* In bits. */
+WORD quad lengths_of(sfr_row *const *rows)
+{
+    return _mm512_slli_epi64(
+        quad_of(length_of(rows[0]), length_of(rows[1]), length_of(rows[2]), length_of(rows[3])), 3);
+}
+
+WORD quad aads_of(sfr_row *const *rows)
+{
+    return quad_of(sfr_block_words(rows[0]->aad_head), sfr_block_words(rows[1]->aad_head),
+                   sfr_block_words(rows[2]->aad_head), sfr_block_words(rows[3]->aad_head));
 }
 
 WORD void refuse(sfr_row *row)
@@ -260,24 +288,31 @@ WORD void refuse(sfr_row *row)
     memset(row->out, 0, row->size);
 }
 
-WORD quad tags_of_four(sfr_row *const *rows, const hashed *f)
+/* With `apart`, the frames have one key, `apart` lanes of data each and none for J0 and AAD: the
+ * four AADs are hashed here, and the masks of the tags come by themselves. */
+WORD quad tags_of_four(sfr_row *const *rows, const hashed *f, quad masks, const int apart)
 {
-    const __m128i *h[4];
-    UNROLL
-    for (int j = 0; j < 4; j++) h[j] = &state_of(rows[j])->power[POWERS - 1];
     sums sum;
     sum.low = add_lanes_of(f[0].sum.low, f[1].sum.low, f[2].sum.low, f[3].sum.low);
     sum.middle = add_lanes_of(f[0].sum.middle, f[1].sum.middle, f[2].sum.middle, f[3].sum.middle);
     sum.high = add_lanes_of(f[0].sum.high, f[1].sum.high, f[2].sum.high, f[3].sum.high);
-    quad lengths = _mm512_inserti64x4(_mm512_castsi256_si512(lengths_of(rows[0], rows[1])),
-                                      lengths_of(rows[2], rows[3]), 1);
-    add_products(&sum, _mm512_slli_epi64(lengths, 3), LIKE_LANES(h[0], h[1], h[2], h[3]));
-    return xor(reflect(reduce(sum)), first_lanes_of(f[0].mask, f[1].mask, f[2].mask, f[3].mask));
+    quad lengths = lengths_of(rows), y;
+    if (apart) {
+        const __m128i *end = state_of(rows[0])->power + POWERS;
+        add_products_of_two(&sum, lengths, four(end - 1), reflect(aads_of(rows)),
+                            four(end - 2 - apart));
+    } else {
+        add_products(&sum, lengths, LIKE_LANES(HASH_KEY(0), HASH_KEY(1), HASH_KEY(2), HASH_KEY(3)));
+        masks = first_lanes_of(f[0].mask, f[1].mask, f[2].mask, f[3].mask);
+    }
+    y = reduce(sum);
+    return xor(reflect(y), masks);
 }
 
-WORD void finish_four(sfr_row *const *rows, const hashed *f, const bool sealing)
+WORD void finish_four(sfr_row *const *rows, const hashed *f, quad masks, const int apart,
+                      const bool sealing)
 {
-    quad tags = tags_of_four(rows, f);
+    quad tags = tags_of_four(rows, f, masks, apart);
     if (sealing) {
         _mm_storeu_si128((void *)rows[0]->tag.write, _mm512_castsi512_si128(tags));
         _mm_storeu_si128((void *)rows[1]->tag.write, _mm512_extracti32x4_epi32(tags, 1));
@@ -361,6 +396,7 @@ WORD void last_round(quad *state, const quad *text, const __m128i *round_key, co
 /* ---- short frames: `width` quads each, 1 to 7, and `frames` of them side by side ---- */
 
 #define MAX_WIDTH 7
+#define MAX_FULL 2 /* without lanes for J0 and AAD */
 
 typedef struct frame {
     const __m128i *round_key, *powers; /* powers: of its first quad */
@@ -371,47 +407,60 @@ typedef struct frame {
     size_t first, end;                 /* bytes of data in the first quad and in the last */
 } frame;
 
-WORD void begin(frame *f, const sfr_row *row, const int width)
+/* `lead` is 1, or 0 for frames without lanes for J0 and AAD. */
+WORD void begin(frame *f, const sfr_row *row, const int width, const int lead)
 {
     const key_state *key = state_of(row);
     f->round_key = key->round_key;
-    f->powers = key->power + POWERS - 2 - (row->size + 15) / 16;
-    f->aad = lane0(sfr_block_words(row->aad_head));
-    f->end = row->size + 16 - 64 * (size_t)(width - 1);
+    f->powers = key->power + POWERS - 1 - lead - (row->size + 15) / 16;
+    if (lead) f->aad = lane0(sfr_block_words(row->aad_head));
+    f->end = row->size + 16 * (size_t)lead - 64 * (size_t)(width - 1);
     f->first = width == 1 ? row->size : 48;
-    begin_rounds(f->state, nonce_of(row), f->round_key, 0, width);
+    begin_rounds(f->state, nonce_of(row), f->round_key, 1 - (size_t)lead, width);
 }
 
-/* Lane 0 takes no part in the data: it is zero for the cipher. */
-WORD void load_text(frame *f, const sfr_row *row, const int width)
+/* A leading lane takes no part in the data: it is zero for the cipher. */
+WORD void load_text(frame *f, const sfr_row *row, const int width, const int lead)
 {
-    const uint8_t *in = row->in - 16;
-    f->text[0] = load_first(zero(), row->in, f->first);
+    const uint8_t *in = row->in - 16 * lead;
+    if (lead) f->text[0] = load_first(zero(), row->in, f->first);
     UNROLL
-    for (int i = 1; i < width - 1; i++) f->text[i] = load(in + 64 * i);
-    if (width > 1) f->text[width - 1] = load_end(in + 64 * (width - 1), f->end);
+    for (int i = lead; i < width - 1; i++) f->text[i] = load(in + 64 * i);
+    if (width > lead) f->text[width - 1] = load_end(in + 64 * (width - 1), f->end);
 }
 
-WORD void store_text(const frame *f, const sfr_row *row, const int width)
+WORD void store_text(const frame *f, const sfr_row *row, const int width, const int lead)
 {
-    uint8_t *out = row->out - 16;
-    store_first(row->out, f->state[0], f->first);
+    uint8_t *out = row->out - 16 * lead;
+    if (lead) store_first(row->out, f->state[0], f->first);
     UNROLL
-    for (int i = 1; i < width - 1; i++) store(out + 64 * i, f->state[i]);
-    if (width > 1) store_end(out + 64 * (width - 1), f->state[width - 1], f->end);
+    for (int i = lead; i < width - 1; i++) store(out + 64 * i, f->state[i]);
+    if (width > lead) store_end(out + 64 * (width - 1), f->state[width - 1], f->end);
 }
 
 /* What is sealed becomes what is hashed: the AAD comes in, bytes after the frame's end go. */
-WORD void take_ciphertext(frame *f, const int width)
+WORD void take_ciphertext(frame *f, const int width, const int lead)
 {
     UNROLL
-    for (int i = 1; i < width - 1; i++) f->text[i] = f->state[i];
-    if (width == 1) {
+    for (int i = lead; i < width - 1; i++) f->text[i] = f->state[i];
+    if (width == 1 && lead) {
         f->text[0] = _mm512_mask_mov_epi8(f->aad, first_bytes(f->first) << 16, f->state[0]);
         return;
     }
-    f->text[0] = _mm512_mask_mov_epi64(f->aad, DATA_LANES, f->state[0]);
+    if (lead) f->text[0] = _mm512_mask_mov_epi64(f->aad, DATA_LANES, f->state[0]);
     f->text[width - 1] = _mm512_maskz_mov_epi8(first_bytes(f->end), f->state[width - 1]);
+}
+
+/* E(K, J0) of four frames of one key. */
+WORD quad masks_of(sfr_row *const *rows, const int rounds)
+{
+    const __m128i *key = state_of(rows[0])->round_key;
+    quad state = quad_of(sfr_block_words(rows[0]->block), sfr_block_words(rows[1]->block),
+                         sfr_block_words(rows[2]->block), sfr_block_words(rows[3]->block));
+    state = xor3(state, four(key), four((const void *)counters));
+    UNROLL
+    for (int r = 1; r < rounds; r++) round_of(&state, key, r, 1);
+    return _mm512_aesenclast_epi128(state, four(key + rounds));
 }
 
 /* The AES rounds of some frames, and between them the hashing of others. */
@@ -431,13 +480,13 @@ WORD void seal_one(sfr_row *row, const int width, const int rounds)
 {
     frame f;
     hashed h = {.sum = no_sums()};
-    begin(&f, row, width);
-    load_text(&f, row, width);
+    begin(&f, row, width, 1);
+    load_text(&f, row, width, 1);
     UNROLL
     for (int r = 1; r < rounds; r++) round_of(f.state, f.round_key, r, width);
     last_round(f.state, f.text, f.round_key, rounds, width);
-    store_text(&f, row, width);
-    take_ciphertext(&f, width);
+    store_text(&f, row, width, 1);
+    take_ciphertext(&f, width, 1);
     hash_quads(&h.sum, f.text, f.powers, width);
     h.mask = f.state[0];
     finish_one(row, h, true);
@@ -447,25 +496,27 @@ WORD void open_one(sfr_row *row, const int width, const int rounds)
 {
     frame f;
     hashed h = {.sum = no_sums()};
-    begin(&f, row, width);
-    load_text(&f, row, width);
+    begin(&f, row, width, 1);
+    load_text(&f, row, width, 1);
     quad first = f.text[0];
     f.text[0] = _mm512_or_si512(first, f.aad);
     rounds_and_hash(&f, &f, &h.sum, 1, width, rounds);
     f.text[0] = first;
     last_round(f.state, f.text, f.round_key, rounds, width);
-    store_text(&f, row, width);
+    store_text(&f, row, width, 1);
     h.mask = f.state[0];
     finish_one(row, h, false);
 }
 
 /* count is a multiple of four. A unit's ciphertext is hashed during the rounds of the next. */
 WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const int width,
-                     const int rounds)
+                     const int lead, const int rounds)
 {
     frame now[4], known[4];
     hashed group[4];
     sums sum[4];
+    quad masks = zero();
+    const int apart = lead ? 0 : 4 * width;
     UNROLL
     for (int j = 0; j < frames; j++) {
         known[j].powers = state_of(rows[j])->power;
@@ -479,7 +530,7 @@ WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const
         for (int j = 0; j < frames; j++) sum[j] = no_sums();
         if (more) {
             UNROLL
-            for (int j = 0; j < frames; j++) begin(&now[j], rows[at + (size_t)j], width);
+            for (int j = 0; j < frames; j++) begin(&now[j], rows[at + (size_t)j], width, lead);
             rounds_and_hash(now, known, sum, frames, width, rounds);
         } else {
             UNROLL
@@ -489,14 +540,15 @@ WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const
         UNROLL
         for (int j = 0; j < frames; j++)
             group[((int)at - frames + j) & 3] = (hashed){sum[j], known[j].mask};
-        if (at && at % 4 == 0) finish_four(rows + at - 4, group, true);
+        if (at && at % 4 == 0) finish_four(rows + at - 4, group, masks, apart, true);
         if (!more) break;
+        if (apart && at % 4 == 0) masks = masks_of(rows + at, rounds);
         UNROLL
         for (int j = 0; j < frames; j++) {
-            load_text(&now[j], rows[at + (size_t)j], width);
+            load_text(&now[j], rows[at + (size_t)j], width, lead);
             last_round(now[j].state, now[j].text, now[j].round_key, rounds, width);
-            store_text(&now[j], rows[at + (size_t)j], width);
-            take_ciphertext(&now[j], width);
+            store_text(&now[j], rows[at + (size_t)j], width, lead);
+            take_ciphertext(&now[j], width, lead);
             now[j].mask = now[j].state[0];
             known[j] = now[j];
         }
@@ -504,31 +556,34 @@ WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const
 }
 
 WORD void open_short(sfr_row *const *rows, size_t count, const int frames, const int width,
-                     const int rounds)
+                     const int lead, const int rounds)
 {
     frame now[4];
     hashed group[4];
     sums sum[4];
+    quad masks = zero();
+    const int apart = lead ? 0 : 4 * width;
     for (size_t at = 0; at < count; at += (size_t)frames) {
         quad first[4];
+        if (apart && at % 4 == 0) masks = masks_of(rows + at, rounds);
         UNROLL
         for (int j = 0; j < frames; j++) {
             sum[j] = no_sums();
-            begin(&now[j], rows[at + (size_t)j], width);
-            load_text(&now[j], rows[at + (size_t)j], width);
+            begin(&now[j], rows[at + (size_t)j], width, lead);
+            load_text(&now[j], rows[at + (size_t)j], width, lead);
             first[j] = now[j].text[0];
-            now[j].text[0] = _mm512_or_si512(first[j], now[j].aad);
+            if (lead) now[j].text[0] = _mm512_or_si512(first[j], now[j].aad);
         }
         rounds_and_hash(now, now, sum, frames, width, rounds);
         UNROLL
         for (int j = 0; j < frames; j++) {
-            now[j].text[0] = first[j];
+            if (lead) now[j].text[0] = first[j];
             last_round(now[j].state, now[j].text, now[j].round_key, rounds, width);
-            store_text(&now[j], rows[at + (size_t)j], width);
+            store_text(&now[j], rows[at + (size_t)j], width, lead);
             group[((int)at + j) & 3] = (hashed){sum[j], now[j].state[0]};
         }
         if ((at + (size_t)frames) % 4 == 0)
-            finish_four(rows + at + (size_t)frames - 4, group, false);
+            finish_four(rows + at + (size_t)frames - 4, group, masks, apart, false);
     }
 }
 
@@ -639,7 +694,7 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
         begin_rounds(state, nonce, key, 0, UNIT);
         unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, last);
         if (f) group[(f - 1) & 3].sum = h.sum;
-        if (f && f % 4 == 0) finish_four(rows + f - 4, group, true);
+        if (f && f % 4 == 0) finish_four(rows + f - 4, group, zero(), 0, true);
         begin_hashing(&h, row, whole);
         in[0] = load_first(zero(), row->in, 48);
         UNROLL
@@ -682,7 +737,7 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
     hash_quads(&h.sum, text, h.powers, last);
     group[(count - 1) & 3].sum = h.sum;
     if (count % 4 == 0) {
-        finish_four(rows + count - 4, group, true);
+        finish_four(rows + count - 4, group, zero(), 0, true);
         return;
     }
     for (size_t f = count & ~(size_t)3; f < count; f++) finish_one(rows[f], group[f & 3], true);
@@ -740,7 +795,7 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         for (int i = 0; i < last - 1; i++) store(to + 64 * i, state[i]);
         store_end(to + 64 * (last - 1), state[last - 1], end);
         group[f & 3].sum = h.sum;
-        if (f % 4 == 3) finish_four(rows + f - 3, group, false);
+        if (f % 4 == 3) finish_four(rows + f - 3, group, zero(), 0, false);
     }
     for (size_t f = count & ~(size_t)3; f < count; f++) finish_one(rows[f], group[f & 3], false);
 }
@@ -759,16 +814,18 @@ typedef void runner(sfr_row *const *rows, size_t count);
     {                                                                        \
         for (size_t i = 0; i < count; i++) open_one(rows[i], width, rounds); \
     }
-#define SHORT_OF(frames, width, rounds)                                      \
-    ONE_OF(width, rounds)                                                    \
-    RUNNER seal_short_##rounds##_##width(sfr_row *const *rows, size_t count) \
-    {                                                                        \
-        seal_short(rows, count, frames, width, rounds);                      \
-    }                                                                        \
-    RUNNER open_short_##rounds##_##width(sfr_row *const *rows, size_t count) \
-    {                                                                        \
-        open_short(rows, count, frames, width, rounds);                      \
+#define FOURS_OF(name, frames, width, lead, rounds)                             \
+    RUNNER seal_##name##_##rounds##_##width(sfr_row *const *rows, size_t count) \
+    {                                                                           \
+        seal_short(rows, count, frames, width, lead, rounds);                   \
+    }                                                                           \
+    RUNNER open_##name##_##rounds##_##width(sfr_row *const *rows, size_t count) \
+    {                                                                           \
+        open_short(rows, count, frames, width, lead, rounds);                   \
     }
+#define SHORT_OF(frames, width, rounds) \
+    ONE_OF(width, rounds) FOURS_OF(led, frames, width, 1, rounds)
+#define FULL_OF(frames, width, rounds) FOURS_OF(full, frames, width, 0, rounds)
 #define STREAM_OF(width, rounds)                                              \
     RUNNER seal_stream_##rounds##_##width(sfr_row *const *rows, size_t count) \
     {                                                                         \
@@ -786,6 +843,8 @@ typedef void runner(sfr_row *const *rows, size_t count);
     SHORT_OF(1, 5, rounds) \
     SHORT_OF(1, 6, rounds) \
     SHORT_OF(1, 7, rounds) \
+    FULL_OF(4, 1, rounds)  \
+    FULL_OF(4, 2, rounds)  \
     STREAM_OF(4, rounds)   \
     STREAM_OF(5, rounds)   \
     STREAM_OF(6, rounds)   \
@@ -794,21 +853,25 @@ ALL_OF(10)
 ALL_OF(14)
 
 typedef struct runners {
-    runner *one[MAX_WIDTH + 1], *fours[MAX_WIDTH + 1], *stream[MAX_WIDTH + 1];
+    runner *one[MAX_WIDTH + 1], *led[MAX_WIDTH + 1], *full[MAX_FULL + 1], *stream[MAX_WIDTH + 1];
 } runners;
 
 #define EACH_WIDTH(name)                                                           \
     {                                                                              \
         NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7 \
     }
+#define FULL_WIDTHS(name)        \
+    {                            \
+        NULL, name##_1, name##_2 \
+    }
 #define LONG_WIDTHS(name)                                              \
     {                                                                  \
         NULL, NULL, NULL, NULL, name##_4, name##_5, name##_6, name##_7 \
     }
-#define RUNNERS(verb, rounds)                                               \
-    {                                                                       \
-        EACH_WIDTH(verb##_one_##rounds), EACH_WIDTH(verb##_short_##rounds), \
-            LONG_WIDTHS(verb##_stream_##rounds)                             \
+#define RUNNERS(verb, rounds)                                                      \
+    {                                                                              \
+        EACH_WIDTH(verb##_one_##rounds), EACH_WIDTH(verb##_led_##rounds),          \
+            FULL_WIDTHS(verb##_full_##rounds), LONG_WIDTHS(verb##_stream_##rounds) \
     }
 
 static const runners seal_128 = RUNNERS(seal, 10), seal_256 = RUNNERS(seal, 14);
@@ -820,29 +883,60 @@ static VAES512 __attribute__((noinline)) void fold_aad(sfr_row *row)
     _mm_storeu_si128((void *)row->aad_head, sfr_block_reflect(folded));
 }
 
-/* How many rows from the first on have its number of quads. Their AADs are one block then. */
-WORD size_t alike(sfr_row *const *rows, size_t count)
+/* Rows from the first on that have its number of quads. */
+typedef struct alike {
+    size_t count, longest;
+    bool one_key;
+} alike;
+
+WORD alike alike_of(sfr_row *const *rows, size_t count)
 {
     const size_t most = 64 * quads_of(rows[0]) - 16;
-    size_t n = 0;
-    for (; n < count && most - rows[n]->size < 64; n++)
-        if (SFR_UNLIKELY(rows[n]->aad_size > 16)) fold_aad(rows[n]);
-    return n;
+    const sfr_key *key = rows[0]->key;
+    alike a = {0, 0, true};
+    for (; a.count < count && most - rows[a.count]->size < 64; a.count++) {
+        sfr_row *row = rows[a.count];
+        if (SFR_UNLIKELY(row->aad_size > 16)) fold_aad(row);
+        if (row->size > a.longest) a.longest = row->size;
+        a.one_key &= row->key == key;
+    }
+    return a;
+}
+
+/* What runners leave in the stack: sums and masks of a group's frames; nothing, if they take one
+ * frame at a time, unless the compiler keeps arrays of vectors in memory. This is called from the
+ * same depth. */
+#ifdef __clang__
+enum { STACK_OF_RUNNERS = 12288, ONE_LEAVES_NOTHING = false };
+#else
+enum { STACK_OF_RUNNERS = 2048, ONE_LEAVES_NOTHING = true };
+#endif
+
+RUNNER wipe_stack(void)
+{
+    _Alignas(64) uint8_t room[STACK_OF_RUNNERS];
+    for (size_t i = 0; i < sizeof room; i += 64) store(room + i, zero());
+    __asm__ __volatile__("" : : "r"(room) : "memory");
 }
 
 WORD void run(sfr_row *const *rows, size_t count, const runners *r)
 {
-    for (size_t same; count; rows += same, count -= same) {
-        size_t quads = quads_of(rows[0]);
-        same = alike(rows, count);
+    bool leaves = !ONE_LEAVES_NOTHING;
+    while (count) {
+        const alike a = alike_of(rows, count);
+        const size_t quads = quads_of(rows[0]), fours = a.count & ~(size_t)3;
+        const size_t data = quads - 1; /* quads of the frames without a lane for J0 */
+        const bool full = a.one_key && data && data <= MAX_FULL && a.longest <= 64 * data;
+        leaves |= fours || quads > MAX_WIDTH;
         if (quads > MAX_WIDTH) {
-            r->stream[UNIT + quads % UNIT](rows, same);
-            continue;
+            r->stream[UNIT + quads % UNIT](rows, a.count);
+        } else {
+            if (fours) (full ? r->full[data] : r->led[quads])(rows, fours);
+            if (fours < a.count) r->one[quads](rows + fours, a.count - fours);
         }
-        size_t fours = same & ~(size_t)3;
-        if (fours) r->fours[quads](rows, fours);
-        if (fours < same) r->one[quads](rows + fours, same - fours);
+        rows += a.count, count -= a.count;
     }
+    if (leaves) wipe_stack();
     sfr_clear_zmm();
 }
 
