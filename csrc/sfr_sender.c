@@ -101,6 +101,7 @@ static void turn_over(sfr_sender *s, uint64_t ctr)
     }
 }
 
+/* RFC 9605 4.3 MUST: a KID and a CTR together are for one frame. */
 SFR_INLINE uint64_t take_ctr(sfr_sender *s)
 {
     uint64_t ctr = peek_ctr(s);
