@@ -179,8 +179,8 @@ def check_rows(kernel, some, in_place, run=None) -> None:
     assert not any(statuses)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("in_place", [False, True], ids=["apart", "in_place"])
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_every_length_at_each_position_of_the_core(kernel, in_place, by_tier, rng):
     _, lib = load()
     kernel_or_skip(kernel)
