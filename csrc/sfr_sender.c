@@ -35,6 +35,7 @@ struct sfr_sender {
     uint8_t fingerprint[16];
 };
 
+/* RFC 9605 4.4.1: the next CTR is kept with the key. */
 SFR_INLINE uint64_t peek_ctr(const sfr_sender *s)
 {
     return atomic_load_explicit(&s->next, memory_order_relaxed);
