@@ -28,7 +28,7 @@
 enum {
     SFR_OK = 0,
     SFR_MALFORMED = 1,             /* no SFrame header, or shorter than header and tag */
-    SFR_UNKNOWN_KEY = 2,           /* the only one worth a retry: RFC 9605 4.4.4 */
+    SFR_UNKNOWN_KEY = 2,           /* the only one worth a retry: RFC 9605 4.4.4 MAY */
     SFR_AUTH_FAILED = 3,
     SFR_REPLAYED = 4,
     SFR_TOO_OLD = 5,
@@ -137,7 +137,8 @@ typedef struct sfr_rows_out {
     uint64_t *kid, *ctr;           /* 0: refused */
 } sfr_rows_out;
 
-/* ---- sender ---- */
+/* ---- sender ----
+ * RFC 9605 4.4.1 MUST: a key is for sealing or for opening; the type that holds it is the mark. */
 
 typedef struct sfr_sender sfr_sender;
 

@@ -117,6 +117,7 @@ static void wipe_mac(sfr_stream *s)
     __asm__ __volatile__("" : : "r"(s) : "memory"); /* as sfr_wipe, but inlined */
 }
 
+/* RFC 9605 4.5.1: the first Nt bytes of the MAC. */
 static void write_tag(const sfr_row *row, const uint8_t *mac)
 {
     uint8_t *out = row->tag.write;
@@ -147,6 +148,7 @@ static void open_some(const composite *c, sfr_row *const *rows, size_t count)
         texts[i] = begin_mac(&streams[i], c->hash, rows[i], rows[i]->in);
     sfr_stream_finish(streams, count, c->hash);
     for (size_t i = 0; i < count; i++) {
+        /* RFC 9605 4.5.1: the tag is checked before anything is decrypted, in constant time. */
         int same = sfr_equal(streams[i].mac, rows[i]->tag.read, rows[i]->key->tag_size);
         rows[i]->status = same ? SFR_OK : SFR_AUTH_FAILED;
         if (SFR_LIKELY(same))

@@ -22,8 +22,8 @@ typedef void sfr_crypt(const sfr_row *, const uint8_t *in);
 
 sfr_crypt sfr_crypt128_vaes256, sfr_crypt256_vaes256, sfr_crypt128_vaes512, sfr_crypt256_vaes512;
 
-/* Block number i of the key stream is the encryption of nonce || i, big-endian, and i is counted
- * little-endian in the last word of this. */
+/* RFC 9605 4.5.1: nonce || 00000000 begins it. Block number i of the key stream is the encryption of
+ * nonce || i, big-endian, and i is counted little-endian in the last word of this. */
 SFR_INLINE SFR_AESNI __m128i sfr_ctr_start(const sfr_row *row)
 {
     return _mm_loadu_si128((const __m128i *)row->block);

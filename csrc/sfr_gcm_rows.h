@@ -161,6 +161,7 @@ KERNEL void finish(sfr_row *row, block mask, block y, const bool sealing)
         sfr_block_store(row->tag.write, tag);
         return;
     }
+    /* RFC 9605 4.4.4 SHOULD: the whole tag at once, wherever it differs. */
     block wrong = _mm_xor_si128(tag, sfr_block_load(row->tag.read));
     row->status = SFR_OK;
     if (SFR_UNLIKELY(!_mm_testz_si128(wrong, wrong))) {

@@ -80,6 +80,7 @@ SFR_INLINE uint64_t sfr_from_bytes(uint64_t raw, unsigned bytes)
     return sfr_be64(raw) >> (64 - 8 * bytes);
 }
 
+/* RFC 9605 4.4.4: `words` get the header as it came, minimal or not. */
 SFR_INLINE int sfr_header_read(const uint8_t *in, size_t size, int strict, uint64_t words[3],
                                sfr_header *out)
 {

@@ -153,7 +153,7 @@ extern _Atomic uint64_t sfr_interleaved_calls;
 
 int sfr_self_test(const sfr_kernel *);   /* 0, or the id of the suite that failed */
 
-/* Constant-time comparison of `size` bytes; 1 when equal. */
+/* Constant-time comparison of `size` bytes; 1 when equal: RFC 9605 4.4.4 SHOULD. */
 int sfr_equal(const uint8_t *a, const uint8_t *b, size_t size);
 
 /* ---- hashes and key schedule ---- */

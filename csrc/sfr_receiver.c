@@ -304,7 +304,7 @@ void sfr_receiver_free(sfr_receiver *r)
     sfr_arena_free(r, sizeof *r);
 }
 
-/* ---- the replay window: RFC 9605 9.3, in the manner of RFC 3711 3.3.2 ---- */
+/* ---- the replay window: RFC 9605 9.3 MAY, in the manner of RFC 3711 3.3.2 ---- */
 
 SFR_INLINE int window_judge(const sfr_receiver *r, const rx_key *k, uint64_t ctr)
 {
@@ -462,7 +462,7 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
     return SFR_OK;
 }
 
-/* What of `out` holds no frame holds zeros. */
+/* RFC 9605 4.4.4 MUST: discarded. What of `out` holds no frame holds zeros. */
 SFR_INLINE int finish(sfr_frame *f, size_t size, int status)
 {
     f->status = status;

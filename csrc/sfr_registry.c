@@ -1,7 +1,7 @@
 /* The senders this process has, and has had.
  *
  * Rule: a (base_key, KID) has one live sender, and a later one never starts below a counter that
- *       an earlier one may have used (RFC 9605 4.4.3 MUST: no second frame under a key and nonce).
+ *       an earlier one may have used (RFC 9605 7.4 MUST: no second frame under a key and nonce).
  *
  * Keys are known by a fingerprint under a secret of this process, so the table tells nothing.
  * Closed senders are remembered until about 65,536 newer ones have closed.
@@ -61,6 +61,7 @@ static int open_locked(uint64_t name, uint64_t next_ctr)
 {
     if (3 * used >= 2 * capacity && rebuild() != SFR_OK) return SFR_E_NO_MEMORY;
     entry *e = find(table, capacity, name);
+    /* RFC 9605 4.4.1 MUST NOT: one base_key and KID, two senders. */
     if (e->name && (!e->closing || e->spent || next_ctr < e->next_ctr)) return SFR_E_DUPLICATE;
     if (!e->name) used++;
     *e = (entry){name, next_ctr, 0, false};

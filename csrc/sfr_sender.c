@@ -35,6 +35,7 @@ struct sfr_sender {
     uint8_t fingerprint[16];
 };
 
+/* RFC 9605 4.4.1: the next CTR is kept with the key. */
 SFR_INLINE uint64_t peek_ctr(const sfr_sender *s)
 {
     return atomic_load_explicit(&s->next, memory_order_relaxed);
@@ -101,6 +102,7 @@ static void turn_over(sfr_sender *s, uint64_t ctr)
     }
 }
 
+/* RFC 9605 4.3 MUST: a KID and a CTR together are for one frame. */
 SFR_INLINE uint64_t take_ctr(sfr_sender *s)
 {
     uint64_t ctr = peek_ctr(s);

@@ -12,7 +12,7 @@ from pysframe import engine
 
 AVX512_FLAGS = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "vaes", "vpclmulqdq", "bmi2"}
 X86_KERNELS = ("aesni", "vaes256", "vaes512")
-PROGRAMS = ("cc", "clang", "valgrind", "qemu-x86_64")
+PROGRAMS = ("cc", "clang", "valgrind", "qemu-x86_64", "cargo")
 MODULES = ("cffi", "cryptography", "Crypto", "numpy", "av", "rich")
 
 

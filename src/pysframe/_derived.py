@@ -155,6 +155,7 @@ class DerivedKeys:
             secret = self._held[derive.number].secret.ratchet(derive.steps)
             receiver._add(derive.kid, secret, derive.provisional)
             secret.close()
+        # RFC 9605 5.1: what came before a ratchet step is deleted promptly.
         for number, steps in changes.advance:
             old = self._held[number]
             self._held[number] = old._replace(secret=old.secret.ratchet(steps))

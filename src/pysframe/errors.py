@@ -30,7 +30,7 @@ class MisuseError(SFrameError, ValueError):
 
 
 class CounterExhausted(MisuseError):
-    """No counter is left for this key; a new key is needed (RFC 9605 4.4.3)."""
+    """No counter is left for this key; a new key is needed (RFC 9605 7.4)."""
 
 
 class KeyExhausted(MisuseError):
@@ -88,7 +88,7 @@ class MalformedFrame(FrameRejected):
 
 
 class UnknownKey(FrameRejected):
-    """No key is known for this KID; the frame may be kept and tried again (RFC 9605 4.4.4)."""
+    """No key is known for this KID; the frame may be kept and tried again (RFC 9605 4.4.4 MAY)."""
 
     status = FrameStatus.UNKNOWN_KEY
 

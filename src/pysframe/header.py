@@ -99,6 +99,7 @@ def parse_header(data: "bytes | memoryview", strict: bool) -> tuple[int, int, in
     kid_end = 1 + kid_size
     kid = int.from_bytes(data[1:kid_end]) if kid_size else config >> 4 & 7
     ctr = int.from_bytes(data[kid_end:size]) if ctr_size else config & 7
+    # RFC 9605 4.3 MUST: the least number of bytes; a sender that takes more is not heard.
     if strict and (_extra(kid) != kid_size or _extra(ctr) != ctr_size):
         raise _not_minimal(kid, kid_size, ctr, ctr_size)
     return kid, ctr, size

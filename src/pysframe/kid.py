@@ -55,6 +55,7 @@ class SenderKeyLayout:
 
         Raises MisuseError when generation needs more than 64-R bits or a field is negative.
         """
+        # RFC 9605 5.1: KID = (key_generation << R) + (ratchet_step % (1 << R))
         upper = _field("generation", generation, 1 << (KID_BITS - self.R))
         step = _field("ratchet_step", ratchet_step, 1 << KID_BITS)
         return (upper << self.R) + step % (1 << self.R)
@@ -97,6 +98,7 @@ class MLSLayout:
         Raises MisuseError when sender_index needs more than S bits, context more than 64-S-E,
         or a field is negative.
         """
+        # RFC 9605 5.2: KID = (context << (S + E)) + (sender_index << E) + (epoch % (1 << E))
         low = _field("epoch", epoch, 1 << KID_BITS) % (1 << self.E)
         middle = _field("sender_index", sender_index, 1 << self.S)
         upper = _field("context", context, 1 << (KID_BITS - self.S - self.E))

@@ -1,7 +1,7 @@
 """Sender: which key and which counters. The engine reserves and seals.
 
 Rules of this file:
-  1. A key and a counter meet at most once (RFC 9605 4.4.3 MUST). So a Sender either has a fresh
+  1. A key and a counter meet at most once (RFC 9605 7.4 MUST). So a Sender either has a fresh
      random key, or is told where its counters go on, or leases them from a store on disk.
   2. Nothing here runs for a frame, but for the rare end of a lease and one warning.
 """

@@ -197,5 +197,7 @@ void run_faulty(spec *specs, size_t count, int sealing, int fault)
         if (fault == FAULT_WRONG_BYTE && specs[i].size > 2000) out[1999] ^= 1;
         if (fault == FAULT_KEEP_PLAINTEXT && specs[i].status && specs[i].size)
             out[specs[i].size - 1] = 0x50;
+        if (fault == FAULT_LATE_BLOCK && specs[i].size >= 1824)
+            for (size_t at = 1792; at < 1808; at++) out[at] = out[at + 16];
     }
 }

@@ -41,5 +41,11 @@ int fenced_protect(uint8_t *memory, size_t pages, int protection);
 void fenced_free(uint8_t *memory, size_t pages);
 
 /* A kernel with a fault of our own making, so that a test can be seen to notice it. */
-enum { FAULT_STORE_16_PAST, FAULT_READ_16_BEFORE, FAULT_WRONG_BYTE, FAULT_KEEP_PLAINTEXT };
+enum {
+    FAULT_STORE_16_PAST,
+    FAULT_READ_16_BEFORE,
+    FAULT_WRONG_BYTE,
+    FAULT_KEEP_PLAINTEXT,
+    FAULT_LATE_BLOCK
+};
 void run_faulty(spec *specs, size_t count, int sealing, int fault);

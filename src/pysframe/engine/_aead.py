@@ -71,6 +71,7 @@ class CtrHmac:
     __slots__ = ("_mac", "_stream", "_tag_size")
 
     def __init__(self, suite: CipherSuite, sframe_key: memoryview, source: Provider) -> None:
+        # RFC 9605 4.5.1: sframe_key is the AES key, then the MAC key.
         self._stream = source.CTR(sframe_key[: suite.Nka])
         self._mac = hmac.new(bytes(sframe_key[suite.Nka :]), digestmod=suite.hash_name)
         self._tag_size = suite.Nt
@@ -87,6 +88,7 @@ class CtrHmac:
         return self._stream.xor(nonce, ciphertext)
 
     def _tag(self, nonce: bytes, aad: bytes, ciphertext: bytes) -> bytes:
+        # RFC 9605 4.5.1: HMAC of the three sizes, the nonce, the AAD and the ciphertext, cut to Nt.
         mac = self._mac.copy()
         for size in (len(aad), len(ciphertext), self._tag_size):
             mac.update(size.to_bytes(8))

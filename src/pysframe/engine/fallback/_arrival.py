@@ -63,7 +63,7 @@ class Arrival:
 
     @property
     def aad(self) -> bytes:
-        """The received header, minimal or not, then the clear bytes, then the metadata."""
+        """The received header, minimal or not, clear bytes, metadata: RFC 9605 4.4.4."""
         wire, clear = self._wire, self.clear
         return b"".join((wire[clear : self._body], wire[:clear], self.metadata))
 

@@ -2,6 +2,8 @@
 
 Rule: a core has one attribute and no method beyond the contract, so that a policy class can call
       its own what it likes.
+
+RFC 9605 4.4.1 MUST: a key is for sealing or for opening; the class that holds it is the mark.
 """
 
 from typing import TYPE_CHECKING, ClassVar, Self

@@ -196,7 +196,7 @@ class ReceiverState:
             with self._lock:
                 payload = self._commit(slot, arrival, opened)
         except FrameRejected:
-            arrival.wipe(out)
+            arrival.wipe(out)  # RFC 9605 4.4.4 MUST: discarded
             raise
         return arrival.deliver(payload, out)
 

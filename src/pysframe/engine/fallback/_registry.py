@@ -1,7 +1,7 @@
 """The senders this process has, and has had.
 
 Rule: a (base_key, KID) has one live sender, and a later one never starts below a counter that an
-      earlier one may have used (RFC 9605 4.4.3 MUST: no second frame under a key and nonce).
+      earlier one may have used (RFC 9605 7.4 MUST: no second frame under a key and nonce).
 
 Keys are known by a fingerprint under a secret of this process, so the table tells nothing.
 """
@@ -32,6 +32,7 @@ class SenderRegistry:
     def open(self, name: bytes, next_ctr: int) -> bool:
         """Claims a fingerprint; False when it is in use, or was used at next_ctr or beyond."""
         with self._lock:
+            # RFC 9605 4.4.1 MUST NOT: one base_key and KID, two senders.
             if name in self._alive or next_ctr < self._closed.get(name, 0):
                 return False
             self._closed.pop(name, None)

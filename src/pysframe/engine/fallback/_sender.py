@@ -201,6 +201,7 @@ class SenderState:
         return Reserved(self.kid, self._take_ctr(), key, rekey_due)
 
     def _take_ctr(self) -> int:
+        # RFC 9605 4.3 MUST: a KID and a CTR together are for one frame.
         ctr = self._next
         if ctr != self._last:
             self._next += 1
