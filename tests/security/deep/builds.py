@@ -3,12 +3,14 @@
 Rule 1: a fault that a detector must find is planted in a copy made here. The source that is
         released has no switch for it.
 Rule 2: a patch that no longer fits its source is an error, never a build without the fault.
-Rule 3: what was built stays in build/variants/ until a source, a flag or the compiler changes.
+Rule 3: what was built stays in build/variants/ until a source, a flag or the compiler changes;
+        a variant with one file patched compiles one file.
 
-    sources(patches)         csrc/, or a copy of it with the patches
-    program(...)             an executable: files of our own and all of csrc/
-    shared(...)              the same as a shared library
-    extension(...)           a folder for PYTHONPATH: the package with its native engine, built so
+    sources(patches)   csrc/, or a copy of it with the patches
+    objects(...)       the object files of csrc/
+    program(...)       an executable of files of our own and csrc/
+    shared(...)        the same as a shared library
+    extension(...)     a folder for PYTHONPATH: the package with its native engine, built so
 """
 
 import fcntl
@@ -17,7 +19,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,9 +30,8 @@ PACKAGE = ROOT / "src" / "pysframe"
 HARNESS = ROOT / "tests" / "c_core"
 VARIANTS = ROOT / "build" / "variants"
 
-WARNINGS = "-std=c11 -Wall -Wextra -Werror"
-# setup.py's flags, for what must be the code that is shipped
-RELEASE = "-O3 -g1 -std=c11 -fvisibility=hidden"
+RELEASE = "-O3 -g1 -std=c11 -fvisibility=hidden"  # as setup.py: for what must be what is shipped
+DEBUG = "-O1 -g -std=c11"
 
 
 class Patch(NamedTuple):
@@ -52,6 +52,9 @@ def run(*command: str | Path, folder: Path = ROOT, **environment: str) -> str:
     return done.stdout
 
 
+# ---- C ----
+
+
 def sources(patches: Sequence[Patch] = ()) -> Path:
     """csrc/ itself when there is nothing to patch."""
     if not patches:
@@ -68,34 +71,54 @@ def patched_copy(made: Path, patches: Sequence[Patch]) -> None:
         (made / patch.file).write_text(text.replace(patch.old, patch.new))
 
 
+def objects(cc: str = "gcc", flags: str = DEBUG, patches: Sequence[Patch] = ()) -> list[Path]:
+    """All of csrc/, position-independent."""
+    csrc = sources(patches)
+    return [compiled(path, cc, flags, csrc) for path in sorted(csrc.glob("*.c"))]
+
+
+def compiled(source: Path, cc: str, flags: str, *headers: Path) -> Path:
+    """The object file of one source; `headers` are the folders it includes from."""
+    command = [cc, *flags.split(), "-fPIC", "-c", source.name]
+    key = command, version(cc), source.read_bytes(), [contents(h, "*.h") for h in headers]
+    includes = [f"-I{folder}" for folder in headers]
+
+    def build(made: Path) -> None:
+        run(*command, *includes, "-o", made / f"{source.stem}.o", folder=source.parent)
+
+    return cached(source.stem, key, build) / f"{source.stem}.o"
+
+
 def program(
     name: str,
     own: Sequence[Path],
     *,
     cc: str = "gcc",
-    flags: str = "-O1 -g",
+    flags: str = DEBUG,
+    link: str = "",
     patches: Sequence[Patch] = (),
 ) -> Path:
-    """The executable `name` of our own files and of all of csrc/."""
-    csrc = sources(patches)
-    files = [*own, *sorted(csrc.glob("*.c"))]
-    command = [cc, *WARNINGS.split(), *flags.split(), f"-I{csrc}", f"-I{HARNESS}"]
-    key = command, version(cc), contents(csrc), contents(HARNESS), [f.read_bytes() for f in own]
-    made = cached(name, key, lambda made: run(*command, *files, "-o", made / name))
+    """The executable `name` of files of our own and csrc/; `link`: flags for the last step only."""
+    headers = sources(patches), HARNESS
+    parts = [compiled(path, cc, flags, *headers) for path in own] + objects(cc, flags, patches)
+    command = [cc, *flags.split(), *parts, *link.split()]
+    made = cached(name, command, lambda made: run(*command, "-o", made / name))
     return made / name
 
 
-def shared(name: str, own: Sequence[Path] = (), **how) -> Path:
+def shared(name: str, own: Sequence[Path] = (), *, link: str = "", **how) -> Path:
     """The same as a shared library, for cffi or ctypes."""
-    how["flags"] = f"{how.get('flags', '-O1 -g')} -fPIC -shared"
-    return program(f"{name}.so", own, **how)
+    return program(f"{name}.so", own, link=f"{link} -shared", **how)
+
+
+# ---- the package ----
 
 
 def extension(
     name: str,
     *,
     cc: str = "gcc",
-    flags: str = "-O1 -g",
+    flags: str = DEBUG,
     patches: Sequence[Patch] = (),
     python: str = sys.executable,
 ) -> Path:
@@ -103,18 +126,18 @@ def extension(
 
     The Python files are links to the source's own.
     """
-    csrc = sources(patches)
     facts = "import sysconfig as s; print(s.get_path('include'), s.get_config_var('EXT_SUFFIX'))"
     include, suffix = run(python, "-c", facts).split()
-    command = [cc, "-std=c11", *flags.split(), "-fPIC", "-shared", f"-I{csrc}", f"-I{include}"]
-    files = [generated(), *sorted(csrc.glob("*.c"))]
+    headers = Path(include), sources(patches)
+    parts = [compiled(generated(), cc, flags, *headers), *objects(cc, flags, patches)]
+    command = [cc, *flags.split(), "-shared", *parts]
     modules = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
     def build(made: Path) -> None:
         link_modules(made / "pysframe", modules)
-        run(*command, *files, "-o", made / "pysframe" / "engine" / f"_native{suffix}")
+        run(*command, "-o", made / "pysframe" / "engine" / f"_native{suffix}")
 
-    return cached(name, (command, version(cc), suffix, contents(csrc), files[0], modules), build)
+    return cached(name, (command, suffix, modules), build)
 
 
 def link_modules(folder: Path, modules: Sequence[Path]) -> None:
@@ -137,9 +160,12 @@ def generated() -> Path:
     return cached("cython", key, build) / "_native.c"
 
 
-def sanitizer(name: str, cc: str = "gcc") -> str:
-    """The path of a sanitizer's runtime (asan, ubsan, tsan), for LD_PRELOAD."""
-    return run(cc, f"-print-file-name=lib{name}.so").strip()
+# ---- tools ----
+
+
+def runtime(sanitizer: str, cc: str = "gcc") -> str:
+    """The path of a sanitizer's library (asan, ubsan, tsan), for LD_PRELOAD."""
+    return run(cc, f"-print-file-name=lib{sanitizer}.so").strip()
 
 
 def version(cc: str) -> str:
@@ -153,8 +179,8 @@ def contents(folder: Path, pattern: str = "*.[ch]") -> list[tuple[str, bytes]]:
 
 def cached(name: str, key: object, build: Callable[[Path], object]) -> Path:
     """The folder that build() filled for this key; one process builds, the others wait."""
-    key = repr((name, key, sysconfig.get_platform()))
-    folder = VARIANTS / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256(repr((name, key)).encode()).hexdigest()[:16]
+    folder = VARIANTS / f"{name}-{digest}"
     VARIANTS.mkdir(parents=True, exist_ok=True)
     with (VARIANTS / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
