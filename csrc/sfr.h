@@ -72,6 +72,10 @@ const sfr_kernel *sfr_kernel_find(const char *name);/* ready kernels only; NULL 
  * "aesni", "vaes256", "vaes512": it can only lower. Call once, before anything else;
  * later calls change nothing. Returns the number of kernels ready. */
 int sfr_init(const char *max_isa);
+/* A promise, given once after sfr_init: no two calls are under way at a time (Python's GIL sees
+ * to it) that take a sender or receiver, but for sfr_seal_many and sfr_open_many. It saves a
+ * locked instruction a frame. */
+void sfr_callers_take_turns(void);
 const char *sfr_cpu_features(void);                 /* for reports: "aes pclmul avx2 ..." */
 
 /* ---- secrets: sframe_secret = HKDF-Extract("", base_key), kept in wiped memory ---- */
@@ -113,6 +117,7 @@ typedef struct sfr_frame {
     uint64_t kid, ctr;             /* what the frame was authenticated under */
     int status;
     int rekey_due;                 /* sender: this frame brought the key to half its budget */
+    uint64_t opened_by;            /* receiver: the library's, from sfr_open_many to commit */
 } sfr_frame;
 
 /* ---- sender ---- */
@@ -131,14 +136,19 @@ int sfr_sender_next(sfr_sender *, uint64_t *ctr);
 uint64_t sfr_sender_blocks(sfr_sender *);           /* AES blocks used so far, of 2^36 */
 void sfr_sender_set_blocks(sfr_sender *, uint64_t); /* raises the meter: resumed keys, tests */
 
-/* Bytes a protected frame takes if it is sealed after `ahead` others. */
+/* Bytes a protected frame takes if it is sealed after at most `ahead` others. */
 size_t sfr_protected_size(sfr_sender *, size_t frame_size, size_t ahead);
 int sfr_protect(sfr_sender *, sfr_frame *);         /* one frame: reserve and seal */
-/* A batch in three steps, `count` frames with a sender each. Check changes nothing: whether
- * reserve would refuse a frame (in, metadata, clear). Reserve takes the counters and fills kid,
- * ctr and out_size with the room needed. Both return how many frames they got through; the next
- * one's status says why it was refused. Seal wants `out` set; seal a reserved frame once. */
-size_t sfr_check_many(sfr_sender *const *, sfr_frame *frames, size_t count);
+/* A batch, `count` frames with a sender each. Check takes no counter: it says whether a frame
+ * (in, metadata, clear) would be refused, and sets out_size to the room it needs at most. Protect
+ * then wants `out` set; it sets kid, ctr and out_size. Both return how many frames they got
+ * through; the next one's status says why it was refused. `steady` tells that each room is exact
+ * and that no lease can end within the batch, unless somebody else uses the senders meanwhile. */
+size_t sfr_check_many(sfr_sender *const *, sfr_frame *frames, size_t count, int *steady);
+size_t sfr_protect_many(sfr_sender *const *, sfr_frame *frames, size_t count);
+/* Protect in two steps. Reserve takes the counters and sets kid, ctr and out_size, the room
+ * needed; for one frame `out` is set before, for many after it. Seal a reserved frame once. */
+int sfr_reserve(sfr_sender *, sfr_frame *);
 size_t sfr_reserve_many(sfr_sender *const *, sfr_frame *frames, size_t count);
 void sfr_seal_many(sfr_sender *const *, sfr_frame *frames, size_t count);
 
@@ -158,10 +168,19 @@ int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int provi
 int sfr_receiver_remove(sfr_receiver *, uint64_t kid);     /* SFR_UNKNOWN_KEY: was not there */
 int sfr_receiver_knows(sfr_receiver *, uint64_t kid);
 
-/* Room needed for what `in` will open to, or 0 when it is malformed. */
-size_t sfr_plaintext_size(sfr_receiver *, const uint8_t *in, size_t in_size, size_t clear);
+/* Room needed for what `in` will open to; 0 when it is too short to be a frame. */
+size_t sfr_plaintext_size(const sfr_receiver *, const uint8_t *in, size_t in_size, size_t clear);
 int sfr_unprotect(sfr_receiver *, sfr_frame *);
-void sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count);
+/* A batch, `count` frames with a receiver each. Room sets out_size to the room each frame needs
+ * and returns the sum; unprotect then wants `out` set and returns how many frames it refused. */
+size_t sfr_room_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
+size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
+/* Unprotect in two steps, or three: screen refuses one frame that unprotect would refuse before
+ * its key runs (SFR_OK: go on). What open leaves in `out` is nobody's before commit has judged
+ * it: commit every opened frame once, in the same order. */
+int sfr_screen(sfr_receiver *, sfr_frame *);
+void sfr_open_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
+size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 
 /* Provisional keys that became real since the last call. Returns how many were written. */
 size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room);

@@ -136,6 +136,13 @@ uint32_t sfr_process_generation_slow(void)
 
 /* ---- locks ---- */
 
+bool sfr_turns;
+
+void sfr_callers_take_turns(void)
+{
+    sfr_turns = true;
+}
+
 static void wait_a_little(unsigned turn)
 {
     if (turn < 64) {

@@ -200,17 +200,20 @@ static __attribute__((target("avx512f"))) void clear_zmm(void)
     sfr_clear_zmm();
 }
 
-#define KERNEL(name, bits, crypt, hash, clear)                                                  \
-    static void seal##name(sfr_row *const *rows, size_t count)                                  \
-    {                                                                                           \
-        in_groups(seal_some, &(composite){crypt, hash, clear}, rows, count);                    \
-    }                                                                                           \
-    static void open##name(sfr_row *const *rows, size_t count)                                  \
-    {                                                                                           \
-        in_groups(open_some, &(composite){crypt, hash, clear}, rows, count);                    \
-    }                                                                                           \
-    const sfr_ops sfr_ctr_hmac##name = {sizeof(sfr_ctr_hmac_state), key_init##bits, seal##name, \
-                                        open##name};
+#define KERNEL(name, bits, crypt, hash, clear)                                    \
+    static void seal##name(sfr_row *const *rows, size_t count)                    \
+    {                                                                             \
+        in_groups(seal_some, &(composite){crypt, hash, clear}, rows, count);      \
+    }                                                                             \
+    static void open##name(sfr_row *const *rows, size_t count)                    \
+    {                                                                             \
+        in_groups(open_some, &(composite){crypt, hash, clear}, rows, count);      \
+    }                                                                             \
+    const sfr_ops sfr_ctr_hmac##name = {.state_size = sizeof(sfr_ctr_hmac_state), \
+                                        .hot_size = sizeof(sfr_ctr_hmac_state),   \
+                                        .key_init = key_init##bits,               \
+                                        .seal = seal##name,                       \
+                                        .open = open##name};
 
 KERNEL(128_aesni, 128, crypt128, sfr_hash_of(32), clear_xmm)
 KERNEL(128_vaes256, 128, sfr_crypt128_vaes256, sfr_hash_of(32), clear_ymm)

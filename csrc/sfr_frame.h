@@ -23,26 +23,41 @@ SFR_INLINE void sfr_row_nonce(sfr_row *row, const sfr_key *key, uint64_t ctr)
     row->block[1] = tail >> 32;
 }
 
-/* RFC 9605 4.4.3: aad = header || metadata; clear bytes count as the head of the metadata.
- * row->header holds the header's words. */
-SFR_INLINE void sfr_row_aad(sfr_row *row, size_t header_size, const uint8_t *clear,
-                            size_t clear_size, const uint8_t *metadata, size_t metadata_size)
+/* Where the AAD does not fit into its first block the kernel reads it from here. */
+SFR_INLINE void sfr_row_spans(sfr_row *row, const uint64_t words[3], size_t header_size,
+                              const uint8_t *clear, const sfr_frame *f)
 {
+    memcpy(row->header, words, sizeof row->header);
     row->aad[0] = (sfr_span){(const uint8_t *)row->header, header_size};
-    row->aad[1] = (sfr_span){clear, clear_size};
-    row->aad[2] = (sfr_span){metadata, metadata_size};
-    row->aad_size = header_size + clear_size + metadata_size;
-    row->aad_head[0] = row->header[0];
-    row->aad_head[1] = row->header[1];
-    if (SFR_LIKELY(row->aad_size == header_size)) return;
-    uint8_t head[16] = {0};
-    size_t at = 0;
-    for (int i = 0; i < SFR_AAD_SPANS && at < sizeof head; i++) {
-        size_t room = sizeof head - at, size = row->aad[i].size < room ? row->aad[i].size : room;
-        if (size) memcpy(head + at, row->aad[i].data, size);
-        at += size;
-    }
+    row->aad[1] = (sfr_span){clear, f->clear};
+    row->aad[2] = (sfr_span){f->metadata, f->metadata_size};
+}
+
+/* The first 16 bytes of header, clear bytes and metadata; the header is shorter than that. */
+SFR_INLINE void sfr_row_head(sfr_row *row, size_t header_size, const uint8_t *clear,
+                             const sfr_frame *f)
+{
+    uint8_t head[16];
+    memcpy(head, row->aad_head, sizeof head);
+    size_t room = sizeof head - header_size, some = f->clear < room ? f->clear : room;
+    if (some) memcpy(head + header_size, clear, some);
+    room -= some;
+    size_t rest = f->metadata_size < room ? f->metadata_size : room;
+    if (rest) memcpy(head + header_size + some, f->metadata, rest);
     memcpy(row->aad_head, head, sizeof head);
+}
+
+/* RFC 9605 4.4.3: aad = header || metadata; clear bytes count as the head of the metadata.
+ * `clear` is where they lie, which is not for everyone where the frame came from. */
+SFR_INLINE void sfr_row_aad(sfr_row *row, const uint64_t words[3], size_t header_size,
+                            const uint8_t *clear, const sfr_frame *f)
+{
+    row->aad_size = header_size + f->clear + f->metadata_size;
+    row->aad_head[0] = words[0];
+    row->aad_head[1] = words[1];
+    if (SFR_LIKELY(row->aad_size == header_size && header_size <= 16)) return;
+    if (header_size < 16) sfr_row_head(row, header_size, clear, f);
+    if (row->aad_size > 16) sfr_row_spans(row, words, header_size, clear, f);
 }
 
 #endif

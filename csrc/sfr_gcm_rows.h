@@ -458,7 +458,10 @@ KERNEL void run(sfr_row *const *rows, size_t n, const int rounds, const bool sea
     {                                                                                             \
         run(rows, n, rounds, false);                                                              \
     }                                                                                             \
-    const sfr_ops name = {offsetof(key_state, round_key) + 16 * ((rounds) + 1), name##_key_init,  \
-                          name##_seal, name##_open};
+    const sfr_ops name = {.state_size = offsetof(key_state, round_key) + 16 * ((rounds) + 1),     \
+                          .hot_size = offsetof(key_state, round_key) + 16 * ((rounds) + 1),       \
+                          .key_init = name##_key_init,                                            \
+                          .seal = name##_seal,                                                    \
+                          .open = name##_open};
 
 #endif

@@ -83,10 +83,14 @@ enum {
 
 #define POWERS 80
 
+/* A frame reads the powers from its length down to H^1, then the round keys: from HOT on, all that
+ * one of 224 bytes needs lies in eight cache lines. */
 typedef struct key_state {
     __m128i power[POWERS]; /* H^80, ..., H^2, H^1 */
     __m128i round_key[SFR_AES256_ROUNDS + 1];
 } key_state;
+
+#define HOT offsetof(key_state, power[POWERS - 16])
 
 WORD const key_state *state_of(const sfr_row *row)
 {
@@ -821,7 +825,15 @@ static VAES512 void key256(void *state, const uint8_t *sframe_key)
     sfr_clear_zmm();
 }
 
-const sfr_ops sfr_gcm128_vaes512 = {sizeof(key_state), key128, seal128, open128};
-const sfr_ops sfr_gcm256_vaes512 = {sizeof(key_state), key256, seal256, open256};
+#define END(rounds) offsetof(key_state, round_key[(rounds) + 1])
+#define OPS(bits)                                                                           \
+    const sfr_ops sfr_gcm##bits##_vaes512 = {.state_size = END(SFR_AES##bits##_ROUNDS),     \
+                                             .hot_offset = HOT,                             \
+                                             .hot_size = END(SFR_AES##bits##_ROUNDS) - HOT, \
+                                             .key_init = key##bits,                         \
+                                             .seal = seal##bits,                            \
+                                             .open = open##bits};
+OPS(128)
+OPS(256)
 
 #endif

@@ -18,20 +18,26 @@ SFR_INLINE uint64_t sfr_to_bytes(uint64_t value, unsigned bytes)
     return bytes ? sfr_be64(value) >> (64 - 8 * bytes) : 0;
 }
 
+/* RFC 9605 4.3 MUST: values 0-7 in the config byte, larger ones in as few bytes as they need.
+ * The two halves of a header's first word, for as long as it holds the whole header. */
+SFR_INLINE uint64_t sfr_kid_word(uint64_t kid)
+{
+    unsigned bytes = sfr_field_bytes(kid);
+    return bytes ? 0x80 | (bytes - 1) << 4 | sfr_to_bytes(kid, bytes) << 8 : kid << 4;
+}
+
+SFR_INLINE uint64_t sfr_ctr_bits(uint64_t ctr, unsigned bytes, unsigned at)
+{
+    return bytes ? 0x08 | (bytes - 1) | sfr_to_bytes(ctr, bytes) << at : ctr;
+}
+
 SFR_INLINE size_t sfr_header_words(uint64_t kid, uint64_t ctr, uint64_t words[3])
 {
     unsigned kid_bytes = sfr_field_bytes(kid), ctr_bytes = sfr_field_bytes(ctr);
-    /* RFC 9605 4.3 MUST: values 0-7 in the config byte, larger ones in as few bytes as they need. */
     unsigned config = (kid_bytes ? 0x80 | (kid_bytes - 1) << 4 : (unsigned)kid << 4) |
                       (ctr_bytes ? 0x08 | (ctr_bytes - 1) : (unsigned)ctr);
-    unsigned at = 8 + 8 * kid_bytes;
-    if (SFR_LIKELY(kid_bytes + ctr_bytes < 7)) {   /* one word holds it */
-        words[0] = config | sfr_to_bytes(kid, kid_bytes) << 8 | sfr_to_bytes(ctr, ctr_bytes) << at;
-        words[1] = words[2] = 0;
-        return 1 + kid_bytes + ctr_bytes;
-    }
     sfr_u128 low = (sfr_u128)config | (sfr_u128)sfr_to_bytes(kid, kid_bytes) << 8 |
-                   (sfr_u128)sfr_to_bytes(ctr, ctr_bytes) << at;
+                   (sfr_u128)sfr_to_bytes(ctr, ctr_bytes) << (8 + 8 * kid_bytes);
     words[0] = (uint64_t)low;
     words[1] = (uint64_t)(low >> 64);
     words[2] = kid_bytes + ctr_bytes == 16 ? ctr & 0xff : 0;
@@ -51,10 +57,22 @@ SFR_INLINE void sfr_header_load(const uint8_t *in, size_t size, uint64_t words[3
     }
 }
 
-/* True when the field could have been written shorter: RFC 9605 4.3 MUST. */
-SFR_INLINE bool sfr_not_minimal(uint64_t value, unsigned bytes)
+/* The size of a header, told by its config byte. */
+SFR_INLINE size_t sfr_header_length(uint8_t config)
 {
-    return bytes && sfr_field_bytes(value) != bytes;
+    return 1u + (config & 0x80 ? (config >> 4 & 7) + 1u : 0) + (config & 0x08 ? (config & 7) + 1u : 0);
+}
+
+/* True when the field could have been written shorter: RFC 9605 4.3 MUST. `raw` begins with its
+ * most significant byte. */
+SFR_INLINE bool sfr_not_minimal(uint64_t raw, unsigned bytes)
+{
+    return bytes && (raw & 0xff) < (bytes == 1 ? 8 : 1);
+}
+
+SFR_INLINE uint64_t sfr_from_bytes(uint64_t raw, unsigned bytes)
+{
+    return sfr_be64(raw) >> (64 - 8 * bytes);
 }
 
 SFR_INLINE int sfr_header_read(const uint8_t *in, size_t size, int strict, uint64_t words[3],
@@ -68,21 +86,23 @@ SFR_INLINE int sfr_header_read(const uint8_t *in, size_t size, int strict, uint6
     unsigned total = 1 + kid_bytes + ctr_bytes;
     if (SFR_UNLIKELY(total > size)) return SFR_MALFORMED;
 
-    sfr_u128 fields = (sfr_u128)words[1] << 64 | words[0];
-    uint64_t kid_raw = (uint64_t)(fields >> 8), ctr_raw = (uint64_t)(fields >> (8 + 8 * kid_bytes));
-    if (kid_bytes + ctr_bytes == 16) ctr_raw |= words[2] << 56;
-    out->kid = kid_bytes ? sfr_be64(kid_raw) >> (64 - 8 * kid_bytes) : config >> 4;
-    out->ctr = ctr_bytes ? sfr_be64(ctr_raw) >> (64 - 8 * ctr_bytes) : config & 7;
+    uint64_t kid_raw = words[0] >> 8, ctr_raw;
+    if (SFR_LIKELY(total <= 8)) {   /* what follows the header is not part of it */
+        ctr_raw = words[0] >> (8 * (total - ctr_bytes) & 63);
+        words[0] &= ~(uint64_t)0 >> (64 - 8 * total);
+        words[1] = words[2] = 0;
+    } else {
+        sfr_u128 fields = (sfr_u128)words[1] << 64 | words[0];
+        kid_raw = (uint64_t)(fields >> 8), ctr_raw = (uint64_t)(fields >> (8 + 8 * kid_bytes));
+        if (total == SFR_MAX_HEADER) ctr_raw |= words[2] << 56;
+        else words[2] = 0;
+        if (total < 16) words[1] &= ((uint64_t)1 << 8 * (total - 8)) - 1;
+    }
+    out->kid = kid_bytes ? sfr_from_bytes(kid_raw, kid_bytes) : config >> 4;
+    out->ctr = ctr_bytes ? sfr_from_bytes(ctr_raw, ctr_bytes) : config & 7;
     out->size = total;
-    if (strict && SFR_UNLIKELY(sfr_not_minimal(out->kid, kid_bytes) ||
-                               sfr_not_minimal(out->ctr, ctr_bytes)))
-        return SFR_MALFORMED;
-
-    /* What follows the header is not part of it. */
-    if (total < 8) words[0] &= ((uint64_t)1 << 8 * total) - 1, words[1] = 0;
-    else if (total < 16) words[1] &= ((uint64_t)1 << 8 * (total - 8)) - 1;
-    if (total < SFR_MAX_HEADER) words[2] = 0;
-    return SFR_OK;
+    return strict && SFR_UNLIKELY(sfr_not_minimal(kid_raw, kid_bytes) |
+                                  sfr_not_minimal(ctr_raw, ctr_bytes)) ? SFR_MALFORMED : SFR_OK;
 }
 
 #endif

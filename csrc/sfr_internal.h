@@ -55,6 +55,13 @@ typedef struct sfr_key {
     _Alignas(64) uint8_t state[];  /* ops->state_size bytes, laid out by the kernel */
 } sfr_key;
 
+/* The lines of a key that any frame needs: what is here, and the beginning of the state. */
+SFR_INLINE void sfr_key_prefetch(const sfr_key *key)
+{
+    if (!key) return;
+    for (int line = 0; line < 4; line++) __builtin_prefetch((const uint8_t *)key + 64 * line);
+}
+
 /* ---- the row: one frame as a kernel sees it ----
  * SFrame is one producer of rows; another format may bring its own nonce and AAD. */
 
@@ -69,8 +76,7 @@ typedef struct sfr_row {
     uint64_t block[2];
     /* The first 16 bytes of the AAD, zero-padded, in the same form; all of it if aad_size <= 16. */
     uint64_t aad_head[2];
-    size_t aad_size;               /* sum of the spans */
-    sfr_span aad[SFR_AAD_SPANS];   /* header, clear bytes, metadata */
+    size_t aad_size;
     const uint8_t *in;
     uint8_t *out;                  /* == in, or disjoint from it */
     size_t size;                   /* of in and of out, without tag */
@@ -79,6 +85,8 @@ typedef struct sfr_row {
         const uint8_t *read;       /* open: key->tag_size bytes are here */
     } tag;
     int status;                    /* open: SFR_OK or SFR_AUTH_FAILED (then out is all zeros) */
+    /* Only where aad_size > 16: header, clear bytes, metadata. */
+    sfr_span aad[SFR_AAD_SPANS];
     uint64_t header[3];            /* the producer's copy of the header bytes: aad[0] points here */
 } sfr_row;
 
@@ -91,6 +99,7 @@ typedef struct sfr_row {
  * vector registers. */
 typedef struct sfr_ops {
     size_t state_size;             /* bytes of sfr_key.state */
+    size_t hot_offset, hot_size;   /* what of it a frame of up to 224 bytes reads: for prefetching */
     void (*key_init)(void *state, const uint8_t *sframe_key);
     void (*seal)(sfr_row *const *rows, size_t count);
     void (*open)(sfr_row *const *rows, size_t count);
@@ -213,6 +222,17 @@ SFR_INLINE void sfr_lock_take(sfr_lock *lock)
 SFR_INLINE void sfr_lock_drop(sfr_lock *lock)
 {
     atomic_store_explicit(&lock->word, 0, memory_order_release);
+}
+
+/* The lock of one sender or receiver. Where callers take turns it is a mark that costs no locked
+ * instruction (20 cycles, and what follows waits for it). */
+extern bool sfr_turns;
+SFR_INLINE void sfr_object_take(sfr_lock *lock)
+{
+    if (SFR_UNLIKELY(!sfr_turns || atomic_load_explicit(&lock->word, memory_order_relaxed)))
+        sfr_lock_take(lock);
+    else
+        atomic_store_explicit(&lock->word, sfr_process_generation(), memory_order_relaxed);
 }
 
 /* Batches run without locks. A run reads keys between enter and leave; who unlinks a key waits

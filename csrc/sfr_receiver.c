@@ -24,7 +24,7 @@ typedef struct rx_key {
     bool any;     /* a frame was opened: top is valid */
     bool provisional, confirmed, closed, removed;
     uint64_t opened, auth_failed, replayed, too_old;
-    uint64_t born; /* order of arrival: the oldest provisional key makes room */
+    uint64_t born; /* order of arrival, from 1: the oldest provisional key makes room */
     uint8_t fingerprint[16];
     uint64_t seen[]; /* ring of bits, one per CTR of the window */
 } rx_key;
@@ -44,6 +44,7 @@ static rx_key gone_key;
 static rx_key *_Atomic no_slot[1];
 static ring no_keys = {0, 0, no_slot}; /* a closed receiver's */
 
+/* The first cache line is all that a frame under the recent key touches. */
 struct sfr_receiver {
     sfr_lock lock;
     uint8_t tag_size;
@@ -203,7 +204,7 @@ static int add_locked(sfr_receiver *r, rx_key *k, bool provisional, leftovers *l
         in = fresh;
     }
     k->provisional = provisional;
-    k->born = r->births++;
+    k->born = ++r->births;
     r->provisional += provisional;
     r->count++;
     ring_put(in, k);
@@ -217,7 +218,7 @@ int sfr_receiver_add(sfr_receiver *r, uint64_t kid, const sfr_secret *secret, in
     rx_key *k = rx_key_new(r, kid, secret);
     if (!k) return SFR_E_NO_MEMORY;
     leftovers left = {0};
-    sfr_lock_take(&r->lock);
+    sfr_object_take(&r->lock);
     int status = add_locked(r, k, provisional != 0, &left);
     sfr_lock_drop(&r->lock);
     if (left.evicted || left.table) sfr_run_synchronize();
@@ -229,7 +230,7 @@ int sfr_receiver_add(sfr_receiver *r, uint64_t kid, const sfr_secret *secret, in
 
 int sfr_receiver_remove(sfr_receiver *r, uint64_t kid)
 {
-    sfr_lock_take(&r->lock);
+    sfr_object_take(&r->lock);
     rx_key *k = find(r, kid);
     if (k) unlink_key(r, k);
     sfr_lock_drop(&r->lock);
@@ -241,7 +242,7 @@ int sfr_receiver_remove(sfr_receiver *r, uint64_t kid)
 
 int sfr_receiver_knows(sfr_receiver *r, uint64_t kid)
 {
-    sfr_lock_take(&r->lock);
+    sfr_object_take(&r->lock);
     bool known = find(r, kid) != NULL;
     sfr_lock_drop(&r->lock);
     return known;
@@ -262,8 +263,9 @@ int sfr_receiver_new(sfr_receiver **out, const sfr_suite *suite, const sfr_kerne
     *out = NULL;
     if (!suite || !kernel || replay_window > ((size_t)1 << 20) || max_frame > SFR_LIMIT_MAX_FRAME)
         return SFR_E_ARGUMENT;
-    sfr_receiver *r = calloc(1, sizeof *r);
+    sfr_receiver *r = aligned_alloc(64, (sizeof *r + 63) / 64 * 64);
     if (!r) return SFR_E_NO_MEMORY;
+    memset(r, 0, sizeof *r);
     r->suite = suite, r->kernel = kernel, r->tag_size = suite->nt;
     r->strict = strict != 0, r->max_frame = max_frame;
     r->window = replay_window, r->window_bits = bits_for(replay_window);
@@ -276,7 +278,7 @@ int sfr_receiver_new(sfr_receiver **out, const sfr_suite *suite, const sfr_kerne
 
 void sfr_receiver_close(sfr_receiver *r)
 {
-    sfr_lock_take(&r->lock);
+    sfr_object_take(&r->lock);
     EACH_KEY(r, k) k->removed = true;
     ring *old = atomic_exchange(&r->keys, &no_keys);
     forget_recent(r);
@@ -334,6 +336,13 @@ SFR_INLINE void window_mark(const sfr_receiver *r, rx_key *k, uint64_t ctr)
     k->any = true;
 }
 
+SFR_INLINE int judge(const sfr_receiver *r, rx_key *k, uint64_t ctr)
+{
+    int status = window_judge(r, k, ctr);
+    if (SFR_UNLIKELY(status != SFR_OK)) *(status == SFR_REPLAYED ? &k->replayed : &k->too_old) += 1;
+    return status;
+}
+
 /* ---- parse and resolve ---- */
 
 static void note_stranger(sfr_receiver *r, uint64_t kid)
@@ -353,46 +362,53 @@ static void note_stranger(sfr_receiver *r, uint64_t kid)
     r->strangers[least].frames = 1;
 }
 
-/* The receiver's constants and the caller's frame only: safe without the lock. Fills
- * row->header, f->kid, f->ctr, and the sizes. */
-SFR_INLINE int parse(const sfr_receiver *r, sfr_frame *f, sfr_row *row, size_t *header_size)
+/* What parse found: the header's words and size, and the payload's. */
+typedef struct parsed {
+    uint64_t words[3];
+    size_t header_size, size;
+} parsed;
+
+/* The receiver's constants and the caller's frame only: safe without the lock. Fills f->kid and
+ * f->ctr. */
+SFR_INLINE int parse(const sfr_receiver *r, sfr_frame *f, parsed *p)
 {
     size_t tag = r->tag_size;
     sfr_header header;
     if (SFR_UNLIKELY(f->in_size < tag || f->clear >= f->in_size - tag)) return SFR_MALFORMED;
     if (SFR_UNLIKELY(f->in_size > r->max_frame + SFR_MAX_HEADER + tag)) return SFR_MALFORMED;
     size_t left = f->in_size - tag - f->clear;
-    if (SFR_UNLIKELY(sfr_header_read(f->in + f->clear, left, r->strict, row->header, &header)))
+    if (SFR_UNLIKELY(sfr_header_read(f->in + f->clear, left, r->strict, p->words, &header)))
         return SFR_MALFORMED;
     f->kid = header.kid;
     f->ctr = header.ctr;
-    row->size = left - header.size;
-    *header_size = header.size;
-    if (SFR_UNLIKELY(f->clear + row->size > r->max_frame)) return SFR_MALFORMED;
+    p->header_size = header.size;
+    p->size = left - header.size;
+    if (SFR_UNLIKELY(f->clear + p->size > r->max_frame)) return SFR_MALFORMED;
     return SFR_OK;
 }
 
-SFR_INLINE int check_out(const sfr_frame *f, size_t header_size, size_t payload_size)
+SFR_INLINE int check_out(const sfr_frame *f, const parsed *p)
 {
-    size_t size = f->clear + payload_size;
+    size_t size = f->clear + p->size;
     if (SFR_UNLIKELY(size > f->out_size)) return SFR_E_ROOM;
     if (SFR_UNLIKELY(sfr_overlap(f->metadata, f->metadata_size, f->out, size)))
         return SFR_E_OVERLAP;
     if (SFR_LIKELY(!sfr_overlap(f->in, f->in_size, f->out, size))) return SFR_OK;
-    return f->out == f->in + header_size ? SFR_OK : SFR_E_OVERLAP;
+    return f->out == f->in + p->header_size ? SFR_OK : SFR_E_OVERLAP;
 }
 
 /* Moves the clear bytes and describes the rest to a kernel. The tag and the payload are the
  * kernel's to read, once; clear bytes are authenticated as they lie in `out`. */
-SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, size_t header_size)
+SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, const parsed *p)
 {
-    const uint8_t *payload = f->in + f->clear + header_size;
+    const uint8_t *payload = f->in + f->clear + p->header_size;
     if (f->clear) memmove(f->out, f->in, f->clear);
     sfr_row_nonce(row, key, f->ctr);
-    sfr_row_aad(row, header_size, f->out, f->clear, f->metadata, f->metadata_size);
+    sfr_row_aad(row, p->words, p->header_size, f->out, f);
     row->in = payload;
     row->out = f->out + f->clear;
-    row->tag.read = payload + row->size;
+    row->size = p->size;
+    row->tag.read = payload + p->size;
 }
 
 /* A frame refused before its key ran: whatever `out` held is not to pass for plaintext, unless
@@ -430,11 +446,8 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
 {
     count_frame(r);
     if (SFR_UNLIKELY(k->removed)) return SFR_UNKNOWN_KEY;
-    int status = window_judge(r, k, ctr);
-    if (SFR_UNLIKELY(status != SFR_OK)) {
-        *(status == SFR_REPLAYED ? &k->replayed : &k->too_old) += 1;
-        return status;
-    }
+    int status = judge(r, k, ctr);
+    if (SFR_UNLIKELY(status != SFR_OK)) return status;
     if (SFR_UNLIKELY(opened != SFR_OK || k->closed)) {
         count_failure(r, k);
         return SFR_AUTH_FAILED;
@@ -446,13 +459,37 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
     return SFR_OK;
 }
 
-SFR_INLINE void finish(sfr_frame *f, sfr_row *row, int status)
+/* What of `out` holds no frame holds zeros. */
+SFR_INLINE int finish(sfr_frame *f, size_t size, int status)
 {
     f->status = status;
-    f->out_size = f->clear + row->size;
-    if (SFR_LIKELY(status == SFR_OK)) return;
-    if (f->out_size) memset(f->out, 0, f->out_size);
-    f->out_size = 0;
+    f->out_size = f->clear + size;
+    if (SFR_UNLIKELY(status != SFR_OK)) {
+        if (f->out_size) memset(f->out, 0, f->out_size);
+        f->out_size = 0;
+    }
+    return status;
+}
+
+/* Receivers and keys of a batch lie all over memory: fetched a few rows ahead, each step finds
+ * what the one before it needs. */
+SFR_INLINE void prefetch_receiver(sfr_receiver *const *receivers, size_t i, size_t count)
+{
+    enum { AHEAD = 8 };
+    if (i + AHEAD < count) __builtin_prefetch(receivers[i + AHEAD]);
+}
+
+SFR_INLINE void prefetch_keys(sfr_receiver *const *receivers, size_t i, size_t count)
+{
+    enum { NEAR = 4, FAR = 8 };
+    if (i + FAR < count) {
+        const rx_key *k = atomic_load_explicit(&receivers[i + FAR]->recent, memory_order_relaxed);
+        __builtin_prefetch(k);
+    }
+    if (i + NEAR < count) {
+        const rx_key *k = atomic_load_explicit(&receivers[i + NEAR]->recent, memory_order_acquire);
+        if (k) sfr_key_prefetch(k->key);
+    }
 }
 
 /* ---- one frame ---- */
@@ -460,26 +497,22 @@ SFR_INLINE void finish(sfr_frame *f, sfr_row *row, int status)
 /* With the lock held: all that can be known before the key runs. */
 SFR_INLINE int plan(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key)
 {
-    size_t header_size;
-    int status = parse(r, f, row, &header_size);
+    parsed p;
+    int status = parse(r, f, &p);
     if (SFR_UNLIKELY(status != SFR_OK)) {
         r->malformed++;
         return status;
     }
-    status = check_out(f, header_size, row->size);
+    status = check_out(f, &p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     rx_key *k = *key = find(r, f->kid);
     if (SFR_UNLIKELY(!k)) {
         note_stranger(r, f->kid);
         return SFR_UNKNOWN_KEY;
     }
-    status = window_judge(r, k, f->ctr);
-    if (SFR_UNLIKELY(status != SFR_OK)) {
-        *(status == SFR_REPLAYED ? &k->replayed : &k->too_old) += 1;
-        return status;
-    }
-    make_row(row, k->key, f, header_size);
-    return SFR_OK;
+    status = judge(r, k, f->ctr);
+    if (SFR_LIKELY(status == SFR_OK)) make_row(row, k->key, f, &p);
+    return status;
 }
 
 SFR_INLINE void open_row(sfr_row *row)
@@ -488,42 +521,66 @@ SFR_INLINE void open_row(sfr_row *row)
     row->key->ops->open(rows, 1);
 }
 
-static void unprotect_locked(sfr_receiver *r, sfr_frame *f)
+/* With the lock held. A frame that cannot be opened is refused here. */
+SFR_INLINE int screen(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key)
+{
+    int status = SFR_UNLIKELY(r->closed) ? SFR_E_RETIRED : plan(r, f, row, key);
+    if (SFR_LIKELY(status == SFR_OK)) return status;
+    if (status > 0) count_frame(r);
+    refuse(f, status);
+    return status;
+}
+
+int sfr_screen(sfr_receiver *r, sfr_frame *f)
 {
     sfr_row row;
     rx_key *k;
-    int status = plan(r, f, &row, &k);
-    if (SFR_UNLIKELY(status != SFR_OK)) {
-        if (status > 0) count_frame(r);
-        refuse(f, status);
-        return;
-    }
+    sfr_object_take(&r->lock);
+    int status = screen(r, f, &row, &k);
+    sfr_lock_drop(&r->lock);
+    return status;
+}
+
+SFR_INLINE void unprotect_locked(sfr_receiver *r, sfr_frame *f)
+{
+    sfr_row row;
+    rx_key *k;
+    if (SFR_UNLIKELY(screen(r, f, &row, &k) != SFR_OK)) return;
     unsigned ticket = 0;
     bool brief = row.size <= SFR_BRIEF;
     if (SFR_UNLIKELY(!brief)) ticket = sfr_run_enter(), sfr_lock_drop(&r->lock);
     open_row(&row);
-    if (SFR_UNLIKELY(!brief)) sfr_lock_take(&r->lock);
-    finish(f, &row, commit(r, k, f->ctr, row.status));
+    if (SFR_UNLIKELY(!brief)) sfr_object_take(&r->lock);
+    finish(f, row.size, commit(r, k, f->ctr, row.status));
     if (SFR_UNLIKELY(!brief)) sfr_run_leave(ticket);
 }
 
 int sfr_unprotect(sfr_receiver *r, sfr_frame *f)
 {
-    sfr_lock_take(&r->lock);
-    if (SFR_UNLIKELY(r->closed))
-        f->status = SFR_E_RETIRED, f->out_size = 0;
-    else
-        unprotect_locked(r, f);
+    sfr_object_take(&r->lock);
+    unprotect_locked(r, f);
     sfr_lock_drop(&r->lock);
     return f->status;
 }
 
-size_t sfr_plaintext_size(sfr_receiver *r, const uint8_t *in, size_t in_size, size_t clear)
+size_t sfr_plaintext_size(const sfr_receiver *r, const uint8_t *in, size_t in_size, size_t clear)
 {
-    sfr_frame f = {.in = in, .in_size = in_size, .clear = clear};
-    sfr_row row;
-    size_t header_size;
-    return parse(r, &f, &row, &header_size) == SFR_OK ? clear + row.size : 0;
+    if (SFR_UNLIKELY(in_size < r->tag_size || clear >= in_size - r->tag_size)) return 0;
+    size_t left = in_size - r->tag_size - clear, header = sfr_header_length(in[clear]);
+    return SFR_UNLIKELY(header > left || clear + left - header > r->max_frame)
+               ? 0
+               : clear + left - header;
+}
+
+size_t sfr_room_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        sfr_frame *f = &frames[i];
+        prefetch_receiver(receivers, i, count);
+        total += f->out_size = sfr_plaintext_size(receivers[i], f->in, f->in_size, f->clear);
+    }
+    return total;
 }
 
 /* ---- a batch ---- */
@@ -536,17 +593,29 @@ typedef struct chunk {
 } chunk;
 
 /* Without the lock: parse and resolve, no more. Whether it is a replay is for commit to say. */
-static int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key)
+SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key)
 {
-    size_t header_size;
-    int status = parse(r, f, row, &header_size);
-    if (SFR_LIKELY(status == SFR_OK)) status = check_out(f, header_size, row->size);
+    parsed p;
+    int status = parse(r, f, &p);
+    if (SFR_LIKELY(status == SFR_OK)) status = check_out(f, &p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     rx_key *k = find(r, f->kid);
     if (SFR_UNLIKELY(!k)) return SFR_UNKNOWN_KEY;
-    make_row(row, k->key, f, header_size);
+    make_row(row, k->key, f, &p);
     *key = k;
     return SFR_OK;
+}
+
+static void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count, chunk *c)
+{
+    c->planned = 0;
+    for (size_t i = 0; i < count; i++) {
+        prefetch_keys(receivers, i, count);
+        c->keys[i] = NULL;
+        c->row_of[i] = (uint8_t)c->planned;
+        frames[i].status = plan_batched(receivers[i], &frames[i], &c->rows[c->planned], &c->keys[i]);
+        c->planned += frames[i].status == SFR_OK;
+    }
 }
 
 static void commit_refused(sfr_receiver *r, sfr_frame *f)
@@ -557,60 +626,86 @@ static void commit_refused(sfr_receiver *r, sfr_frame *f)
     refuse(f, f->status);
 }
 
-/* Consecutive frames of one receiver share one taking of its lock. */
-static void commit_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count, chunk *c)
+/* Returns how many frames were refused. */
+static size_t commit_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count,
+                           chunk *c)
 {
-    sfr_receiver *held = NULL;
+    size_t refused = 0;
     for (size_t i = 0; i < count; i++) {
         sfr_receiver *r = receivers[i];
-        if (r != held) {
-            if (held) sfr_lock_drop(&held->lock);
-            sfr_lock_take(&r->lock);
-            held = r;
-        }
+        sfr_frame *f = &frames[i];
         sfr_row *row = &c->rows[c->row_of[i]];
+        sfr_object_take(&r->lock);
         if (SFR_UNLIKELY(!c->keys[i]))
-            commit_refused(r, &frames[i]);
+            commit_refused(r, f);
         else
-            finish(&frames[i], row, commit(r, c->keys[i], frames[i].ctr, row->status));
+            finish(f, row->size, commit(r, c->keys[i], f->ctr, row->status));
+        sfr_lock_drop(&r->lock);
+        refused += f->status != SFR_OK;
     }
-    if (held) sfr_lock_drop(&held->lock);
+    return refused;
 }
 
-/* Receivers and keys of a batch lie all over memory: fetched a few rows ahead, each step finds
- * what the one before it needs. */
-SFR_INLINE void prefetch_rows(sfr_receiver *const *receivers, size_t i, size_t count)
+size_t sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
 {
-    enum { NEAR = 3, FAR = 6 };
-    if (i + FAR < count) __builtin_prefetch(receivers[i + FAR]);
-    if (i + NEAR >= count) return;
-    rx_key *k = atomic_load_explicit(&receivers[i + NEAR]->recent, memory_order_relaxed);
-    if (k) __builtin_prefetch(k), __builtin_prefetch(k->key);
+    size_t refused = 0;
+    chunk c;
+    for (size_t at = 0, some; at < count; at += some) {
+        some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
+        unsigned ticket = sfr_run_enter();
+        plan_chunk(receivers + at, frames + at, some, &c);
+        sfr_run(c.rows, c.planned, false);
+        refused += commit_chunk(receivers + at, frames + at, some, &c);
+        sfr_run_leave(ticket);
+    }
+    return refused;
 }
 
-static void unprotect_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
+/* ---- a batch in two halves ----
+ * Between them keys may go, so a key is named by the order it came in. */
+
+void sfr_open_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
 {
     chunk c;
-    c.planned = 0;
-    unsigned ticket = sfr_run_enter();
-    for (size_t i = 0; i < count; i++) {
-        prefetch_rows(receivers, i, count);
-        c.keys[i] = NULL;
-        c.row_of[i] = (uint8_t)c.planned;
-        frames[i].status = plan_batched(receivers[i], &frames[i], &c.rows[c.planned], &c.keys[i]);
-        c.planned += frames[i].status == SFR_OK;
+    for (size_t at = 0, some; at < count; at += some) {
+        some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
+        unsigned ticket = sfr_run_enter();
+        plan_chunk(receivers + at, frames + at, some, &c);
+        sfr_run(c.rows, c.planned, false);
+        for (size_t i = 0; i < some; i++) {
+            sfr_frame *f = &frames[at + i];
+            f->opened_by = c.keys[i] ? c.keys[i]->born : 0;
+            if (!c.keys[i]) continue;
+            f->status = c.rows[c.row_of[i]].status;
+            f->out_size = f->clear + c.rows[c.row_of[i]].size;
+        }
+        sfr_run_leave(ticket);
     }
-    sfr_run(c.rows, c.planned, false);
-    commit_chunk(receivers, frames, count, &c);
-    sfr_run_leave(ticket);
 }
 
-void sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
+static void commit_opened(sfr_receiver *r, sfr_frame *f)
 {
-    for (size_t at = 0; at < count; at += SFR_CHUNK) {
-        size_t some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
-        unprotect_chunk(receivers + at, frames + at, some);
+    if (!f->opened_by) {
+        commit_refused(r, f);
+        return;
     }
+    rx_key *k = find(r, f->kid);
+    if (k && k->born == f->opened_by)
+        finish(f, f->out_size - f->clear, commit(r, k, f->ctr, f->status));
+    else
+        finish(f, f->out_size - f->clear, SFR_UNKNOWN_KEY), count_frame(r);
+}
+
+size_t sfr_commit_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < count; i++) {
+        sfr_object_take(&receivers[i]->lock);
+        commit_opened(receivers[i], &frames[i]);
+        sfr_lock_drop(&receivers[i]->lock);
+        refused += frames[i].status != SFR_OK;
+    }
+    return refused;
 }
 
 /* ---- reports ---- */
@@ -619,7 +714,7 @@ size_t sfr_receiver_confirmed(sfr_receiver *r, uint64_t *kids, size_t room)
 {
     size_t count = 0;
     if (SFR_LIKELY(!atomic_load_explicit(&r->pending, memory_order_relaxed))) return 0;
-    sfr_lock_take(&r->lock);
+    sfr_object_take(&r->lock);
     EACH_KEY(r, k) {
         if (!k->confirmed || count == room) continue;
         k->confirmed = false;
@@ -632,7 +727,7 @@ size_t sfr_receiver_confirmed(sfr_receiver *r, uint64_t *kids, size_t room)
 
 int sfr_receiver_may_derive(sfr_receiver *r)
 {
-    sfr_lock_take(&r->lock);
+    sfr_object_take(&r->lock);
     int may = r->allowance > 0;
     r->allowance -= (uint32_t)may;
     sfr_lock_drop(&r->lock);
@@ -641,7 +736,7 @@ int sfr_receiver_may_derive(sfr_receiver *r)
 
 void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)
 {
-    sfr_lock_take(&r->lock);
+    sfr_object_take(&r->lock);
     out->malformed = r->malformed;
     out->unknown = r->unknown;
     out->keys = r->closed ? 0 : r->count;
@@ -655,7 +750,7 @@ void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)
 size_t sfr_receiver_keys(sfr_receiver *r, sfr_key_stats *out, size_t room)
 {
     size_t count = 0;
-    sfr_lock_take(&r->lock);
+    sfr_object_take(&r->lock);
     if (!r->closed) {
         EACH_KEY(r, k) {
             if (count < room)

@@ -15,16 +15,18 @@ typedef struct range {
     uint64_t first, last;
 } range;
 
+/* The first cache line is all that a frame touches. */
 struct sfr_sender {
     sfr_lock lock;
-    uint32_t generation;  /* of the process that made it */
-    sfr_key *_Atomic key; /* NULL: closed */
-    uint64_t kid;
+    uint32_t generation;   /* of the process that made it */
+    sfr_key *_Atomic key;  /* NULL: closed */
     _Atomic uint64_t next; /* written under the lock, read also without */
     uint64_t last;         /* counters next..last are left, unless spent */
     uint64_t blocks;
+    uint64_t kid;
+    uint64_t kid_word;     /* the header's first word but for the CTR, if it leaves a byte for that */
     uint32_t max_frame;
-    uint8_t tag_size;
+    uint8_t tag_size, kid_bytes;
     bool spent, has_ahead;
     range ahead; /* the lease after this one */
     uint8_t fingerprint[16];
@@ -38,6 +40,11 @@ SFR_INLINE uint64_t peek_ctr(sfr_sender *s)
 SFR_INLINE void set_ctr(sfr_sender *s, uint64_t ctr)
 {
     atomic_store_explicit(&s->next, ctr, memory_order_relaxed);
+}
+
+SFR_INLINE const sfr_key *key_of(const sfr_sender *s)
+{
+    return atomic_load_explicit(&s->key, memory_order_relaxed);
 }
 
 /* ---- life ---- */
@@ -67,6 +74,7 @@ int sfr_sender_new(sfr_sender **out, const sfr_secret *secret, const sfr_kernel 
     memset(s, 0, sizeof *s);
     s->generation = sfr_process_generation();
     s->kid = kid, s->last = last, s->max_frame = (uint32_t)max_frame;
+    s->kid_word = sfr_kid_word(kid), s->kid_bytes = (uint8_t)sfr_field_bytes(kid);
     set_ctr(s, first);
     int status = sender_init(s, secret, kernel);
     if (status == SFR_OK)
@@ -81,7 +89,7 @@ void sfr_sender_close(sfr_sender *s)
     /* A forked child's copy of the key is wiped like any other; its registry entry stays, since
      * the parent's sender may live on. */
     bool ours = s->generation == sfr_process_generation();
-    sfr_lock_take(&s->lock);
+    sfr_object_take(&s->lock);
     sfr_key *key = atomic_exchange(&s->key, NULL);
     sfr_lock_drop(&s->lock);
     if (!key) return;
@@ -107,7 +115,7 @@ void sfr_sender_free(sfr_sender *s)
 static int refusal(const sfr_sender *s)
 {
     if (s->generation != sfr_process_generation()) return SFR_E_FORKED;
-    if (!atomic_load_explicit(&s->key, memory_order_relaxed)) return SFR_E_RETIRED;
+    if (!key_of(s)) return SFR_E_RETIRED;
     if (s->spent) return s->last == UINT64_MAX ? SFR_E_CTR_EXHAUSTED : SFR_E_LEASE_ENDED;
     return SFR_OK;
 }
@@ -128,7 +136,7 @@ static uint64_t take_ctr(sfr_sender *s)
 int sfr_sender_extend(sfr_sender *s, uint64_t first, uint64_t last)
 {
     int status = SFR_E_ARGUMENT;
-    sfr_lock_take(&s->lock);
+    sfr_object_take(&s->lock);
     if (first <= last && first > s->last && !s->has_ahead) {
         status = SFR_OK;
         if (s->spent)
@@ -144,7 +152,7 @@ int sfr_sender_extend(sfr_sender *s, uint64_t first, uint64_t last)
 
 int sfr_sender_next(sfr_sender *s, uint64_t *ctr)
 {
-    sfr_lock_take(&s->lock);
+    sfr_object_take(&s->lock);
     int status = refusal(s);
     *ctr = peek_ctr(s);
     sfr_lock_drop(&s->lock);
@@ -158,7 +166,7 @@ uint64_t sfr_sender_kid(const sfr_sender *s)
 
 uint64_t sfr_sender_blocks(sfr_sender *s)
 {
-    sfr_lock_take(&s->lock);
+    sfr_object_take(&s->lock);
     uint64_t blocks = s->blocks;
     sfr_lock_drop(&s->lock);
     return blocks;
@@ -166,7 +174,7 @@ uint64_t sfr_sender_blocks(sfr_sender *s)
 
 void sfr_sender_set_blocks(sfr_sender *s, uint64_t blocks)
 {
-    sfr_lock_take(&s->lock);
+    sfr_object_take(&s->lock);
     if (blocks > s->blocks) s->blocks = blocks;
     sfr_lock_drop(&s->lock);
 }
@@ -185,6 +193,15 @@ SFR_INLINE uint64_t blocks_of(const sfr_frame *f, size_t header_size)
     return (f->in_size - f->clear + 15) / 16 + (aad + 15) / 16 + 1;
 }
 
+SFR_INLINE size_t header_of(const sfr_sender *s, uint64_t ctr, uint64_t words[3])
+{
+    unsigned ctr_bytes = sfr_field_bytes(ctr);
+    if (SFR_UNLIKELY(s->kid_bytes + ctr_bytes >= 7)) return sfr_header_words(s->kid, ctr, words);
+    words[0] = s->kid_word | sfr_ctr_bits(ctr, ctr_bytes, 8 + 8 * s->kid_bytes);
+    words[1] = words[2] = 0;
+    return 1 + s->kid_bytes + ctr_bytes;
+}
+
 /* With the lock held: checks all, then takes a counter. `room` is what `out` offers,
  * SIZE_MAX when there is no `out` yet. Leaves the header's words and size. */
 SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint64_t words[3],
@@ -192,82 +209,17 @@ SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint64_t words[
 {
     int status = refusal(s);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    *header_size = sfr_header_words(s->kid, peek_ctr(s), words);
+    *header_size = header_of(s, peek_ctr(s), words);
     size_t size = f->in_size + *header_size + s->tag_size;
-    uint64_t blocks = blocks_of(f, *header_size);
+    uint64_t blocks = blocks_of(f, *header_size), used = s->blocks;
     if (SFR_UNLIKELY(size > room)) return SFR_E_ROOM;
-    if (SFR_UNLIKELY(blocks > KEY_BUDGET - s->blocks)) return SFR_E_KEY_EXHAUSTED;
-    f->rekey_due = s->blocks < KEY_BUDGET / 2 && s->blocks + blocks >= KEY_BUDGET / 2;
-    s->blocks += blocks;
+    if (SFR_UNLIKELY(blocks > KEY_BUDGET - used)) return SFR_E_KEY_EXHAUSTED;
+    f->rekey_due = used < KEY_BUDGET / 2 && used + blocks >= KEY_BUDGET / 2;
+    s->blocks = used + blocks;
     f->kid = s->kid;
     f->ctr = take_ctr(s);
     f->out_size = size;
     return SFR_OK;
-}
-
-/* Senders of a batch lie all over memory: fetched a few rows ahead. */
-SFR_INLINE void prefetch_sender(sfr_sender *const *senders, size_t i, size_t count)
-{
-    enum { AHEAD = 8 };
-    if (i + AHEAD < count) __builtin_prefetch(senders[i + AHEAD]);
-}
-
-size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        prefetch_sender(senders, i, count);
-        int status = check_frame(senders[i], &frames[i]);
-        if (SFR_LIKELY(status == SFR_OK)) status = refusal(senders[i]);
-        frames[i].status = status;
-        if (SFR_UNLIKELY(status != SFR_OK)) return i;
-    }
-    return count;
-}
-
-size_t sfr_reserve_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
-{
-    uint64_t words[3];
-    size_t header_size;
-    for (size_t i = 0; i < count; i++) {
-        sfr_sender *s = senders[i];
-        int status = check_frame(s, &frames[i]);
-        if (SFR_LIKELY(status == SFR_OK)) {
-            sfr_lock_take(&s->lock);
-            status = reserve(s, &frames[i], SIZE_MAX, words, &header_size);
-            sfr_lock_drop(&s->lock);
-        }
-        frames[i].status = status;
-        if (SFR_UNLIKELY(status != SFR_OK)) return i;
-    }
-    return count;
-}
-
-size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
-{
-    uint64_t next = peek_ctr(s), ctr = next + ahead < next ? UINT64_MAX : next + ahead;
-    return frame_size + sfr_header_size(s->kid, ctr) + s->tag_size;
-}
-
-/* ---- seal ---- */
-
-/* Moves the clear bytes, writes the header, and describes the rest to a kernel. The move comes
- * first: in place, the clear bytes lie where the header will. */
-SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, size_t header_size)
-{
-    uint8_t *header = f->out + f->clear;
-    if (f->clear) memmove(f->out, f->in, f->clear);
-    bool in_place = f->in + f->clear == header + header_size;
-    if (SFR_LIKELY(header_size <= 8 && f->out_size >= f->clear + 8 && !in_place))
-        sfr_store64(header, row->header[0]); /* payload and tag overwrite the surplus */
-    else
-        memcpy(header, row->header, header_size);
-    sfr_row_nonce(row, key, f->ctr);
-    sfr_row_aad(row, header_size, f->out, f->clear, f->metadata, f->metadata_size);
-    row->in = f->in + f->clear;
-    row->out = header + header_size;
-    row->size = f->in_size - f->clear;
-    row->tag.write = row->out + row->size;
-    row->status = SFR_OK;
 }
 
 SFR_INLINE int check_overlap(sfr_sender *s, const sfr_frame *f)
@@ -281,6 +233,112 @@ SFR_INLINE int check_overlap(sfr_sender *s, const sfr_frame *f)
     return f->in == f->out + header_size ? SFR_OK : SFR_E_OVERLAP;
 }
 
+/* Senders of a batch lie all over memory: fetched a few rows ahead, and from them their keys. */
+SFR_INLINE void prefetch_sender(sfr_sender *const *senders, size_t i, size_t count)
+{
+    enum { AHEAD = 8 };
+    if (i + AHEAD < count) __builtin_prefetch(senders[i + AHEAD]);
+}
+
+SFR_INLINE void prefetch_key(sfr_sender *const *senders, size_t i, size_t count)
+{
+    enum { AHEAD = 4 };
+    if (i + AHEAD < count)
+        sfr_key_prefetch(key_of(senders[i + AHEAD]));
+}
+
+size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
+{
+    uint64_t next = peek_ctr(s), ctr = next + ahead < next ? UINT64_MAX : next + ahead;
+    return frame_size + 1 + s->kid_bytes + sfr_field_bytes(ctr) + s->tag_size;
+}
+
+/* Whether the sender's next `count` counters are leased and their headers are of one size. */
+SFR_INLINE bool steady_for(const sfr_sender *s, uint64_t ctr, size_t count)
+{
+    return s->last - ctr >= count && sfr_field_bytes(ctr) == sfr_field_bytes(ctr + count);
+}
+
+size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t count, int *steady)
+{
+    bool all = true;
+    for (size_t i = 0; i < count; i++) {
+        sfr_sender *s = senders[i];
+        prefetch_sender(senders, i, count);
+        int status = check_frame(s, &frames[i]);
+        if (SFR_LIKELY(status == SFR_OK)) status = refusal(s);
+        frames[i].status = status;
+        if (SFR_UNLIKELY(status != SFR_OK)) return i;
+        all &= steady_for(s, peek_ctr(s), count);
+        frames[i].out_size = sfr_protected_size(s, frames[i].in_size, count);
+    }
+    *steady = all;
+    return count;
+}
+
+/* One frame, with `out` at hand: everything that may be in the way, then the counter. */
+SFR_INLINE int reserve_into(sfr_sender *s, sfr_frame *f, uint64_t words[3], size_t *header_size)
+{
+    int status = check_overlap(s, f);
+    return SFR_LIKELY(status == SFR_OK) ? reserve(s, f, f->out_size, words, header_size) : status;
+}
+
+int sfr_reserve(sfr_sender *s, sfr_frame *f)
+{
+    uint64_t words[3];
+    size_t header_size;
+    int status = check_frame(s, f);
+    if (SFR_LIKELY(status == SFR_OK)) {
+        sfr_object_take(&s->lock);
+        status = reserve_into(s, f, words, &header_size);
+        sfr_lock_drop(&s->lock);
+    }
+    if (SFR_UNLIKELY(status != SFR_OK)) f->out_size = 0;
+    return f->status = status;
+}
+
+size_t sfr_reserve_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
+{
+    uint64_t words[3];
+    size_t header_size;
+    for (size_t i = 0; i < count; i++) {
+        sfr_sender *s = senders[i];
+        int status = check_frame(s, &frames[i]);
+        prefetch_sender(senders, i, count);
+        if (SFR_LIKELY(status == SFR_OK)) {
+            sfr_object_take(&s->lock);
+            status = reserve(s, &frames[i], SIZE_MAX, words, &header_size);
+            sfr_lock_drop(&s->lock);
+        }
+        frames[i].status = status;
+        if (SFR_UNLIKELY(status != SFR_OK)) return i;
+    }
+    return count;
+}
+
+/* ---- seal ---- */
+
+/* Moves the clear bytes, writes the header, and describes the rest to a kernel. The move comes
+ * first: in place, the clear bytes lie where the header will. */
+SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f,
+                         const uint64_t words[3], size_t header_size)
+{
+    uint8_t *header = f->out + f->clear;
+    if (f->clear) memmove(f->out, f->in, f->clear);
+    bool in_place = f->in + f->clear == header + header_size;
+    if (SFR_LIKELY(header_size <= 8 && f->out_size >= f->clear + 8 && !in_place))
+        sfr_store64(header, words[0]); /* payload and tag overwrite the surplus */
+    else
+        memcpy(header, words, header_size);
+    sfr_row_nonce(row, key, f->ctr);
+    sfr_row_aad(row, words, header_size, f->out, f);
+    row->in = f->in + f->clear;
+    row->out = header + header_size;
+    row->size = f->in_size - f->clear;
+    row->tag.write = row->out + row->size;
+    row->status = SFR_OK;
+}
+
 SFR_INLINE void seal_row(sfr_row *row)
 {
     sfr_row *rows[1] = {row};
@@ -288,14 +346,14 @@ SFR_INLINE void seal_row(sfr_row *row)
 }
 
 /* Holds the lock on entry and on return. */
-static int protect_locked(sfr_sender *s, sfr_frame *f)
+SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f)
 {
     sfr_row row;
-    size_t header_size = 0;
-    int status = check_overlap(s, f);
-    if (SFR_LIKELY(status == SFR_OK)) status = reserve(s, f, f->out_size, row.header, &header_size);
+    uint64_t words[3];
+    size_t header_size;
+    int status = reserve_into(s, f, words, &header_size);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    make_row(&row, atomic_load_explicit(&s->key, memory_order_relaxed), f, header_size);
+    make_row(&row, key_of(s), f, words, header_size);
     if (SFR_LIKELY(row.size <= SFR_BRIEF)) {
         seal_row(&row);
         return SFR_OK;
@@ -304,7 +362,7 @@ static int protect_locked(sfr_sender *s, sfr_frame *f)
     sfr_lock_drop(&s->lock);
     seal_row(&row);
     sfr_run_leave(ticket);
-    sfr_lock_take(&s->lock);
+    sfr_object_take(&s->lock);
     return SFR_OK;
 }
 
@@ -312,7 +370,7 @@ int sfr_protect(sfr_sender *s, sfr_frame *f)
 {
     int status = check_frame(s, f);
     if (SFR_LIKELY(status == SFR_OK)) {
-        sfr_lock_take(&s->lock);
+        sfr_object_take(&s->lock);
         status = protect_locked(s, f);
         sfr_lock_drop(&s->lock);
     }
@@ -320,24 +378,58 @@ int sfr_protect(sfr_sender *s, sfr_frame *f)
     return f->status = status;
 }
 
+/* ---- a batch ---- */
+
+/* With the lock held: a counter, and the row that uses it. */
+SFR_INLINE int plan(sfr_sender *s, sfr_frame *f, sfr_row *row)
+{
+    uint64_t words[3];
+    size_t header_size;
+    int status = check_frame(s, f);
+    if (SFR_LIKELY(status == SFR_OK)) status = reserve(s, f, f->out_size, words, &header_size);
+    if (SFR_LIKELY(status == SFR_OK)) make_row(row, key_of(s), f, words, header_size);
+    return f->status = status;
+}
+
+/* Returns how many frames it sealed; the next one's status says why it was refused. */
+static size_t protect_chunk(sfr_sender *const *senders, sfr_frame *frames, size_t count)
+{
+    sfr_row rows[SFR_CHUNK];
+    size_t planned = 0;
+    unsigned ticket = sfr_run_enter();
+    for (; planned < count; planned++) {
+        prefetch_key(senders, planned, count);
+        sfr_object_take(&senders[planned]->lock);
+        int status = plan(senders[planned], &frames[planned], &rows[planned]);
+        sfr_lock_drop(&senders[planned]->lock);
+        if (SFR_UNLIKELY(status != SFR_OK)) break;
+    }
+    sfr_run(rows, planned, true);
+    sfr_run_leave(ticket);
+    return planned;
+}
+
+size_t sfr_protect_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
+{
+    for (size_t at = 0, some, done; at < count; at += some) {
+        some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
+        done = protect_chunk(senders + at, frames + at, some);
+        if (SFR_UNLIKELY(done < some)) return at + done;
+    }
+    return count;
+}
+
 /* A sender closed since the frame was reserved, or a fork in between: the counter is lost, and
  * nothing is sealed. */
-static int plan_reserved(sfr_sender *s, sfr_frame *f, sfr_row *row)
+static int plan_reserved(sfr_sender *s, const sfr_frame *f, sfr_row *row)
 {
+    uint64_t words[3];
     sfr_key *key = atomic_load(&s->key);
     if (!key) return SFR_E_RETIRED;
     if (s->generation != sfr_process_generation()) return SFR_E_FORKED;
-    size_t header_size = sfr_header_words(f->kid, f->ctr, row->header);
-    make_row(row, key, f, header_size);
+    size_t header_size = header_of(s, f->ctr, words);
+    make_row(row, key, f, words, header_size);
     return SFR_OK;
-}
-
-/* Keys of a batch lie all over memory: fetched a few rows ahead. */
-SFR_INLINE void prefetch_row(sfr_sender *const *senders, size_t i, size_t count)
-{
-    enum { AHEAD = 4 };
-    if (i + AHEAD < count)
-        __builtin_prefetch(atomic_load_explicit(&senders[i + AHEAD]->key, memory_order_relaxed));
 }
 
 static void seal_chunk(sfr_sender *const *senders, sfr_frame *frames, size_t count)
@@ -346,7 +438,7 @@ static void seal_chunk(sfr_sender *const *senders, sfr_frame *frames, size_t cou
     size_t planned = 0;
     unsigned ticket = sfr_run_enter();
     for (size_t i = 0; i < count; i++) {
-        prefetch_row(senders, i, count);
+        prefetch_key(senders, i, count);
         frames[i].status = plan_reserved(senders[i], &frames[i], &rows[planned]);
         if (frames[i].status == SFR_OK)
             planned++;

@@ -5,7 +5,9 @@ Rules of this file:
   1. Between a call and its return no Python-level function runs while all keys are known; the
      hooks (_lease_ended, _resolve, _confirmed) are for the rare other cases.
   2. Buffers are held as raw Py_buffer for the whole call; exact bytes need not even that.
-  3. The GIL is let go only for work that takes longer than taking it back.
+  3. The GIL is let go only for work that takes longer than taking it back. It is also the lock of
+     senders and receivers (sfr_callers_take_turns), so of the C core only sealing and opening may
+     run without it: nothing else is declared nogil, and Cython refuses to call it there.
 """
 
 from cpython.buffer cimport (
@@ -14,7 +16,9 @@ from cpython.buffer cimport (
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
+from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.ref cimport Py_INCREF, PyObject
 from libc.stdint cimport SIZE_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -32,10 +36,17 @@ cdef extern from *:
     static inline void no_view(Py_buffer *view) { view->obj = NULL; }
     static inline void end_view(Py_buffer *view) { if (view->obj) PyBuffer_Release(view); }
     static inline void prefetch(const void *p) { __builtin_prefetch(p); }
+    #ifdef Py_GIL_DISABLED
+    static inline int callers_take_turns(void) { return 0; }
+    #else
+    static inline int callers_take_turns(void) { sfr_callers_take_turns(); return 1; }
+    #endif
     """
     void no_view(Py_buffer *)
     void end_view(Py_buffer *)
-    void prefetch(const void *) noexcept nogil
+    void prefetch(const void *)
+    PyObject *PyTuple_GET_ITEM(tuple, Py_ssize_t)      # borrowed
+    bint callers_take_turns()
 
 cdef extern from "sfr.h":
     enum:
@@ -64,6 +75,7 @@ def _init(max_isa):
 
 
 _init(os.environ.get("PYSFRAME_MAX_ISA", ""))
+cdef bint TAKE_TURNS = callers_take_turns()
 
 
 cdef const sfr_kernel *_kernel_of(object obj) except NULL:
@@ -215,11 +227,13 @@ cdef class Secret:
 
 # ---- sender ----
 
-cdef inline int _seal(sfr_sender *sender, sfr_frame *f) noexcept:
+cdef int _seal(sfr_sender *sender, sfr_frame *f) noexcept:
     if f.in_size < UNLOCKED_WORK:
         return sfr_protect(sender, f)
-    with nogil:
-        return sfr_protect(sender, f)
+    if sfr_reserve(sender, f) == SFR_OK:
+        with nogil:
+            sfr_seal_many(&sender, f, 1)
+    return f.status
 
 
 cdef inline bytes _protect(SenderCore self, sfr_frame *f):
@@ -380,11 +394,16 @@ cdef class SenderCore:
 
 # ---- receiver ----
 
-cdef inline int _open_frame(sfr_receiver *receiver, sfr_frame *f) noexcept:
+cdef int _open_frame(sfr_receiver *receiver, sfr_frame *f) noexcept:
+    cdef size_t room = f.out_size
     if f.in_size < UNLOCKED_WORK:
         return sfr_unprotect(receiver, f)
-    with nogil:
-        return sfr_unprotect(receiver, f)
+    if sfr_screen(receiver, f) == SFR_OK:
+        f.out_size = room
+        with nogil:
+            sfr_open_many(&receiver, f, 1)
+        sfr_commit_many(&receiver, f, 1)
+    return f.status
 
 
 cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
@@ -577,527 +596,4 @@ cdef class ReceiverCore:
         raise TypeError("a Receiver cannot be copied or pickled: its replay window is one")
 
 
-# ---- batches ----
-#
-# Three steps, as in C: all rows are read and checked; all counters are reserved; all frames are
-# run. Only the last may happen without the GIL.
-
-cdef enum:
-    FEW = 64                       # rows that need no memory of their own
-
-cdef struct Rows:
-    Py_ssize_t count
-    size_t work                    # bytes, with an allowance for each frame
-    sfr_frame *frames
-    void **owners                  # sfr_sender * or sfr_receiver *, one a row
-    sfr_frame few_frames[FEW]
-    void *few_owners[FEW]
-
-
-cdef int _make_rows(Rows *rows, Py_ssize_t count) except -1:
-    rows.count = count
-    rows.work = count * FRAME_WORK
-    rows.frames = rows.few_frames
-    rows.owners = rows.few_owners
-    if count > FEW:
-        rows.frames = <sfr_frame *>PyMem_Malloc(count * sizeof(sfr_frame))
-        rows.owners = <void **>PyMem_Malloc(count * sizeof(void *))
-        if rows.frames is NULL or rows.owners is NULL:
-            _free_rows(rows)
-            raise MemoryError
-    return 0
-
-
-cdef void _free_rows(Rows *rows) noexcept:
-    if rows.count > FEW:
-        PyMem_Free(rows.frames)
-        PyMem_Free(rows.owners)
-
-
-cdef inline void _set_row(Rows *rows, Py_ssize_t i, const uint8_t *data, size_t size) noexcept:
-    cdef sfr_frame *f = &rows.frames[i]
-    f.data, f.in_size = data, size
-    f.metadata, f.metadata_size = NULL, 0
-    f.clear = 0
-    rows.work += size
-
-
-cdef class _Views:
-    """The buffers a batch holds; exact bytes are not among them."""
-
-    cdef Py_buffer *views
-    cdef Py_ssize_t held, room
-
-    def __dealloc__(self):
-        cdef Py_ssize_t i
-        for i in range(self.held):
-            PyBuffer_Release(&self.views[i])
-        PyMem_Free(self.views)
-
-    cdef int hold(self, object obj, Bytes *out, int flags) except -1:
-        cdef Py_buffer *views
-        if self.held == self.room:
-            self.room = 2 * self.room + 4
-            views = <Py_buffer *>PyMem_Realloc(self.views, self.room * sizeof(Py_buffer))
-            if views is NULL:
-                raise MemoryError
-            self.views = views
-        _view(obj, out, &self.views[self.held], flags)
-        self.held += 1
-        return 0
-
-    cdef inline int read(self, object obj, Bytes *out) except -1:
-        if PyBytes_CheckExact(obj):
-            out.data = <const uint8_t *>PyBytes_AS_STRING(obj)
-            out.size = PyBytes_GET_SIZE(obj)
-            return 0
-        return self.hold(obj, out, PyBUF_SIMPLE)
-
-
-# Sequences become tuples: a list that another thread changes must not free what a row points to.
-
-cdef tuple _one_a_row(object values, str name, Py_ssize_t count):
-    cdef tuple listed = values if type(values) is tuple else tuple(values)
-    if len(listed) != count:
-        raise MisuseError(f"{len(listed)} {name} for {count} frames; one a frame is needed")
-    return listed
-
-
-cdef tuple _clears(object clear, Py_ssize_t count):
-    """One integer of any kind for all rows, or one a row."""
-    try:
-        return (index(clear),) * count
-    except TypeError:
-        return _one_a_row(clear, "clear", count)
-
-
-cdef int _read_frames(Rows *rows, tuple frames, _Views views) except -1:
-    cdef Py_ssize_t i
-    cdef Bytes data
-    for i in range(rows.count):
-        try:
-            views.read(frames[i], &data)
-        except (TypeError, BufferError) as error:
-            raise type(error)(f"row {i}: {error}") from None
-        _set_row(rows, i, data.data, data.size)
-    return 0
-
-
-cdef int _read_batch(Rows *rows, object data, bytes block, _Views views) except -1:
-    """Rows of a FrameBatch; its columns are checked against its data as it is now."""
-    cdef Py_ssize_t i
-    cdef int64_t start, size
-    cdef Bytes room
-    cdef Columns columns
-    if len(block) != rows.count * ROW_SIZE:
-        raise MisuseError("the columns of this FrameBatch are damaged")
-    views.read(data, &room)
-    columns_of(PyBytes_AS_STRING(block), rows.count, &columns)
-    for i in range(rows.count):
-        start, size = columns.offsets[i], columns.lengths[i]
-        if start < 0 or size < 0 or start > <int64_t>room.size - size:
-            raise MisuseError(f"row {i} leaves the data of {room.size} bytes")
-        _set_row(rows, i, room.data + start, size)
-    return 0
-
-
-cdef tuple _read_extras(Rows *rows, object metadata, object clear, _Views views):
-    """metadata: None, one bytes-like for all rows, or one a row; clear: None, int, or one a row.
-
-    Returns what must live as long as the rows.
-    """
-    cdef Py_ssize_t i, number
-    cdef Bytes meta
-    cdef tuple listed = None
-    if metadata is not None and PyObject_CheckBuffer(metadata):
-        views.read(metadata, &meta)
-        for i in range(rows.count):
-            rows.frames[i].metadata, rows.frames[i].metadata_size = meta.data, meta.size
-    elif metadata is not None:
-        listed = _one_a_row(metadata, "metadata", rows.count)
-        for i in range(rows.count):
-            if listed[i] is not None:
-                views.read(listed[i], &meta)
-                rows.frames[i].metadata, rows.frames[i].metadata_size = meta.data, meta.size
-    if clear is not None:
-        clears = _clears(clear, rows.count)
-        for i in range(rows.count):
-            number = clears[i]
-            if number < 0:
-                raise MisuseError(f"row {i}: clear is {number}")
-            rows.frames[i].clear = number
-    return listed
-
-
-# -- the columns of a FrameBatch, see pysframe.batch --
-
-cdef enum:
-    ROW_SIZE = 8 + 8 + 8 + 4 + 1
-
-cdef struct Columns:
-    int64_t *offsets
-    uint64_t *kid
-    uint64_t *ctr
-    int32_t *lengths
-    uint8_t *status
-
-
-cdef inline void columns_of(char *block, Py_ssize_t count, Columns *out) noexcept:
-    out.offsets = <int64_t *>block
-    out.kid = <uint64_t *>(block + 8 * count)
-    out.ctr = <uint64_t *>(block + 16 * count)
-    out.lengths = <int32_t *>(block + 24 * count)
-    out.status = <uint8_t *>(block + 28 * count)
-
-
-cdef object _batch_of(Rows *rows, object data, const uint8_t *base):
-    """The FrameBatch of what was run. `base` is where the rows' `out` count from."""
-    cdef Py_ssize_t i, count = rows.count
-    cdef object block = PyBytes_FromStringAndSize(NULL, count * ROW_SIZE)
-    cdef sfr_frame *f
-    cdef bint ok
-    cdef Columns columns
-    columns_of(PyBytes_AS_STRING(block), count, &columns)
-    for i in range(count):
-        f = &rows.frames[i]
-        ok = f.status == SFR_OK
-        columns.offsets[i] = f.out - base
-        columns.lengths[i] = <int32_t>f.out_size
-        columns.status[i] = <uint8_t>f.status
-        columns.kid[i] = f.kid if ok else 0
-        columns.ctr[i] = f.ctr if ok else 0
-    batch = FrameBatch.__new__(FrameBatch)
-    batch.data = data
-    batch._columns = block
-    batch._count = count
-    return batch
-
-
-cdef uint8_t *_callers_out(Rows *rows, object out, size_t size, _Views views) except NULL:
-    """The caller's buffer for the rows: large enough, and apart from everything that is read."""
-    cdef Bytes room
-    cdef Py_ssize_t i
-    cdef sfr_frame *f
-    views.hold(out, &room, PyBUF_WRITABLE)
-    if room.size < size:
-        raise misuse(SFR_E_ROOM, size=size, limit=room.size)
-    for i in range(rows.count):
-        f = &rows.frames[i]
-        if overlaps(f.data, f.in_size, room.data, room.size) or \
-                overlaps(f.metadata, f.metadata_size, room.data, room.size):
-            raise misuse(SFR_E_OVERLAP, row=i)
-    return <uint8_t *>room.data
-
-
-cdef inline bint overlaps(const uint8_t *a, size_t a_size, const uint8_t *b,
-                          size_t b_size) noexcept:
-    return a_size > 0 and b_size > 0 and a < b + b_size and b < a + a_size
-
-
-# -- protect --
-
-cdef int _set_senders(Rows *rows, object senders, tuple listed) except -1:
-    """The rows' senders, and all of a row that can be judged before a counter is taken."""
-    cdef Py_ssize_t i
-    cdef type known = None
-    cdef sfr_sender *one
-    if listed is None:
-        one = (<SenderCore>senders).pointer()
-        for i in range(rows.count):
-            rows.owners[i] = one
-    else:
-        for i in range(rows.count):
-            sender = listed[i]
-            if type(sender) is not known:
-                known = _owner_type(sender, SenderCore, "Sender", i)
-            rows.owners[i] = (<SenderCore>sender)._ptr
-            if rows.owners[i] is NULL:
-                (<SenderCore>sender).pointer()
-            prefetch(rows.owners[i])
-    i = sfr_check_many(<sfr_sender **>rows.owners, rows.frames, rows.count)
-    while i < rows.count:
-        _refuse_row(rows, senders, listed, i)      # returns when a new lease came
-        i += sfr_check_many(<sfr_sender **>rows.owners + i, rows.frames + i, rows.count - i)
-    return 0
-
-
-cdef type _owner_type(object owner, type core, str name, Py_ssize_t i):
-    if not isinstance(owner, core):
-        raise TypeError(f"row {i}: a native {name} is required, not {type(owner).__name__!r}")
-    return type(owner)
-
-
-cdef int _refuse_row(Rows *rows, object senders, tuple listed, Py_ssize_t i) except -1:
-    cdef sfr_frame *f = &rows.frames[i]
-    if f.clear > f.in_size:
-        raise MisuseError(f"row {i}: clear is {f.clear} and the frame has {f.in_size} bytes")
-    return (<SenderCore>(senders if listed is None else listed[i]))._refused(f, i)
-
-
-cdef size_t _reserve_all(Rows *rows, object senders, tuple listed) except? 0:
-    """Takes the counters. Returns the bytes that the ciphertexts will take."""
-    cdef Py_ssize_t i
-    cdef size_t total = 0
-    i = sfr_reserve_many(<sfr_sender **>rows.owners, rows.frames, rows.count)
-    while i < rows.count:
-        _refuse_row(rows, senders, listed, i)
-        i += sfr_reserve_many(<sfr_sender **>rows.owners + i, rows.frames + i, rows.count - i)
-    for i in range(rows.count):
-        total += rows.frames[i].out_size
-    return total
-
-
-cdef int _seal_all(Rows *rows, object senders, tuple listed) except -1:
-    cdef Py_ssize_t i
-    cdef sfr_frame *f
-    cdef SenderCore sender
-    if rows.work < UNLOCKED_WORK:
-        sfr_seal_many(<sfr_sender **>rows.owners, rows.frames, rows.count)
-    else:
-        with nogil:
-            sfr_seal_many(<sfr_sender **>rows.owners, rows.frames, rows.count)
-    for i in range(rows.count):
-        f = &rows.frames[i]
-        if f.status != SFR_OK or f.rekey_due:
-            sender = senders if listed is None else listed[i]
-            if f.status != SFR_OK:   # closed by another thread since it was reserved
-                sender._refused(f, i)
-            if f.rekey_due:
-                sender._rekey_due()
-    return 0
-
-
-cdef inline tuple _owners(object owners, type core, str name, Py_ssize_t count):
-    """None when one owner has all rows, else one a row."""
-    return None if isinstance(owners, core) else _one_a_row(owners, name, count)
-
-
-def protect_many(senders, frames, metadata=None, clear=None):
-    """The ciphertexts of many frames: see pysframe.protect_many."""
-    cdef Rows rows
-    cdef Py_ssize_t i
-    cdef _Views views = _Views.__new__(_Views)
-    cdef tuple inputs = frames if type(frames) is tuple else tuple(frames)
-    cdef list out = []
-    cdef object ciphertext
-    _make_rows(&rows, len(inputs))
-    try:
-        listed = _owners(senders, SenderCore, "senders", rows.count)
-        _read_frames(&rows, inputs, views)
-        _alive = _read_extras(&rows, metadata, clear, views)
-        _set_senders(&rows, senders, listed)
-        _reserve_all(&rows, senders, listed)
-        for i in range(rows.count):
-            ciphertext = PyBytes_FromStringAndSize(NULL, rows.frames[i].out_size)
-            rows.frames[i].out = <uint8_t *>PyBytes_AS_STRING(ciphertext)
-            out.append(ciphertext)
-        _seal_all(&rows, senders, listed)
-    finally:
-        _free_rows(&rows)
-    return out
-
-
-def protect_batch(senders, batch, metadata=None, clear=None, out=None):
-    """The ciphertexts of a FrameBatch as another: see pysframe.protect_batch."""
-    cdef Rows rows
-    cdef Py_ssize_t i
-    cdef size_t total, expected = 0
-    cdef uint8_t *base = NULL
-    cdef uint8_t *at
-    cdef _Views views = _Views.__new__(_Views)
-    cdef bytes block = _columns_of(batch)
-    _make_rows(&rows, batch._count)
-    try:
-        listed = _owners(senders, SenderCore, "senders", rows.count)
-        source = batch.data
-        _read_batch(&rows, source, block, views)
-        _alive = _read_extras(&rows, metadata, clear, views)
-        _set_senders(&rows, senders, listed)
-        if out is not None:          # before a counter is taken
-            expected = _expected(&rows)
-            base = _callers_out(&rows, out, expected, views)
-        total = _reserve_all(&rows, senders, listed)
-        data = out if out is not None else PyBytes_FromStringAndSize(NULL, total)
-        if out is None:
-            base = <uint8_t *>PyBytes_AS_STRING(data)
-        elif total > expected:       # other threads took counters across a header size meanwhile
-            raise misuse(SFR_E_ROOM, size=total, limit=expected)
-        at = base
-        for i in range(rows.count):
-            rows.frames[i].out = at
-            at += rows.frames[i].out_size
-        _seal_all(&rows, senders, listed)
-        return _batch_of(&rows, data, base)
-    finally:
-        _free_rows(&rows)
-
-
-cdef bytes _columns_of(object batch):
-    if type(batch) is not FrameBatch:
-        raise TypeError(f"a FrameBatch is required, not {type(batch).__name__!r}")
-    block = batch._columns
-    return block if type(block) is bytes else bytes(block)
-
-
-cdef size_t _expected(Rows *rows) noexcept:
-    """Bytes that will do for all ciphertexts, however long a header turns out."""
-    cdef Py_ssize_t i
-    cdef size_t total = 0
-    for i in range(rows.count):
-        total += sfr_protected_size(<sfr_sender *>rows.owners[i], rows.frames[i].in_size,
-                                    rows.count)
-    return total
-
-
-# -- unprotect --
-
-cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
-    """The rows' receivers, and the room of each row: a header has one byte at least."""
-    cdef Py_ssize_t i
-    cdef type known = None
-    cdef ReceiverCore receiver = receivers if listed is None else None
-    for i in range(rows.count):
-        if listed is not None:
-            owner = listed[i]
-            if type(owner) is not known:
-                known = _owner_type(owner, ReceiverCore, "Receiver", i)
-            receiver = <ReceiverCore>owner
-        if receiver._ptr is NULL or receiver._closed:
-            receiver.pointer()
-        rows.owners[i] = receiver._ptr
-        prefetch(rows.owners[i])
-        rows.frames[i].out_size = _room_of(&rows.frames[i], receiver._suite.nt)
-    return 0
-
-
-cdef inline size_t _room_of(sfr_frame *f, size_t tag) noexcept:
-    return f.in_size - tag - 1 if f.in_size > tag else 0
-
-
-cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out, _Views views):
-    cdef Py_ssize_t i
-    cdef size_t total = 0
-    cdef uint8_t *base
-    cdef uint8_t *at
-    for i in range(rows.count):
-        total += rows.frames[i].out_size
-    if out is None:
-        data = PyBytes_FromStringAndSize(NULL, total)
-        base = <uint8_t *>PyBytes_AS_STRING(data)
-    else:
-        data = out
-        base = _callers_out(rows, out, total, views)
-    at = base
-    for i in range(rows.count):
-        rows.frames[i].out = at
-        _clear_end(at, rows.frames[i].out_size)
-        at += rows.frames[i].out_size
-    if rows.work < UNLOCKED_WORK:
-        sfr_unprotect_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
-    else:
-        with nogil:
-            sfr_unprotect_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
-    _tell_all(rows, receivers, listed)
-    _retry_unknown(rows, receivers, listed)
-    _settle(rows, base + total)
-    return _batch_of(rows, data, base)
-
-
-cdef int _retry_unknown(Rows *rows, object receivers, tuple listed) except -1:
-    """Rows whose KID was unknown at plan time, in row order, while the allowance lasts."""
-    cdef Py_ssize_t i
-    cdef sfr_frame *f
-    cdef ReceiverCore receiver
-    for i in range(rows.count):
-        f = &rows.frames[i]
-        if f.status != SFR_UNKNOWN_KEY:
-            continue
-        receiver = receivers if listed is None else listed[i]
-        if receiver._watching and receiver._find_key(f.kid):
-            f.out_size = _room_of(f, receiver._suite.nt)
-            sfr_unprotect(receiver._ptr, f)
-            receiver._tell_confirmed()
-    return 0
-
-
-cdef inline void _clear_end(uint8_t *out, size_t room) noexcept:
-    """Nothing but frames in the data. A frame ends up to 16 bytes before its room does (a header
-    is 1 to 17 bytes): zeros now, which the frame overwrites as far as it goes."""
-    memset(out if room < 16 else out + room - 16, 0, room if room < 16 else 16)
-
-
-cdef void _settle(Rows *rows, uint8_t *end) noexcept:
-    """A row that another thread changed during the call, so that it no longer fits its room, is
-    malformed."""
-    cdef Py_ssize_t i
-    cdef sfr_frame *f
-    cdef uint8_t *next
-    for i in range(rows.count):
-        f = &rows.frames[i]
-        if f.status < 0:
-            next = rows.frames[i + 1].out if i + 1 < rows.count else end
-            memset(f.out, 0, next - f.out)
-            f.status = SFR_MALFORMED
-            f.out_size = 0
-
-
-cdef int _tell_all(Rows *rows, object receivers, tuple listed) except -1:
-    cdef Py_ssize_t i
-    if listed is None:
-        if (<ReceiverCore>receivers)._watching:
-            (<ReceiverCore>receivers)._tell_confirmed()
-        return 0
-    for i in range(rows.count):
-        if (<ReceiverCore>listed[i])._watching:
-            (<ReceiverCore>listed[i])._tell_confirmed()
-    return 0
-
-
-def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
-    """Many ciphertexts to a FrameBatch: see pysframe.unprotect_many."""
-    cdef Rows rows
-    cdef _Views views = _Views.__new__(_Views)
-    cdef tuple inputs = ciphertexts if type(ciphertexts) is tuple else tuple(ciphertexts)
-    _make_rows(&rows, len(inputs))
-    try:
-        listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
-        _read_frames(&rows, inputs, views)
-        _alive = _read_extras(&rows, metadata, clear, views)
-        _set_receivers(&rows, receivers, listed)
-        return _unprotect(&rows, receivers, listed, None, views)
-    finally:
-        _free_rows(&rows)
-
-
-def unprotect_batch(receivers, batch, metadata=None, clear=None, out=None):
-    """A FrameBatch of ciphertexts to one of frames: see pysframe.unprotect_batch."""
-    cdef Rows rows
-    cdef _Views views = _Views.__new__(_Views)
-    cdef bytes block = _columns_of(batch)
-    _make_rows(&rows, batch._count)
-    try:
-        listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
-        source = batch.data
-        _read_batch(&rows, source, block, views)
-        _alive = _read_extras(&rows, metadata, clear, views)
-        _set_receivers(&rows, receivers, listed)
-        return _unprotect(&rows, receivers, listed, out, views)
-    finally:
-        _free_rows(&rows)
-
-
-def to_list(data, columns, Py_ssize_t count):
-    """The rows of a FrameBatch as bytes: the fast half of FrameBatch.to_list."""
-    cdef Rows rows
-    cdef Py_ssize_t i
-    cdef _Views views = _Views.__new__(_Views)
-    cdef list out = []
-    _make_rows(&rows, count)
-    try:
-        _read_batch(&rows, data, columns if type(columns) is bytes else bytes(columns), views)
-        for i in range(count):
-            out.append(PyBytes_FromStringAndSize(<const char *>rows.frames[i].data,
-                                                 rows.frames[i].in_size))
-    finally:
-        _free_rows(&rows)
-    return out
+include "_batches.pxi"

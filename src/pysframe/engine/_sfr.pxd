@@ -1,8 +1,9 @@
-# csrc/sfr.h, as far as the Python engine uses it.
+# csrc/sfr.h, as far as the Python engine uses it. Only what is declared nogil may run without the
+# GIL, which is the lock of senders and receivers: sfr_callers_take_turns.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-cdef extern from "sfr.h" nogil:
+cdef extern from "sfr.h":
     enum:
         SFR_OK
         SFR_MALFORMED
@@ -33,6 +34,7 @@ cdef extern from "sfr.h" nogil:
     const char *sfr_kernel_reason(const sfr_kernel *)
     const sfr_kernel *sfr_kernel_find(const char *name)
     int sfr_init(const char *max_isa)
+    void sfr_callers_take_turns()
     const char *sfr_cpu_features()
 
     ctypedef struct sfr_secret:
@@ -55,7 +57,7 @@ cdef extern from "sfr.h" nogil:
         uint64_t kid
         uint64_t ctr
         int status
-        int rekey_due
+        bint rekey_due
 
     ctypedef struct sfr_sender:
         pass
@@ -71,9 +73,11 @@ cdef extern from "sfr.h" nogil:
     void sfr_sender_set_blocks(sfr_sender *, uint64_t)
     size_t sfr_protected_size(sfr_sender *, size_t frame_size, size_t ahead)
     int sfr_protect(sfr_sender *, sfr_frame *)
-    size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
-    size_t sfr_reserve_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
-    void sfr_seal_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
+    size_t sfr_check_many(sfr_sender *const *, sfr_frame *frames, size_t count, int *steady)
+    size_t sfr_protect_many(sfr_sender *const *, sfr_frame *frames, size_t count)
+    int sfr_reserve(sfr_sender *, sfr_frame *)
+    size_t sfr_reserve_many(sfr_sender *const *, sfr_frame *frames, size_t count)
+    void sfr_seal_many(sfr_sender *const *, sfr_frame *frames, size_t count) nogil
 
     ctypedef struct sfr_receiver:
         pass
@@ -85,9 +89,13 @@ cdef extern from "sfr.h" nogil:
     int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int provisional)
     int sfr_receiver_remove(sfr_receiver *, uint64_t kid)
     int sfr_receiver_knows(sfr_receiver *, uint64_t kid)
-    size_t sfr_plaintext_size(sfr_receiver *, const uint8_t *data, size_t size, size_t clear)
+    size_t sfr_plaintext_size(const sfr_receiver *, const uint8_t *data, size_t size, size_t clear)
     int sfr_unprotect(sfr_receiver *, sfr_frame *)
-    void sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
+    size_t sfr_room_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
+    size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
+    int sfr_screen(sfr_receiver *, sfr_frame *)
+    void sfr_open_many(sfr_receiver *const *, sfr_frame *frames, size_t count) nogil
+    size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
     size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room)
     int sfr_receiver_may_derive(sfr_receiver *)
 
