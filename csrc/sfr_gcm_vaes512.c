@@ -757,22 +757,44 @@ static VAES512 void fold_long_aads(sfr_row *const *rows, size_t count)
                 sfr_block_reflect(sfr_ghash_long_aad(rows[i], state_of(rows[i])->power + POWERS)));
 }
 
+/* A folded AAD has H in it. */
+WORD void wipe_folded_aads(sfr_row *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rows[i]->aad_size > 16) rows[i]->aad_head[0] = rows[i]->aad_head[1] = 0;
+}
+
+/* What the runners that work on much at a time leave in the stack: what 32 registers did not hold.
+ * They are called from the same depth as this one. */
+#define STACK_OF_RUNNERS 1152
+static VAES512 __attribute__((noinline)) void wipe_stack(void)
+{
+    uint8_t room[STACK_OF_RUNNERS];
+    UNROLL
+    for (size_t i = 0; i < sizeof room; i += 64) store(room + i, zero());
+    __asm__ __volatile__("" : : "r"(room) : "memory");
+}
+
 WORD void run(sfr_row *const *rows, size_t count, const runners *r)
 {
+    bool much = false;
     fold_long_aads(rows, count);
     for (size_t i = 0; i < count;) {
         size_t quads = quads_of(rows[i]), same = i + 1;
         if (quads > MAX_WIDTH) {
             r->stream[stream_width(quads)](rows + i, 1);
+            much = true;
             i++;
             continue;
         }
         while (same < count && quads_of(rows[same]) == quads) same++;
         size_t fours = (same - i) & ~(size_t)3;
-        if (fours) r->fours[quads](rows + i, fours);
+        if (fours) r->fours[quads](rows + i, fours), much = true;
         if (i + fours < same) r->one[quads](rows + i + fours, same - i - fours);
         i = same;
     }
+    wipe_folded_aads(rows, count);
+    if (much) wipe_stack();
     sfr_clear_zmm();
 }
 

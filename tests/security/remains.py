@@ -18,7 +18,7 @@ from security.natively import native
 from pysframe import CipherSuite
 
 SCANNED = 8  # scanner.h
-REGISTERS, STACK = 2048, 32768
+REGISTERS, STACK, ROWS = 2048, 32768, 4096
 KID = 0x1234
 
 
@@ -74,8 +74,11 @@ def hash_sums(
     found["mask"] = aes.update(nonce + b"\0\0\0\1")
     lengths = (8 * len(aad)).to_bytes(8) + (8 * len(ciphertext)).to_bytes(8)
     for number, block in enumerate([*in_blocks(aad), *in_blocks(ciphertext), lengths]):
-        y = times(y ^ int.from_bytes(block), h)
+        y ^= int.from_bytes(block)
+        found[f"sum {number}, not yet times H"] = y.to_bytes(16)
+        y = times(y, h)
         found[f"sum {number}"] = y.to_bytes(16)
+    del found["sum 0, not yet times H"]  # the AAD's first block itself
     return {f"{n} {k}": v for n, block in found.items() for k, v in pieces(n, block).items()}
 
 

@@ -27,7 +27,8 @@ void scan(const uint8_t *memory, size_t size, const uint8_t *patterns, size_t co
 typedef void operation(sfr_row *const *rows, size_t count);
 
 static sfr_row rows[ROWS], *order[ROWS];
-static const uint8_t aad[AAD]; /* more than a block: it is hashed apart */
+_Static_assert(sizeof rows <= ROWS_ROOM, "rows fit");
+static uint8_t aad[AAD]; /* more than a block: it is hashed apart */
 
 /* Vector registers first: what copies the stack may use them. */
 static __attribute__((noinline, target("avx512f"))) void take_zmm(uint8_t *to)
@@ -36,8 +37,9 @@ static __attribute__((noinline, target("avx512f"))) void take_zmm(uint8_t *to)
     Z(0)
     Z(1)
     Z(2)
-    Z(3) Z(4) Z(5) Z(6) Z(7) Z(8) Z(9) Z(10) Z(11) Z(12) Z(13) Z(14) Z(15) Z(16) Z(17) Z(18) Z(19)
-        Z(20) Z(21) Z(22) Z(23) Z(24) Z(25) Z(26) Z(27) Z(28) Z(29) Z(30) Z(31)
+    Z(3)
+    Z(4) Z(5) Z(6) Z(7) Z(8) Z(9) Z(10) Z(11) Z(12) Z(13) Z(14) Z(15) Z(16) Z(17) Z(18) Z(19) Z(20)
+        Z(21) Z(22) Z(23) Z(24) Z(25) Z(26) Z(27) Z(28) Z(29) Z(30) Z(31)
 }
 
 static __attribute__((noinline)) void take_xmm(uint8_t *to)
@@ -72,17 +74,20 @@ static __attribute__((noinline)) void careless(sfr_row *const *some, size_t coun
 static void lay_out(void *key, uint8_t *in, uint8_t *out, uint8_t *tags, const size_t *sizes,
                     size_t count)
 {
+    for (unsigned i = 0; i < AAD; i++) aad[i] = (uint8_t)(i + 1);
     for (size_t i = 0; i < count; i++) {
         order[i] = &rows[i];
         rows[i] = (sfr_row){.key = key, .in = in, .out = out, .size = sizes[i], .aad_size = AAD};
         rows[i].aad[0] = (sfr_span){aad, AAD};
+        memcpy(rows[i].aad_head, aad, 16);
         rows[i].block[0] = i;
         rows[i].tag.write = tags + SFR_MAX_TAG * i;
         in += sizes[i], out += sizes[i];
     }
 }
 
-/* Runs one operation on up to nine rows, then copies what it left to `residue`. */
+/* Runs one operation on up to nine rows, then copies what it left to `residue`; and the rows, which
+ * lie in its callers' stack. */
 void run_and_look(const char *name, void *key, uint8_t *in, uint8_t *out, uint8_t *tags,
                   const size_t *sizes, size_t count, int *statuses, uint8_t *residue)
 {
@@ -94,6 +99,7 @@ void run_and_look(const char *name, void *key, uint8_t *in, uint8_t *out, uint8_
     memset(residue, 0, REGISTERS + STACK);
     run(order, count);
     take(residue, wide);
+    memcpy(residue + REGISTERS + STACK, rows, sizeof rows);
     for (size_t i = 0; i < count; i++) statuses[i] = rows[i].status;
 }
 
