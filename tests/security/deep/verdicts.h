@@ -4,6 +4,9 @@
 #ifndef VERDICTS_H
 #define VERDICTS_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <immintrin.h>
 #include <stddef.h>
 
@@ -29,8 +32,17 @@ static inline __attribute__((target("avx512f"))) __mmask8 ct_cmpneq(__m512i a, _
 #define _mm512_cmpneq_epi64_mask ct_cmpneq
 
 /* Empty statements that pin a value to a register; to MemorySanitizer they would be a use of it.
- * Those that do something are volatile, and stay. */
+ * (The system's headers, which have such words in other places, come first.) Those that do something are volatile, and stay. */
 #ifdef CT_MSAN
+#include <cpuid.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
 #define __asm__(...) (void)0
 #endif
 
