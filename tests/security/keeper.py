@@ -4,8 +4,11 @@ Its base_key comes through a pipe into a bytearray and is wiped by this file, as
 At each word on its standard output it waits for a byte on its standard input.
 """
 
+import ctypes
 import os
+import re
 import sys
+from pathlib import Path
 
 from pysframe import FrameRejected
 from pysframe import engine as engines
@@ -16,7 +19,7 @@ def say(word: str) -> None:
     os.read(0, 1)
 
 
-def main(name: str, number: str, kid: str) -> None:
+def main(name: str, number: str, kid: str, fault: str = "") -> None:
     engine, suite = engines.bind(name), int(number)
     base_key = bytearray(32)
     os.readv(0, [base_key])
@@ -27,6 +30,8 @@ def main(name: str, number: str, kid: str) -> None:
     receiver.add_key(int(kid), base_key)
     base_key[:] = bytes(len(base_key))
     work(engine, sender, receiver)
+    if fault == "dumped":
+        allow_dumps()
     say("kept")
     secret.close()
     sender.close()
@@ -58,6 +63,16 @@ def refused(receiver, ciphertext: bytes) -> None:
     except FrameRejected:
         return
     raise AssertionError("a spoiled frame was opened")
+
+
+def allow_dumps() -> None:
+    """The seeded fault: takes back what the engine asked for its key pages."""
+    madvise, allow = ctypes.CDLL(None).madvise, 17  # MADV_DODUMP
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, end, rest = re.match(r"(\w+)-(\w+) rw-p \S+ 00:00 0 *(.*)$|", line).groups()
+        if start and not rest:
+            size = int(end, 16) - int(start, 16)
+            madvise(ctypes.c_void_p(int(start, 16)), ctypes.c_size_t(size), allow)
 
 
 if __name__ == "__main__":

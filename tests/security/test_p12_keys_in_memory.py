@@ -32,8 +32,9 @@ def kernel(request):
 class Keeper:
     """A running keeper.py, at one of its words."""
 
-    def __init__(self, kernel: str, suite: CipherSuite, base_key: bytes) -> None:
-        command = [sys.executable, str(KEEPER), f"native:{kernel}", str(int(suite)), str(remains.KID)]
+    def __init__(self, kernel: str, suite: CipherSuite, base_key: bytes, *more: str) -> None:
+        arguments = f"native:{kernel}", str(int(suite)), str(remains.KID), *more
+        command = [sys.executable, str(KEEPER), *arguments]
         environment = os.environ | {"PYTHONPATH": str(SRC)}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0, env=environment)
@@ -48,8 +49,8 @@ class Keeper:
 
 
 @contextmanager
-def keeper(kernel: str, suite: CipherSuite, base_key: bytes):
-    running = Keeper(kernel, suite, base_key)
+def keeper(kernel: str, suite: CipherSuite, base_key: bytes, *more: str):
+    running = Keeper(kernel, suite, base_key, *more)
     try:
         yield running
     finally:

@@ -196,6 +196,7 @@ int main(int argc, char **argv)
 {
     static const char *const operations[] = {"key_setup", "seal", "open_good", "open_bad"};
     if (argc != 4) return 2;
+    setbuf(stdout, NULL); /* what is written before an abort counts */
     sfr_init(NULL);
     ct_work asked = {.kernel = argv[1], .suite = atoi(argv[2]), .seed = 1};
     for (size_t i = 0; i < 4; i++) {
@@ -204,6 +205,6 @@ int main(int argc, char **argv)
     }
     asked.operation = argv[3], asked.count = 1, asked.sizes[0] = 160, asked.aad_size = 9;
     if (strcmp(argv[3], "none")) check(asked);
-    return fflush(stdout);
+    return 0;
 }
 #endif
