@@ -89,7 +89,7 @@ def race_singly(shared: Shared, way, accepts: int, seed: int) -> Counter[str]:
 
 
 def race_in_batches(shared: Shared, accepts: int, seed: int, rows: int = 24) -> Counter[str]:
-    """All frames again and again in one batch, so that rows of all lengths lie beside each other."""
+    """All frames again and again in one batch: rows of all lengths beside each other."""
     seen: Counter[str] = Counter()
     views = [shared.views[i % len(shared.views)] for i in range(rows)]
     frames = [shared.frames[i % len(shared.frames)] for i in range(rows)]

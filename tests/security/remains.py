@@ -1,4 +1,4 @@
-"""What a key is in memory, and where it is found: in another process, in a file, in what a call left.
+"""What a key is in memory, and where it is found: in a process, in a file, in what a call left.
 
 Rule 1: a pattern is looked for only if it is unlikely to come about by chance.
 Rule 2: whoever claims that a pattern is nowhere first shows that the same scan finds it.
@@ -139,7 +139,9 @@ def writable_mappings(pid: int) -> Iterator[tuple[str, bytes]]:
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for line in lines:
-            start, end, rights, name = re.match(r"(\w+)-(\w+) (\S+) \S+ \S+ \S+\s*(.*)", line).groups()
+            start, end, rights, name = re.match(
+                r"(\w+)-(\w+) (\S+) \S+ \S+ \S+\s*(.*)", line
+            ).groups()
             if rights.startswith("rw"):
                 memory.seek(int(start, 16))
                 yield name or f"anonymous {start}", memory.read(int(end, 16) - int(start, 16))

@@ -4,7 +4,6 @@ The flipper is a thread of C (flipper.c): it needs no GIL, so it runs while a fr
 """
 
 import os
-import random
 from collections import Counter
 
 import pytest

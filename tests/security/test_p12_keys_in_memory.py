@@ -37,7 +37,9 @@ class Keeper:
         command = [sys.executable, str(KEEPER), *arguments]
         environment = os.environ | {"PYTHONPATH": str(SRC)}
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0, env=environment)
+        self.process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, bufsize=0, env=environment
+        )
         self.pid = self.process.pid
         os.write(self.process.stdin.fileno(), base_key)
 
@@ -87,7 +89,7 @@ def assert_kept(found: dict[str, int], kept: dict[str, bytes]) -> None:
 
 
 def test_key_pages_are_left_out_of_core_dumps(kernel, rng):
-    """The pages with keys are marked so that the system does not dump them; and no other has keys."""
+    """The pages with keys are marked for the system not to dump them; no others have keys."""
     base_key = rng.randbytes(32)
     kept = remains.kept(kernel, SUITES[0], base_key)
     with keeper(kernel, SUITES[0], base_key) as process:

@@ -17,7 +17,9 @@ LONG = (1000, 1500, 1791, 1792, 2047, 2048, 2049, 4128, 5000)
 AADS = (1, 9, 15, 16, 17, 31, 40, 100)
 
 
-def record(suite: CipherSuite, key: bytes, nonce: bytes, aad: bytes, plaintext: bytes, sealed: bytes):
+def record(
+    suite: CipherSuite, key: bytes, nonce: bytes, aad: bytes, plaintext: bytes, sealed: bytes
+):
     sizes = int(suite), len(key), len(aad), len(plaintext), len(sealed) - len(plaintext)
     return struct.pack("<5I", *sizes) + key + nonce + aad + plaintext + sealed
 

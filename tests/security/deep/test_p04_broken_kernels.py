@@ -1,4 +1,4 @@
-"""Promise 4, a kernel that computes wrongly is never used: the next one takes its place, and says why.
+"""Promise 4: a kernel that computes wrongly is never used; the next one takes its place.
 
 Each operation of each kernel is spoiled once, in builds whose dispatch takes orders (saboteur.c),
 and once more as a compiler or CPU would do it: one instruction of one file computes something else.
@@ -15,8 +15,8 @@ from security.deep import known_answers
 from security.deep.builds import RELEASE, Patch, cached, compiled, objects, sources
 from security.deep.linking import linked
 from security.deep.test_p04_emulated_cpus import FLAGS, HERE, SECURITY, all_right
-from security.test_p04_self_tests import NO_FAULT, SUITES, faults
 from security.natively import native
+from security.test_p04_self_tests import NO_FAULT, SUITES, faults
 
 TAKES_ORDERS = (
     Patch(
@@ -80,7 +80,8 @@ def test_each_broken_operation(kernel, frames):
 HIGH_ZERO = "_mm512_inserti64x4(_mm512_setzero_si512(), _mm512_castsi512_si256({}), 0)"
 MISCOMPILED = [
     ("vaes512", "sfr_gcm_vaes512.c", "_mm512_aesenc_epi128(a, b)", HIGH_ZERO, 4),
-    ("vaes512", "sfr_gcm_vaes512.c", "_mm512_extracti64x4_epi64(a, b)", "_mm256_setzero_si256()", 4),
+    ("vaes512", "sfr_gcm_vaes512.c", "_mm512_extracti64x4_epi64(a, b)",
+     "_mm256_setzero_si256()", 4),
     ("vaes512", "sfr_ctr_vaes.c", "_mm512_aesenc_epi128(a, b)", HIGH_ZERO, 1),
     ("vaes256", "sfr_gcm_vaes256.c", "_mm256_aesenc_epi128(a, b)",
      "_mm256_inserti128_si256({}, _mm_setzero_si128(), 1)", 4),

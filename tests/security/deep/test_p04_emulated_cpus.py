@@ -92,7 +92,8 @@ for suite in CipherSuite:
     receiver = pysframe.Receiver(suite, **options)
     receiver.add_key(9, bytes(range(32)))
     frames = [bytes(n) for n in (0, 1, 40, 160, 500, 1700)]
-    assert pysframe.unprotect_many(receiver, pysframe.protect_many(sender, frames)).to_list() == frames
+    sealed = pysframe.protect_many(sender, frames)
+    assert pysframe.unprotect_many(receiver, sealed).to_list() == frames
 print(backend.engine, backend.kernel)
 """
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 from c_core.core import KERNELS, kernel_or_skip
-from security.deep.builds import RELEASE, extension
+from security.deep.builds import RELEASE, Patch, extension
 from security.deep.test_p04_broken_kernels import TAKES_ORDERS
-from security.deep.builds import Patch
 
 TESTS = Path(__file__).parents[2]
 SABOTEUR = Path(__file__).parents[1] / "saboteur.c"
@@ -31,7 +30,9 @@ import json, random, sys
 sys.path.insert(0, {tests!r})
 from security.flipping import Shared, race_singly, race_in_batches, singly
 from pysframe import engine
-seen = [race(Shared(engine.bind("native:{kernel}"), {suite}, random.Random({seed}), sizes=(1200,) * 4))
+new = lambda: Shared(native, {suite}, random.Random({seed}), sizes=(1200,) * 4)
+native = engine.bind("native:{kernel}")
+seen = [race(new())
         for race in (lambda s: race_singly(s, singly, 20000, {seed}),
                      lambda s: race_in_batches(s, 20000, {seed}))]
 print(json.dumps(seen))

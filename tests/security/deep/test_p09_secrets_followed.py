@@ -1,8 +1,8 @@
 """Promise 9, first and second method: no branch and no address depends on a secret.
 
 MemorySanitizer follows "undefined" bits through the kernels as clang compiles them, at every
-level; valgrind through what gcc compiles, as far as it knows the instructions (AES-NI). Both are told
-that base_key and plaintext are undefined, and that only the verdict, ciphertext and tag are public.
+level; valgrind through what gcc compiles, as far as it knows the instructions (AES-NI). Both are
+told that base_key and plaintext are undefined, and that only verdict, ciphertext and tag are public.
 """
 
 import hashlib
@@ -76,7 +76,9 @@ def test_where_a_verdict_is_made_public():
     masks = [line for line in used if "_mm512_cmpneq_epi64_mask" in line]
     assert len(tests) == 2 and all("!_mm_testz_si128(wrong, wrong)" in line for line in tests)
     assert len(masks) == 1 and "(tags, claimed)" in masks[0]
-    assert len(re.findall(r"[^_]sfr_equal\(", "\n".join(used))) == 4  # declared, defined, used twice
+    assert (
+        len(re.findall(r"[^_]sfr_equal\(", "\n".join(used))) == 4
+    )  # declared, defined, used twice
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
