@@ -15,7 +15,7 @@ BUILD := $(or $(PYSFRAME_BUILD),auto)
 IN_PARALLEL := -n auto --maxprocesses=4 --dist=loadgroup
 
 NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.c csrc/*.h) \
-                  $(wildcard src/pysframe/engine/*.pyx src/pysframe/engine/*.pxd)
+                  $(wildcard src/pysframe/engine/*.px[di] src/pysframe/engine/*.pyx)
 C_FILES = $(wildcard csrc/*.c csrc/tests/*.c csrc/fuzz/*.c)
 
 .DELETE_ON_ERROR:

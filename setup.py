@@ -27,7 +27,7 @@ def native_extension() -> Extension:
     return Extension(
         "pysframe.engine._native",
         sources=["src/pysframe/engine/_native.pyx", *sorted(glob("csrc/*.c"))],
-        depends=[*glob("csrc/*.h"), *glob("src/pysframe/engine/*.pxd")],
+        depends=[*glob("csrc/*.h"), *glob("src/pysframe/engine/*.px[di]")],
         include_dirs=["csrc"],
         extra_compile_args=COMPILE_ARGS,
         extra_link_args=LINUX_LINK_ARGS if sys.platform == "linux" else [],

@@ -120,6 +120,23 @@ typedef struct sfr_frame {
     uint64_t opened_by;            /* receiver: the library's, from sfr_open_many to commit */
 } sfr_frame;
 
+/* Many plain frames (no metadata, no clear bytes) in one buffer: row i is its lengths[i] bytes from
+ * offsets[i]; without a buffer (data NULL, size INT64_MAX) these are addresses. And what becomes
+ * of them, row by row: offsets count from where output begins. */
+typedef struct sfr_rows_in {
+    const uint8_t *data;
+    size_t size;
+    const int64_t *offsets;
+    const int32_t *lengths;
+} sfr_rows_in;
+
+typedef struct sfr_rows_out {
+    int64_t *offsets;
+    int32_t *lengths;              /* 0: refused */
+    uint8_t *status;
+    uint64_t *kid, *ctr;           /* 0: refused */
+} sfr_rows_out;
+
 /* ---- sender ---- */
 
 typedef struct sfr_sender sfr_sender;
@@ -146,6 +163,13 @@ int sfr_protect(sfr_sender *, sfr_frame *);         /* one frame: reserve and se
  * and that no lease can end within the batch, unless somebody else uses the senders meanwhile. */
 size_t sfr_check_many(sfr_sender *const *, sfr_frame *frames, size_t count, int *steady);
 size_t sfr_protect_many(sfr_sender *const *, sfr_frame *frames, size_t count);
+/* The same from columns to columns, apart from each other, for the usual case. Room is 0 where it
+ * is not that: a row outside the data, a frame that would be refused, a lease or a key's budget
+ * that may run out; else the bytes that all rows take. Protect writes them back to back and
+ * returns how many rows it got through: all, unless somebody else uses the senders meanwhile. */
+size_t sfr_columns_room(sfr_sender *const *, const sfr_rows_in *, size_t count);
+size_t sfr_protect_columns(sfr_sender *const *, const sfr_rows_in *, size_t count, uint8_t *out,
+                           size_t room, const sfr_rows_out *);
 /* Protect in two steps. Reserve takes the counters and sets kid, ctr and out_size, the room
  * needed; for one frame `out` is set before, for many after it. Seal a reserved frame once. */
 int sfr_reserve(sfr_sender *, sfr_frame *);
@@ -175,6 +199,11 @@ int sfr_unprotect(sfr_receiver *, sfr_frame *);
  * and returns the sum; unprotect then wants `out` set and returns how many frames it refused. */
 size_t sfr_room_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
+/* The same from columns to columns, apart from each other. Open room is SIZE_MAX where a row lies
+ * outside the data. Unprotect writes the frames back to back, zeros for what it refuses. */
+size_t sfr_open_room(sfr_receiver *const *, const sfr_rows_in *, size_t count);
+size_t sfr_unprotect_columns(sfr_receiver *const *, const sfr_rows_in *, size_t count,
+                             uint8_t *out, size_t room, const sfr_rows_out *);
 /* Unprotect in two steps, or three: screen refuses one frame that unprotect would refuse before
  * its key runs (SFR_OK: go on). What open leaves in `out` is nobody's before commit has judged
  * it: commit every opened frame once, in the same order. */

@@ -21,6 +21,9 @@
 #ifndef MADV_DONTDUMP
 #define MADV_DONTDUMP 16
 #endif
+#ifndef MADV_HUGEPAGE
+#define MADV_HUGEPAGE 14
+#endif
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
@@ -206,6 +209,8 @@ void sfr_run_synchronize(void)
 
 #define LINE 64
 #define SLAB ((size_t)64 << 10)
+#define HUGE_PAGE ((size_t)2 << 20)
+#define SMALL_SLABS 32 /* then slabs are huge pages: who has thousands of keys misses the TLB less */
 #define LARGEST_SLOT ((size_t)4096)
 
 /* A free slot is all zeros but for its first word, the next free slot. */
@@ -214,15 +219,39 @@ typedef struct slot {
 } slot;
 
 static slot *free_slots[LARGEST_SLOT / LINE + 1];
+static size_t slabs;
+bool sfr_arena_is_large;
 static sfr_lock arena_lock;
 
-static void *map_pages(size_t size)
+static void *map_anonymous(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return NULL;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void *keep_to_ourselves(void *p, size_t size)
+{
+    if (!p) return NULL;
     (void)madvise(p, size, MADV_DONTDUMP);
     (void)mlock(p, size); /* best effort: RLIMIT_MEMLOCK is often 8 MiB */
     return p;
+}
+
+static void *map_pages(size_t size)
+{
+    return keep_to_ourselves(map_anonymous(size), size);
+}
+
+/* Of twice its size, so that it can be aligned; what is over goes back. */
+static void *map_huge_page(void)
+{
+    uint8_t *p = map_anonymous(2 * HUGE_PAGE);
+    if (!p) return NULL;
+    size_t before = -(uintptr_t)p & (HUGE_PAGE - 1);
+    if (before) munmap(p, before);
+    munmap(p + before + HUGE_PAGE, HUGE_PAGE - before);
+    (void)madvise(p + before, HUGE_PAGE, MADV_HUGEPAGE);
+    return keep_to_ourselves(p + before, HUGE_PAGE);
 }
 
 static size_t slot_size(size_t size)
@@ -232,10 +261,12 @@ static size_t slot_size(size_t size)
 
 static slot *cut_slab(size_t each)
 {
-    uint8_t *slab = map_pages(SLAB);
+    size_t size = slabs < SMALL_SLABS ? SLAB : HUGE_PAGE;
+    uint8_t *slab = size == SLAB ? map_pages(SLAB) : map_huge_page();
     if (!slab) return NULL;
+    if (++slabs > SMALL_SLABS) sfr_arena_is_large = true;
     slot *first = NULL;
-    for (size_t at = SLAB / each; at-- > 0;) {
+    for (size_t at = size / each; at-- > 0;) {
         slot *s = (slot *)(void *)(slab + at * each);
         s->next = first;
         first = s;

@@ -47,27 +47,25 @@ static void take_rows_of(const sfr_ops *ops, group *waiting, group *taken)
     waiting->count = left;
 }
 
-/* The usual batch: one suite, one length. Nothing to sort then. */
-static bool all_alike(const group *g)
-{
-    const sfr_ops *ops = g->rows[0]->key->ops;
-    unsigned class = sfr_size_class(g->rows[0]->size);
-    for (size_t i = 1; i < g->count; i++)
-        if (g->rows[i]->key->ops != ops || sfr_size_class(g->rows[i]->size) != class) return false;
-    return true;
-}
-
 void sfr_run(sfr_row *rows, size_t count, bool sealing)
 {
     group waiting, taken, sorted;
+    if (!count) return;
+    /* The usual batch is of one suite and one length: nothing to sort then. */
+    const sfr_ops *ops = rows[0].key->ops;
+    const unsigned class = sfr_size_class(rows[0].size);
+    bool alike = true;
     waiting.count = count;
-    for (size_t i = 0; i < count; i++) waiting.rows[i] = &rows[i];
-    if (count && all_alike(&waiting)) {
-        call(rows[0].key->ops, waiting.rows, count, sealing);
+    for (size_t i = 0; i < count; i++) {
+        waiting.rows[i] = &rows[i];
+        alike &= rows[i].key->ops == ops && sfr_size_class(rows[i].size) == class;
+    }
+    if (SFR_LIKELY(alike)) {
+        call(ops, waiting.rows, count, sealing);
         return;
     }
     while (waiting.count) {
-        const sfr_ops *ops = waiting.rows[0]->key->ops;
+        ops = waiting.rows[0]->key->ops;
         take_rows_of(ops, &waiting, &taken);
         sort_by_class(&taken, &sorted);
         call(ops, sorted.rows, sorted.count, sealing);

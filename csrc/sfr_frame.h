@@ -14,6 +14,28 @@ SFR_INLINE bool sfr_overlap(const void *a, size_t a_size, const void *b, size_t 
     return x < y + b_size && y < x + a_size && a_size && b_size;
 }
 
+SFR_INLINE bool sfr_row_inside(const sfr_rows_in *in, size_t i)
+{
+    int64_t start = in->offsets[i], size = in->lengths[i];
+    return start >= 0 && size >= 0 && start <= (int64_t)in->size - size;
+}
+
+SFR_INLINE const uint8_t *sfr_row_start(const sfr_rows_in *in, size_t i)
+{
+    return (const uint8_t *)((uintptr_t)in->data + (uintptr_t)in->offsets[i]);
+}
+
+SFR_INLINE sfr_rows_in sfr_rows_from(const sfr_rows_in *in, size_t row)
+{
+    return (sfr_rows_in){in->data, in->size, in->offsets + row, in->lengths + row};
+}
+
+SFR_INLINE sfr_rows_out sfr_rows_to(const sfr_rows_out *to, size_t row)
+{
+    return (sfr_rows_out){to->offsets + row, to->lengths + row, to->status + row, to->kid + row,
+                          to->ctr + row};
+}
+
 /* RFC 9605 4.4.3: nonce = sframe_salt XOR CTR, so only its last 8 bytes change. */
 SFR_INLINE void sfr_row_nonce(sfr_row *row, const sfr_key *key, uint64_t ctr)
 {
@@ -23,28 +45,27 @@ SFR_INLINE void sfr_row_nonce(sfr_row *row, const sfr_key *key, uint64_t ctr)
     row->block[1] = tail >> 32;
 }
 
-/* Where the AAD does not fit into its first block the kernel reads it from here. */
+/* An AAD of up to SFR_GATHERED bytes in one piece, so that a kernel need not look for its ends. */
+SFR_INLINE void sfr_row_gather(sfr_row *row, const uint64_t words[3], size_t header_size,
+                               const uint8_t *clear, const sfr_frame *f)
+{
+    uint8_t *at = (uint8_t *)row->gathered + header_size;
+    memcpy(row->gathered, words, 3 * sizeof words[0]);
+    if (f->clear) memcpy(at, clear, f->clear);
+    if (f->metadata_size) memcpy(at + f->clear, f->metadata, f->metadata_size);
+    row->aad_head[0] = row->gathered[0];
+    row->aad_head[1] = row->gathered[1];
+    row->aad[0] = (sfr_span){(const uint8_t *)row->gathered, row->aad_size};
+    row->aad[1].size = row->aad[2].size = 0;
+}
+
 SFR_INLINE void sfr_row_spans(sfr_row *row, const uint64_t words[3], size_t header_size,
                               const uint8_t *clear, const sfr_frame *f)
 {
-    memcpy(row->header, words, sizeof row->header);
-    row->aad[0] = (sfr_span){(const uint8_t *)row->header, header_size};
+    memcpy(row->gathered, words, 3 * sizeof words[0]);
+    row->aad[0] = (sfr_span){(const uint8_t *)row->gathered, header_size};
     row->aad[1] = (sfr_span){clear, f->clear};
     row->aad[2] = (sfr_span){f->metadata, f->metadata_size};
-}
-
-/* The first 16 bytes of header, clear bytes and metadata; the header is shorter than that. */
-SFR_INLINE void sfr_row_head(sfr_row *row, size_t header_size, const uint8_t *clear,
-                             const sfr_frame *f)
-{
-    uint8_t head[16];
-    memcpy(head, row->aad_head, sizeof head);
-    size_t room = sizeof head - header_size, some = f->clear < room ? f->clear : room;
-    if (some) memcpy(head + header_size, clear, some);
-    room -= some;
-    size_t rest = f->metadata_size < room ? f->metadata_size : room;
-    if (rest) memcpy(head + header_size + some, f->metadata, rest);
-    memcpy(row->aad_head, head, sizeof head);
 }
 
 /* RFC 9605 4.4.3: aad = header || metadata; clear bytes count as the head of the metadata.
@@ -56,8 +77,10 @@ SFR_INLINE void sfr_row_aad(sfr_row *row, const uint64_t words[3], size_t header
     row->aad_head[0] = words[0];
     row->aad_head[1] = words[1];
     if (SFR_LIKELY(row->aad_size == header_size && header_size <= 16)) return;
-    if (header_size < 16) sfr_row_head(row, header_size, clear, f);
-    if (row->aad_size > 16) sfr_row_spans(row, words, header_size, clear, f);
+    if (row->aad_size <= SFR_GATHERED)
+        sfr_row_gather(row, words, header_size, clear, f);
+    else
+        sfr_row_spans(row, words, header_size, clear, f);
 }
 
 #endif

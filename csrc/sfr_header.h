@@ -44,17 +44,22 @@ SFR_INLINE size_t sfr_header_words(uint64_t kid, uint64_t ctr, uint64_t words[3]
     return 1 + kid_bytes + ctr_bytes;
 }
 
-/* Every byte of the header is read once, into words: another thread may be writing to `in`. */
-SFR_INLINE void sfr_header_load(const uint8_t *in, size_t size, uint64_t words[3])
+/* What of the header lies beyond its first word. Every byte of a header is read once: another
+ * thread may be writing to `in`. */
+SFR_INLINE void sfr_header_load_rest(const uint8_t *in, size_t size, uint64_t words[3])
 {
-    if (SFR_LIKELY(size >= SFR_MAX_HEADER)) {
-        words[0] = sfr_load64(in);
-        words[1] = sfr_load64(in + 8);
-        words[2] = in[16];
-    } else {
-        words[0] = words[1] = words[2] = 0;
-        memcpy(words, in, size);
-    }
+    uint8_t rest[16] = {0};
+    memcpy(rest, in + 8, size < SFR_MAX_HEADER ? size - 8 : SFR_MAX_HEADER - 8);
+    words[1] = sfr_load64(rest);
+    words[2] = sfr_load64(rest + 8);
+}
+
+SFR_INLINE uint64_t sfr_header_load_first(const uint8_t *in, size_t size)
+{
+    uint64_t word = 0;
+    if (SFR_LIKELY(size >= 8)) return sfr_load64(in);
+    memcpy(&word, in, size);
+    return word;
 }
 
 /* The size of a header, told by its config byte. */
@@ -79,24 +84,22 @@ SFR_INLINE int sfr_header_read(const uint8_t *in, size_t size, int strict, uint6
                                sfr_header *out)
 {
     if (SFR_UNLIKELY(size == 0)) return SFR_MALFORMED;
-    sfr_header_load(in, size, words);
-    unsigned config = (unsigned)words[0] & 0xff;
+    uint64_t word = sfr_header_load_first(in, size), kid_raw = word >> 8, ctr_raw;
+    unsigned config = (unsigned)word & 0xff;
     unsigned kid_bytes = config & 0x80 ? (config >> 4 & 7) + 1 : 0;
     unsigned ctr_bytes = config & 0x08 ? (config & 7) + 1 : 0;
     unsigned total = 1 + kid_bytes + ctr_bytes;
     if (SFR_UNLIKELY(total > size)) return SFR_MALFORMED;
-
-    uint64_t kid_raw = words[0] >> 8, ctr_raw;
-    if (SFR_LIKELY(total <= 8)) {   /* what follows the header is not part of it */
-        ctr_raw = words[0] >> (8 * (total - ctr_bytes) & 63);
-        words[0] &= ~(uint64_t)0 >> (64 - 8 * total);
-        words[1] = words[2] = 0;
+    words[0] = word;
+    words[1] = words[2] = 0;
+    if (SFR_LIKELY(total <= 8)) {
+        ctr_raw = word >> (8 * (1 + kid_bytes) & 63);
+        words[0] &= ~(uint64_t)0 >> (64 - 8 * total); /* what follows the header is not part of it */
     } else {
-        sfr_u128 fields = (sfr_u128)words[1] << 64 | words[0];
+        sfr_header_load_rest(in, total, words);
+        sfr_u128 fields = (sfr_u128)words[1] << 64 | word;
         kid_raw = (uint64_t)(fields >> 8), ctr_raw = (uint64_t)(fields >> (8 + 8 * kid_bytes));
         if (total == SFR_MAX_HEADER) ctr_raw |= words[2] << 56;
-        else words[2] = 0;
-        if (total < 16) words[1] &= ((uint64_t)1 << 8 * (total - 8)) - 1;
     }
     out->kid = kid_bytes ? sfr_from_bytes(kid_raw, kid_bytes) : config >> 4;
     out->ctr = ctr_bytes ? sfr_from_bytes(ctr_raw, ctr_bytes) : config & 7;

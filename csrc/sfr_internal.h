@@ -55,19 +55,13 @@ typedef struct sfr_key {
     _Alignas(64) uint8_t state[];  /* ops->state_size bytes, laid out by the kernel */
 } sfr_key;
 
-/* The lines of a key that any frame needs: what is here, and the beginning of the state. */
-SFR_INLINE void sfr_key_prefetch(const sfr_key *key)
-{
-    if (!key) return;
-    for (int line = 0; line < 4; line++) __builtin_prefetch((const uint8_t *)key + 64 * line);
-}
-
 /* ---- the row: one frame as a kernel sees it ----
  * SFrame is one producer of rows; another format may bring its own nonce and AAD. */
 
 typedef struct sfr_span { const uint8_t *data; size_t size; } sfr_span;
 
 #define SFR_AAD_SPANS 3
+#define SFR_GATHERED 64
 
 typedef struct sfr_row {
     const sfr_key *key;
@@ -85,9 +79,9 @@ typedef struct sfr_row {
         const uint8_t *read;       /* open: key->tag_size bytes are here */
     } tag;
     int status;                    /* open: SFR_OK or SFR_AUTH_FAILED (then out is all zeros) */
-    /* Only where aad_size > 16: header, clear bytes, metadata. */
+    /* Only where aad_size > 16: header, clear bytes, metadata, or all three in the first. */
     sfr_span aad[SFR_AAD_SPANS];
-    uint64_t header[3];            /* the producer's copy of the header bytes: aad[0] points here */
+    uint64_t gathered[SFR_GATHERED / 8];   /* the producer's copy, to which aad[0] points */
 } sfr_row;
 
 /* ---- kernels ---- */
@@ -104,6 +98,16 @@ typedef struct sfr_ops {
     void (*seal)(sfr_row *const *rows, size_t count);
     void (*open)(sfr_row *const *rows, size_t count);
 } sfr_ops;
+
+/* Fetches what of a key a frame of `size` bytes reads. `like` are the operations of some other key,
+ * likely its own, too: a wrong guess costs time only. */
+SFR_INLINE void sfr_key_fetch(const sfr_key *key, const sfr_ops *like, size_t size)
+{
+    size_t end = like->hot_offset + like->hot_size;
+    size_t at = (like->hot_offset + (size < 224 ? 224 - size : 0)) & ~(size_t)63;
+    __builtin_prefetch(key);
+    for (; at < end; at += 64) __builtin_prefetch(key->state + at);
+}
 
 struct sfr_kernel {
     const char *name;
@@ -183,13 +187,16 @@ struct sfr_secret {
 void sfr_derive(const sfr_secret *, uint64_t kid, uint8_t sframe_key[SFR_MAX_NK],
                 uint8_t sframe_salt[SFR_NN]);
 
-/* The whole key of one KID on one kernel, in the arena; NULL without memory. fingerprint names
- * (sframe_key, sframe_salt) under a secret of this process: equal keys have equal ones. */
-sfr_key *sfr_key_new(const sfr_secret *, const sfr_kernel *, uint64_t kid, uint8_t fingerprint[16]);
-void sfr_key_free(sfr_key *);      /* wipes */
+/* The whole key of one KID on one kernel, in memory of the arena: its owner lies in front of it,
+ * so that both are found at once. fingerprint names (sframe_key, sframe_salt) under a secret of
+ * this process: equal keys have equal ones. False without memory or randomness for that secret. */
+size_t sfr_key_size(const sfr_suite *, const sfr_kernel *);
+bool sfr_key_init(sfr_key *, const sfr_secret *, const sfr_kernel *, uint64_t kid,
+                  uint8_t fingerprint[16]);
 
 /* ---- arena: pages that are not in core dumps, locked best effort, wiped ---- */
 
+extern bool sfr_arena_is_large;                /* what it holds has outgrown the L2 cache */
 void *sfr_arena_alloc(size_t size);            /* zeroed, 64-byte aligned; NULL without memory */
 void sfr_arena_free(void *, size_t size);      /* wipes */
 int sfr_random(uint8_t *out, size_t size);     /* 0, or -1: the system has no randomness to give */
@@ -224,15 +231,16 @@ SFR_INLINE void sfr_lock_drop(sfr_lock *lock)
     atomic_store_explicit(&lock->word, 0, memory_order_release);
 }
 
-/* The lock of one sender or receiver. Where callers take turns it is a mark that costs no locked
- * instruction (20 cycles, and what follows waits for it). */
+/* The lock of one sender or receiver: none where callers take turns. It saves a locked instruction,
+ * 20 cycles for which all that follows waits. */
 extern bool sfr_turns;
 SFR_INLINE void sfr_object_take(sfr_lock *lock)
 {
-    if (SFR_UNLIKELY(!sfr_turns || atomic_load_explicit(&lock->word, memory_order_relaxed)))
-        sfr_lock_take(lock);
-    else
-        atomic_store_explicit(&lock->word, sfr_process_generation(), memory_order_relaxed);
+    if (SFR_UNLIKELY(!sfr_turns)) sfr_lock_take(lock);
+}
+SFR_INLINE void sfr_object_drop(sfr_lock *lock)
+{
+    if (SFR_UNLIKELY(!sfr_turns)) sfr_lock_drop(lock);
 }
 
 /* Batches run without locks. A run reads keys between enter and leave; who unlinks a key waits

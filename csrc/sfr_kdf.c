@@ -209,9 +209,9 @@ static bool name_key(const sfr_suite *suite, const uint8_t *sframe_key, const ui
     return true;
 }
 
-static size_t key_size(const sfr_ops *ops)
+size_t sfr_key_size(const sfr_suite *suite, const sfr_kernel *kernel)
 {
-    return sizeof(sfr_key) + ops->state_size;
+    return sizeof(sfr_key) + kernel->ops[sfr_suite_family(suite)]->state_size;
 }
 
 static void key_fill(sfr_key *key, const sfr_suite *suite, const sfr_kernel *kernel,
@@ -226,27 +226,16 @@ static void key_fill(sfr_key *key, const sfr_suite *suite, const sfr_kernel *ker
     key->ops->key_init(key->state, sframe_key);
 }
 
-sfr_key *sfr_key_new(const sfr_secret *secret, const sfr_kernel *kernel, uint64_t kid,
-                     uint8_t fingerprint[16])
+bool sfr_key_init(sfr_key *key, const sfr_secret *secret, const sfr_kernel *kernel, uint64_t kid,
+                  uint8_t fingerprint[16])
 {
     const sfr_suite *suite = secret->suite;
-    const sfr_ops *ops = kernel->ops[sfr_suite_family(suite)];
-    sfr_key *key = sfr_arena_alloc(key_size(ops));
-    if (!key) return NULL;
     uint8_t sframe_key[SFR_MAX_NK], sframe_salt[SFR_NN];
     derive(secret, kid, sframe_key, sframe_salt);
     bool named = name_key(suite, sframe_key, sframe_salt, fingerprint);
-    if (named)
-        key_fill(key, suite, kernel, sframe_key, sframe_salt);
-    else
-        sfr_arena_free(key, key_size(ops));
+    if (named) key_fill(key, suite, kernel, sframe_key, sframe_salt);
     sfr_wipe(sframe_key, sizeof sframe_key);
     sfr_wipe(sframe_salt, sizeof sframe_salt);
     sfr_burn_stack(true);
-    return named ? key : NULL;
-}
-
-void sfr_key_free(sfr_key *key)
-{
-    if (key) sfr_arena_free(key, key_size(key->ops));
+    return named;
 }

@@ -129,16 +129,20 @@ static ring *ring_grown(sfr_receiver *r)
 
 /* ---- keys ---- */
 
+/* The key lies behind its window, in the same slot of the arena. */
+static size_t key_at(const sfr_receiver *r)
+{
+    return (sizeof(rx_key) + r->window_bits / 8 + 63) / 64 * 64;
+}
+
 static size_t rx_key_size(const sfr_receiver *r)
 {
-    return sizeof(rx_key) + r->window_bits / 8;
+    return key_at(r) + sfr_key_size(r->suite, r->kernel);
 }
 
 static void rx_key_free(const sfr_receiver *r, rx_key *k)
 {
-    if (!k) return;
-    sfr_key_free(k->key);
-    sfr_arena_free(k, rx_key_size(r));
+    if (k) sfr_arena_free(k, rx_key_size(r));
 }
 
 static rx_key *rx_key_new(const sfr_receiver *r, uint64_t kid, const sfr_secret *secret)
@@ -146,9 +150,9 @@ static rx_key *rx_key_new(const sfr_receiver *r, uint64_t kid, const sfr_secret 
     rx_key *k = sfr_arena_alloc(rx_key_size(r));
     if (!k) return NULL;
     k->kid = kid;
-    k->key = sfr_key_new(secret, r->kernel, kid, k->fingerprint);
-    if (k->key) return k;
-    sfr_arena_free(k, rx_key_size(r));
+    k->key = (sfr_key *)(void *)((uint8_t *)k + key_at(r));
+    if (sfr_key_init(k->key, secret, r->kernel, kid, k->fingerprint)) return k;
+    rx_key_free(r, k);
     return NULL;
 }
 
@@ -220,7 +224,7 @@ int sfr_receiver_add(sfr_receiver *r, uint64_t kid, const sfr_secret *secret, in
     leftovers left = {0};
     sfr_object_take(&r->lock);
     int status = add_locked(r, k, provisional != 0, &left);
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     if (left.evicted || left.table) sfr_run_synchronize();
     rx_key_free(r, left.key);
     rx_key_free(r, left.evicted);
@@ -233,7 +237,7 @@ int sfr_receiver_remove(sfr_receiver *r, uint64_t kid)
     sfr_object_take(&r->lock);
     rx_key *k = find(r, kid);
     if (k) unlink_key(r, k);
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     if (!k) return SFR_UNKNOWN_KEY;
     sfr_run_synchronize();
     rx_key_free(r, k);
@@ -244,7 +248,7 @@ int sfr_receiver_knows(sfr_receiver *r, uint64_t kid)
 {
     sfr_object_take(&r->lock);
     bool known = find(r, kid) != NULL;
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return known;
 }
 
@@ -263,9 +267,8 @@ int sfr_receiver_new(sfr_receiver **out, const sfr_suite *suite, const sfr_kerne
     *out = NULL;
     if (!suite || !kernel || replay_window > ((size_t)1 << 20) || max_frame > SFR_LIMIT_MAX_FRAME)
         return SFR_E_ARGUMENT;
-    sfr_receiver *r = aligned_alloc(64, (sizeof *r + 63) / 64 * 64);
+    sfr_receiver *r = sfr_arena_alloc(sizeof *r);
     if (!r) return SFR_E_NO_MEMORY;
-    memset(r, 0, sizeof *r);
     r->suite = suite, r->kernel = kernel, r->tag_size = suite->nt;
     r->strict = strict != 0, r->max_frame = max_frame;
     r->window = replay_window, r->window_bits = bits_for(replay_window);
@@ -283,7 +286,7 @@ void sfr_receiver_close(sfr_receiver *r)
     ring *old = atomic_exchange(&r->keys, &no_keys);
     forget_recent(r);
     r->closed = true;
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     if (old == &no_keys) return;
     sfr_run_synchronize();
     for (size_t i = 0; i <= old->mask; i++) {
@@ -298,7 +301,7 @@ void sfr_receiver_free(sfr_receiver *r)
     if (!r) return;
     sfr_receiver_close(r);
     free(r->strangers);
-    free(r);
+    sfr_arena_free(r, sizeof *r);
 }
 
 /* ---- the replay window: RFC 9605 9.3, in the manner of RFC 3711 3.3.2 ---- */
@@ -375,7 +378,6 @@ SFR_INLINE int parse(const sfr_receiver *r, sfr_frame *f, parsed *p)
     size_t tag = r->tag_size;
     sfr_header header;
     if (SFR_UNLIKELY(f->in_size < tag || f->clear >= f->in_size - tag)) return SFR_MALFORMED;
-    if (SFR_UNLIKELY(f->in_size > r->max_frame + SFR_MAX_HEADER + tag)) return SFR_MALFORMED;
     size_t left = f->in_size - tag - f->clear;
     if (SFR_UNLIKELY(sfr_header_read(f->in + f->clear, left, r->strict, p->words, &header)))
         return SFR_MALFORMED;
@@ -453,7 +455,8 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
         return SFR_AUTH_FAILED;
     }
     window_mark(r, k, ctr);
-    atomic_store_explicit(&r->recent, k, memory_order_release);
+    if (SFR_UNLIKELY(atomic_load_explicit(&r->recent, memory_order_relaxed) != k))
+        atomic_store_explicit(&r->recent, k, memory_order_release);
     k->opened++;
     if (SFR_UNLIKELY(k->provisional)) confirm(r, k);
     return SFR_OK;
@@ -471,25 +474,25 @@ SFR_INLINE int finish(sfr_frame *f, size_t size, int status)
     return status;
 }
 
-/* Receivers and keys of a batch lie all over memory: fetched a few rows ahead, each step finds
- * what the one before it needs. */
+/* Receivers of a batch lie all over memory: fetched a few rows ahead. */
 SFR_INLINE void prefetch_receiver(sfr_receiver *const *receivers, size_t i, size_t count)
 {
     enum { AHEAD = 8 };
     if (i + AHEAD < count) __builtin_prefetch(receivers[i + AHEAD]);
 }
 
-SFR_INLINE void prefetch_keys(sfr_receiver *const *receivers, size_t i, size_t count)
+/* And so do keys, where they are too many for the cache: that of the last frame is the likely one. */
+SFR_INLINE void fetch_key(const sfr_receiver *r, const sfr_ops *like, size_t size)
 {
-    enum { NEAR = 4, FAR = 8 };
-    if (i + FAR < count) {
-        const rx_key *k = atomic_load_explicit(&receivers[i + FAR]->recent, memory_order_relaxed);
-        __builtin_prefetch(k);
-    }
-    if (i + NEAR < count) {
-        const rx_key *k = atomic_load_explicit(&receivers[i + NEAR]->recent, memory_order_acquire);
-        if (k) sfr_key_prefetch(k->key);
-    }
+    const rx_key *k = atomic_load_explicit(&r->recent, memory_order_relaxed);
+    if (!sfr_arena_is_large || !k) return;
+    __builtin_prefetch(k);
+    sfr_key_fetch((const sfr_key *)(const void *)((const uint8_t *)k + key_at(r)), like, size);
+}
+
+SFR_INLINE const sfr_ops *ops_of(const sfr_receiver *r)
+{
+    return r->kernel->ops[sfr_suite_family(r->suite)];
 }
 
 /* ---- one frame ---- */
@@ -537,7 +540,7 @@ int sfr_screen(sfr_receiver *r, sfr_frame *f)
     rx_key *k;
     sfr_object_take(&r->lock);
     int status = screen(r, f, &row, &k);
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return status;
 }
 
@@ -548,7 +551,7 @@ SFR_INLINE void unprotect_locked(sfr_receiver *r, sfr_frame *f)
     if (SFR_UNLIKELY(screen(r, f, &row, &k) != SFR_OK)) return;
     unsigned ticket = 0;
     bool brief = row.size <= SFR_BRIEF;
-    if (SFR_UNLIKELY(!brief)) ticket = sfr_run_enter(), sfr_lock_drop(&r->lock);
+    if (SFR_UNLIKELY(!brief)) ticket = sfr_run_enter(), sfr_object_drop(&r->lock);
     open_row(&row);
     if (SFR_UNLIKELY(!brief)) sfr_object_take(&r->lock);
     finish(f, row.size, commit(r, k, f->ctr, row.status));
@@ -559,7 +562,7 @@ int sfr_unprotect(sfr_receiver *r, sfr_frame *f)
 {
     sfr_object_take(&r->lock);
     unprotect_locked(r, f);
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return f->status;
 }
 
@@ -578,6 +581,7 @@ size_t sfr_room_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t c
     for (size_t i = 0; i < count; i++) {
         sfr_frame *f = &frames[i];
         prefetch_receiver(receivers, i, count);
+        fetch_key(receivers[i], ops_of(receivers[0]), f->in_size);
         total += f->out_size = sfr_plaintext_size(receivers[i], f->in, f->in_size, f->clear);
     }
     return total;
@@ -589,6 +593,7 @@ typedef struct chunk {
     sfr_row rows[SFR_CHUNK];
     rx_key *keys[SFR_CHUNK];   /* NULL: refused in plan, or not planned yet */
     uint8_t row_of[SFR_CHUNK]; /* frame -> row */
+    int refusals[SFR_CHUNK];   /* columns: what plan said */
     size_t planned;
 } chunk;
 
@@ -597,8 +602,8 @@ SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key 
 {
     parsed p;
     int status = parse(r, f, &p);
-    if (SFR_LIKELY(status == SFR_OK)) status = check_out(f, &p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
+    if (SFR_UNLIKELY(f->clear + p.size > f->out_size)) return SFR_E_ROOM;
     rx_key *k = find(r, f->kid);
     if (SFR_UNLIKELY(!k)) return SFR_UNKNOWN_KEY;
     make_row(row, k->key, f, &p);
@@ -610,7 +615,6 @@ static void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t
 {
     c->planned = 0;
     for (size_t i = 0; i < count; i++) {
-        prefetch_keys(receivers, i, count);
         c->keys[i] = NULL;
         c->row_of[i] = (uint8_t)c->planned;
         frames[i].status = plan_batched(receivers[i], &frames[i], &c->rows[c->planned], &c->keys[i]);
@@ -640,7 +644,7 @@ static size_t commit_chunk(sfr_receiver *const *receivers, sfr_frame *frames, si
             commit_refused(r, f);
         else
             finish(f, row->size, commit(r, c->keys[i], f->ctr, row->status));
-        sfr_lock_drop(&r->lock);
+        sfr_object_drop(&r->lock);
         refused += f->status != SFR_OK;
     }
     return refused;
@@ -656,6 +660,109 @@ size_t sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, siz
         plan_chunk(receivers + at, frames + at, some, &c);
         sfr_run(c.rows, c.planned, false);
         refused += commit_chunk(receivers + at, frames + at, some, &c);
+        sfr_run_leave(ticket);
+    }
+    return refused;
+}
+
+/* ---- columns ---- */
+
+size_t sfr_open_room(sfr_receiver *const *receivers, const sfr_rows_in *in, size_t count)
+{
+    size_t room = 0;
+    for (size_t i = 0; i < count; i++) {
+        prefetch_receiver(receivers, i, count);
+        fetch_key(receivers[i], ops_of(receivers[0]), (size_t)in->lengths[i]);
+        if (SFR_UNLIKELY(!sfr_row_inside(in, i))) return SIZE_MAX;
+        room += sfr_plaintext_size(receivers[i], sfr_row_start(in, i),
+                                   (size_t)in->lengths[i], 0);
+    }
+    return room;
+}
+
+/* A row as a frame, with what is left of the room: `end` is where that ends. */
+SFR_INLINE sfr_frame frame_of(const sfr_receiver *r, const sfr_rows_in in, size_t i, uint8_t *out,
+                              const uint8_t *end)
+{
+    sfr_frame f = {.in = sfr_row_start(&in, i), .in_size = (size_t)in.lengths[i], .out = out};
+    size_t room = sfr_plaintext_size(r, f.in, f.in_size, 0), left = (size_t)(end - out);
+    f.out_size = room < left ? room : left;
+    return f;
+}
+
+/* Plans a chunk. What commit needs of a row waits in its columns: KID, CTR and, as its length, its
+ * room. Returns where the next row's room begins. */
+static uint8_t *plan_columns(sfr_receiver *const *receivers, const sfr_rows_in in, size_t count,
+                             uint8_t *out, const uint8_t *end, const sfr_rows_out to, chunk *c)
+{
+    c->planned = 0;
+    for (size_t i = 0; i < count; i++) {
+        sfr_frame f = frame_of(receivers[i], in, i, out, end);
+        c->keys[i] = NULL;
+        c->row_of[i] = (uint8_t)c->planned;
+        c->refusals[i] = plan_batched(receivers[i], &f, &c->rows[c->planned], &c->keys[i]);
+        c->planned += c->refusals[i] == SFR_OK;
+        to.lengths[i] = (int32_t)f.out_size;
+        to.kid[i] = f.kid;
+        to.ctr[i] = f.ctr;
+        out += f.out_size;
+    }
+    return out;
+}
+
+/* A row that another thread changed since its room was measured, so that it no longer fits it, is
+ * malformed. */
+static int refuse_row(sfr_receiver *r, int status, uint64_t kid)
+{
+    sfr_frame f = {.status = status < 0 ? SFR_MALFORMED : status, .kid = kid};
+    commit_refused(r, &f);
+    return f.status;
+}
+
+/* Nothing but frames and zeros in the data. */
+SFR_INLINE void settle(const sfr_rows_out to, size_t i, uint8_t *out, size_t size, int status)
+{
+    size_t room = (size_t)to.lengths[i];
+    to.status[i] = (uint8_t)status;
+    if (SFR_UNLIKELY(status != SFR_OK)) size = 0, to.kid[i] = to.ctr[i] = 0;
+    if (SFR_UNLIKELY(size < room)) memset(out + size, 0, room - size);
+    to.lengths[i] = (int32_t)size;
+}
+
+static size_t commit_columns(sfr_receiver *const *receivers, size_t count, uint8_t *out,
+                             int64_t offset, const sfr_rows_out to, const chunk *c)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < count; i++) {
+        sfr_receiver *r = receivers[i];
+        const sfr_row *row = &c->rows[c->row_of[i]];
+        const int32_t room = to.lengths[i];
+        sfr_object_take(&r->lock);
+        int status = SFR_LIKELY(c->keys[i] != NULL)
+                         ? commit(r, c->keys[i], to.ctr[i], row->status)
+                         : refuse_row(r, c->refusals[i], to.kid[i]);
+        sfr_object_drop(&r->lock);
+        settle(to, i, out, row->size, status);
+        refused += status != SFR_OK;
+        to.offsets[i] = offset;
+        out += room, offset += room;
+    }
+    return refused;
+}
+
+size_t sfr_unprotect_columns(sfr_receiver *const *receivers, const sfr_rows_in *in, size_t count,
+                             uint8_t *out, size_t room, const sfr_rows_out *to)
+{
+    chunk c;
+    size_t refused = 0;
+    uint8_t *at = out, *next;
+    for (size_t row = 0, some; row < count; row += some, at = next) {
+        some = count - row < SFR_CHUNK ? count - row : SFR_CHUNK;
+        const sfr_rows_out here = sfr_rows_to(to, row);
+        unsigned ticket = sfr_run_enter();
+        next = plan_columns(receivers + row, sfr_rows_from(in, row), some, at, out + room, here, &c);
+        sfr_run(c.rows, c.planned, false);
+        refused += commit_columns(receivers + row, some, at, at - out, here, &c);
         sfr_run_leave(ticket);
     }
     return refused;
@@ -702,7 +809,7 @@ size_t sfr_commit_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t
     for (size_t i = 0; i < count; i++) {
         sfr_object_take(&receivers[i]->lock);
         commit_opened(receivers[i], &frames[i]);
-        sfr_lock_drop(&receivers[i]->lock);
+        sfr_object_drop(&receivers[i]->lock);
         refused += frames[i].status != SFR_OK;
     }
     return refused;
@@ -721,7 +828,7 @@ size_t sfr_receiver_confirmed(sfr_receiver *r, uint64_t *kids, size_t room)
         r->pending--;
         kids[count++] = k->kid;
     }
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return count;
 }
 
@@ -730,7 +837,7 @@ int sfr_receiver_may_derive(sfr_receiver *r)
     sfr_object_take(&r->lock);
     int may = r->allowance > 0;
     r->allowance -= (uint32_t)may;
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return may;
 }
 
@@ -744,7 +851,7 @@ void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)
         memcpy(out->unknown_kids, r->strangers, sizeof out->unknown_kids);
     else
         memset(out->unknown_kids, 0, sizeof out->unknown_kids);
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
 }
 
 size_t sfr_receiver_keys(sfr_receiver *r, sfr_key_stats *out, size_t room)
@@ -759,6 +866,6 @@ size_t sfr_receiver_keys(sfr_receiver *r, sfr_key_stats *out, size_t room)
             count++;
         }
     }
-    sfr_lock_drop(&r->lock);
+    sfr_object_drop(&r->lock);
     return count;
 }

@@ -4,8 +4,6 @@
  * Rule 2: everything that can refuse (closed, forked, lease, key budget, sizes) refuses before a
  *         counter is taken.
  */
-#include <stdlib.h>
-
 #include "sfr_frame.h"
 
 /* q + s <= 2^36 blocks keeps GCM's advantage below 2^-57: draft-irtf-cfrg-aead-limits. */
@@ -18,21 +16,26 @@ typedef struct range {
 /* The first cache line is all that a frame touches. */
 struct sfr_sender {
     sfr_lock lock;
-    uint32_t generation;   /* of the process that made it */
-    sfr_key *_Atomic key;  /* NULL: closed */
-    _Atomic uint64_t next; /* written under the lock, read also without */
-    uint64_t last;         /* counters next..last are left, unless spent */
-    uint64_t blocks;
+    uint32_t generation;  /* of the process that made it */
+    sfr_key *_Atomic key; /* NULL: closed */
+    /* Counters next..same are leased, unless spent, and their headers are alike. Written under the
+     * lock, read also without. */
+    _Atomic uint64_t next, same;
+    uint64_t blocks; /* used of KEY_BUDGET */
     uint64_t kid;
-    uint64_t kid_word;     /* the header's first word but for the CTR, if it leaves a byte for that */
+    uint64_t word; /* those headers' first word, the CTR left out */
     uint32_t max_frame;
-    uint8_t tag_size, kid_bytes;
+    uint8_t tag_size;
+    _Atomic uint8_t header_size;
+    uint8_t ctr_at; /* the CTR's first bit in `word`; 0: no field, or a header of more words */
     bool spent, has_ahead;
-    range ahead; /* the lease after this one */
+    uint64_t last; /* of the lease */
+    range ahead;   /* the lease after this one */
+    uint32_t key_size;
     uint8_t fingerprint[16];
 };
 
-SFR_INLINE uint64_t peek_ctr(sfr_sender *s)
+SFR_INLINE uint64_t peek_ctr(const sfr_sender *s)
 {
     return atomic_load_explicit(&s->next, memory_order_relaxed);
 }
@@ -42,22 +45,100 @@ SFR_INLINE void set_ctr(sfr_sender *s, uint64_t ctr)
     atomic_store_explicit(&s->next, ctr, memory_order_relaxed);
 }
 
+SFR_INLINE uint64_t last_alike(const sfr_sender *s)
+{
+    return atomic_load_explicit(&s->same, memory_order_relaxed);
+}
+
+SFR_INLINE size_t header_size_of(const sfr_sender *s)
+{
+    return atomic_load_explicit(&s->header_size, memory_order_relaxed);
+}
+
 SFR_INLINE const sfr_key *key_of(const sfr_sender *s)
 {
     return atomic_load_explicit(&s->key, memory_order_relaxed);
 }
 
+/* ---- counters ---- */
+
+/* What the headers of a stretch of counters have in common: RFC 9605 4.3. */
+static void start_at(sfr_sender *s, uint64_t ctr)
+{
+    unsigned kid_bytes = sfr_field_bytes(s->kid), ctr_bytes = sfr_field_bytes(ctr);
+    uint64_t alike = ctr_bytes ? UINT64_MAX >> (64 - 8 * ctr_bytes) : 7;
+    set_ctr(s, ctr);
+    atomic_store_explicit(&s->same, alike < s->last ? alike : s->last, memory_order_relaxed);
+    atomic_store_explicit(&s->header_size, (uint8_t)(1 + kid_bytes + ctr_bytes),
+                          memory_order_relaxed);
+    s->word = sfr_kid_word(s->kid) | (ctr_bytes ? 0x08 | (ctr_bytes - 1) : 0);
+    s->ctr_at = ctr_bytes && kid_bytes + ctr_bytes < 8 ? (uint8_t)(8 + 8 * kid_bytes) : 0;
+}
+
+SFR_INLINE bool ready(const sfr_sender *s, uint32_t generation)
+{
+    return s->generation == generation && key_of(s) && !s->spent;
+}
+
+static int refusal(const sfr_sender *s)
+{
+    if (s->generation != sfr_process_generation()) return SFR_E_FORKED;
+    if (!key_of(s)) return SFR_E_RETIRED;
+    if (s->spent) return s->last == UINT64_MAX ? SFR_E_CTR_EXHAUSTED : SFR_E_LEASE_ENDED;
+    return SFR_OK;
+}
+
+/* After the last counter of a stretch. */
+static void turn_over(sfr_sender *s, uint64_t ctr)
+{
+    if (ctr != s->last) {
+        start_at(s, ctr + 1);
+    } else if (s->has_ahead) {
+        s->last = s->ahead.last, s->has_ahead = false;
+        start_at(s, s->ahead.first);
+    } else {
+        s->spent = true;
+    }
+}
+
+SFR_INLINE uint64_t take_ctr(sfr_sender *s)
+{
+    uint64_t ctr = peek_ctr(s);
+    if (SFR_LIKELY(ctr != last_alike(s)))
+        set_ctr(s, ctr + 1);
+    else
+        turn_over(s, ctr);
+    return ctr;
+}
+
+int sfr_sender_extend(sfr_sender *s, uint64_t first, uint64_t last)
+{
+    int status = SFR_E_ARGUMENT;
+    sfr_object_take(&s->lock);
+    if (first <= last && first > s->last && !s->has_ahead) {
+        status = SFR_OK;
+        if (s->spent)
+            s->spent = false, s->last = last, start_at(s, first);
+        else if (first == s->last + 1)
+            s->last = last, start_at(s, peek_ctr(s));
+        else
+            s->ahead = (range){first, last}, s->has_ahead = true;
+    }
+    sfr_object_drop(&s->lock);
+    return status;
+}
+
 /* ---- life ---- */
+
+/* The key lies behind the sender, in the same slot of the arena. */
+#define KEY_AT ((sizeof(sfr_sender) + 63) / 64 * 64)
 
 static int sender_init(sfr_sender *s, const sfr_secret *secret, const sfr_kernel *kernel)
 {
-    sfr_key *key = sfr_key_new(secret, kernel, s->kid, s->fingerprint);
-    if (!key) return SFR_E_NO_MEMORY;
+    sfr_key *key = (sfr_key *)(void *)((uint8_t *)s + KEY_AT);
+    if (!sfr_key_init(key, secret, kernel, s->kid, s->fingerprint)) return SFR_E_NO_MEMORY;
     int status = sfr_registry_open(s->fingerprint, peek_ctr(s));
-    if (status != SFR_OK) {
-        sfr_key_free(key);
-        return status;
-    }
+    if (status != SFR_OK) return status;
     s->tag_size = key->tag_size;
     atomic_store(&s->key, key);
     return SFR_OK;
@@ -69,18 +150,18 @@ int sfr_sender_new(sfr_sender **out, const sfr_secret *secret, const sfr_kernel 
     *out = NULL;
     if (!secret || !kernel || first > last || max_frame > SFR_LIMIT_MAX_FRAME)
         return SFR_E_ARGUMENT;
-    sfr_sender *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+    size_t key_size = sfr_key_size(secret->suite, kernel);
+    sfr_sender *s = sfr_arena_alloc(KEY_AT + key_size);
     if (!s) return SFR_E_NO_MEMORY;
-    memset(s, 0, sizeof *s);
     s->generation = sfr_process_generation();
     s->kid = kid, s->last = last, s->max_frame = (uint32_t)max_frame;
-    s->kid_word = sfr_kid_word(kid), s->kid_bytes = (uint8_t)sfr_field_bytes(kid);
-    set_ctr(s, first);
+    s->key_size = (uint32_t)key_size;
+    start_at(s, first);
     int status = sender_init(s, secret, kernel);
     if (status == SFR_OK)
         *out = s;
     else
-        free(s);
+        sfr_arena_free(s, KEY_AT + key_size);
     return status;
 }
 
@@ -91,7 +172,7 @@ void sfr_sender_close(sfr_sender *s)
     bool ours = s->generation == sfr_process_generation();
     sfr_object_take(&s->lock);
     sfr_key *key = atomic_exchange(&s->key, NULL);
-    sfr_lock_drop(&s->lock);
+    sfr_object_drop(&s->lock);
     if (!key) return;
     if (ours) {
         /* The counter that a later sender may start with; after the last of all there is none. */
@@ -100,62 +181,24 @@ void sfr_sender_close(sfr_sender *s)
         sfr_registry_close(s->fingerprint, next + (s->spent && !last_of_all), last_of_all);
     }
     sfr_run_synchronize();
-    sfr_key_free(key);
+    sfr_wipe(key, s->key_size);
 }
 
 void sfr_sender_free(sfr_sender *s)
 {
     if (!s) return;
     sfr_sender_close(s);
-    free(s);
+    sfr_arena_free(s, KEY_AT + s->key_size);
 }
 
-/* ---- counters ---- */
-
-static int refusal(const sfr_sender *s)
-{
-    if (s->generation != sfr_process_generation()) return SFR_E_FORKED;
-    if (!key_of(s)) return SFR_E_RETIRED;
-    if (s->spent) return s->last == UINT64_MAX ? SFR_E_CTR_EXHAUSTED : SFR_E_LEASE_ENDED;
-    return SFR_OK;
-}
-
-static uint64_t take_ctr(sfr_sender *s)
-{
-    uint64_t ctr = peek_ctr(s);
-    if (SFR_LIKELY(ctr != s->last)) {
-        set_ctr(s, ctr + 1);
-    } else if (s->has_ahead) {
-        set_ctr(s, s->ahead.first), s->last = s->ahead.last, s->has_ahead = false;
-    } else {
-        s->spent = true;
-    }
-    return ctr;
-}
-
-int sfr_sender_extend(sfr_sender *s, uint64_t first, uint64_t last)
-{
-    int status = SFR_E_ARGUMENT;
-    sfr_object_take(&s->lock);
-    if (first <= last && first > s->last && !s->has_ahead) {
-        status = SFR_OK;
-        if (s->spent)
-            set_ctr(s, first), s->last = last, s->spent = false;
-        else if (first == s->last + 1)
-            s->last = last;
-        else
-            s->ahead = (range){first, last}, s->has_ahead = true;
-    }
-    sfr_lock_drop(&s->lock);
-    return status;
-}
+/* ---- state ---- */
 
 int sfr_sender_next(sfr_sender *s, uint64_t *ctr)
 {
     sfr_object_take(&s->lock);
     int status = refusal(s);
     *ctr = peek_ctr(s);
-    sfr_lock_drop(&s->lock);
+    sfr_object_drop(&s->lock);
     return status;
 }
 
@@ -168,7 +211,7 @@ uint64_t sfr_sender_blocks(sfr_sender *s)
 {
     sfr_object_take(&s->lock);
     uint64_t blocks = s->blocks;
-    sfr_lock_drop(&s->lock);
+    sfr_object_drop(&s->lock);
     return blocks;
 }
 
@@ -176,7 +219,7 @@ void sfr_sender_set_blocks(sfr_sender *s, uint64_t blocks)
 {
     sfr_object_take(&s->lock);
     if (blocks > s->blocks) s->blocks = blocks;
-    sfr_lock_drop(&s->lock);
+    sfr_object_drop(&s->lock);
 }
 
 /* ---- reserve ---- */
@@ -193,29 +236,50 @@ SFR_INLINE uint64_t blocks_of(const sfr_frame *f, size_t header_size)
     return (f->in_size - f->clear + 15) / 16 + (aad + 15) / 16 + 1;
 }
 
-SFR_INLINE size_t header_of(const sfr_sender *s, uint64_t ctr, uint64_t words[3])
+typedef struct header {
+    uint64_t words[3];
+    size_t size;
+} header;
+
+static __attribute__((noinline)) header any_header(uint64_t kid, uint64_t ctr)
 {
-    unsigned ctr_bytes = sfr_field_bytes(ctr);
-    if (SFR_UNLIKELY(s->kid_bytes + ctr_bytes >= 7)) return sfr_header_words(s->kid, ctr, words);
-    words[0] = s->kid_word | sfr_ctr_bits(ctr, ctr_bytes, 8 + 8 * s->kid_bytes);
-    words[1] = words[2] = 0;
-    return 1 + s->kid_bytes + ctr_bytes;
+    header h;
+    h.size = sfr_header_words(kid, ctr, h.words);
+    return h;
 }
 
-/* With the lock held: checks all, then takes a counter. `room` is what `out` offers,
- * SIZE_MAX when there is no `out` yet. Leaves the header's words and size. */
-SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint64_t words[3],
-                       size_t *header_size)
+/* The header of a counter from the stretch that `next` is in. */
+SFR_INLINE header header_of(const sfr_sender *s, uint64_t ctr)
 {
-    int status = refusal(s);
-    if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    *header_size = header_of(s, peek_ctr(s), words);
-    size_t size = f->in_size + *header_size + s->tag_size;
-    uint64_t blocks = blocks_of(f, *header_size), used = s->blocks;
+    unsigned at = s->ctr_at, size = (unsigned)header_size_of(s);
+    if (SFR_UNLIKELY(!at)) return any_header(s->kid, ctr);
+    return (header){{s->word | sfr_be64(ctr) >> (64 + at - 8 * size) << at, 0, 0}, size};
+}
+
+/* From half of the key's budget on. */
+static int charge(const sfr_sender *s, uint64_t blocks, int *rekey_due)
+{
+    if (blocks > KEY_BUDGET - s->blocks) return SFR_E_KEY_EXHAUSTED;
+    *rekey_due = s->blocks < KEY_BUDGET / 2;
+    return SFR_OK;
+}
+
+/* With the lock held: checks all, then takes a counter. `room` is what `out` offers, SIZE_MAX
+ * when there is no `out` yet. */
+SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint32_t generation, header *h)
+{
+    if (SFR_UNLIKELY(!ready(s, generation))) return refusal(s);
+    *h = header_of(s, peek_ctr(s));
+    size_t size = f->in_size + h->size + s->tag_size;
+    uint64_t blocks = blocks_of(f, h->size);
     if (SFR_UNLIKELY(size > room)) return SFR_E_ROOM;
-    if (SFR_UNLIKELY(blocks > KEY_BUDGET - used)) return SFR_E_KEY_EXHAUSTED;
-    f->rekey_due = used < KEY_BUDGET / 2 && used + blocks >= KEY_BUDGET / 2;
-    s->blocks = used + blocks;
+    int rekey_due = 0;
+    if (SFR_UNLIKELY(s->blocks + blocks >= KEY_BUDGET / 2)) {
+        int status = charge(s, blocks, &rekey_due);
+        if (status != SFR_OK) return status;
+    }
+    f->rekey_due = rekey_due;
+    s->blocks += blocks;
     f->kid = s->kid;
     f->ctr = take_ctr(s);
     f->out_size = size;
@@ -229,8 +293,7 @@ SFR_INLINE int check_overlap(sfr_sender *s, const sfr_frame *f)
     if (SFR_UNLIKELY(sfr_overlap(f->metadata, f->metadata_size, f->out, size)))
         return SFR_E_OVERLAP;
     if (SFR_LIKELY(!sfr_overlap(f->in, f->in_size, f->out, size))) return SFR_OK;
-    size_t header_size = sfr_header_size(s->kid, peek_ctr(s));
-    return f->in == f->out + header_size ? SFR_OK : SFR_E_OVERLAP;
+    return f->in == f->out + header_size_of(s) ? SFR_OK : SFR_E_OVERLAP;
 }
 
 /* Senders of a batch lie all over memory: fetched a few rows ahead, and from them their keys. */
@@ -240,58 +303,61 @@ SFR_INLINE void prefetch_sender(sfr_sender *const *senders, size_t i, size_t cou
     if (i + AHEAD < count) __builtin_prefetch(senders[i + AHEAD]);
 }
 
-SFR_INLINE void prefetch_key(sfr_sender *const *senders, size_t i, size_t count)
+SFR_INLINE const sfr_ops *some_ops(sfr_sender *const *senders, size_t count)
 {
-    enum { AHEAD = 4 };
-    if (i + AHEAD < count)
-        sfr_key_prefetch(key_of(senders[i + AHEAD]));
+    return count && key_of(senders[0]) ? key_of(senders[0])->ops : NULL;
+}
+
+SFR_INLINE void fetch_key(const sfr_sender *s, const sfr_ops *like, size_t size)
+{
+    if (sfr_arena_is_large && like && key_of(s)) sfr_key_fetch(key_of(s), like, size);
 }
 
 size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
 {
     uint64_t next = peek_ctr(s), ctr = next + ahead < next ? UINT64_MAX : next + ahead;
-    return frame_size + 1 + s->kid_bytes + sfr_field_bytes(ctr) + s->tag_size;
-}
-
-/* Whether the sender's next `count` counters are leased and their headers are of one size. */
-SFR_INLINE bool steady_for(const sfr_sender *s, uint64_t ctr, size_t count)
-{
-    return s->last - ctr >= count && sfr_field_bytes(ctr) == sfr_field_bytes(ctr + count);
+    return frame_size + sfr_header_size(s->kid, ctr) + s->tag_size;
 }
 
 size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t count, int *steady)
 {
+    const uint32_t generation = sfr_process_generation();
+    const sfr_ops *like = some_ops(senders, count);
     bool all = true;
     for (size_t i = 0; i < count; i++) {
-        sfr_sender *s = senders[i];
+        const sfr_sender *s = senders[i];
+        sfr_frame *f = &frames[i];
+        int status = check_frame(s, f);
         prefetch_sender(senders, i, count);
-        int status = check_frame(s, &frames[i]);
-        if (SFR_LIKELY(status == SFR_OK)) status = refusal(s);
-        frames[i].status = status;
+        fetch_key(s, like, f->in_size);
+        if (SFR_UNLIKELY(status == SFR_OK && !ready(s, generation))) status = refusal(s);
+        f->status = status;
         if (SFR_UNLIKELY(status != SFR_OK)) return i;
-        all &= steady_for(s, peek_ctr(s), count);
-        frames[i].out_size = sfr_protected_size(s, frames[i].in_size, count);
+        f->out_size = f->in_size + header_size_of(s) + s->tag_size;
+        if (SFR_LIKELY(last_alike(s) - peek_ctr(s) >= count)) continue;
+        f->out_size = sfr_protected_size(senders[i], f->in_size, count);
+        all = false;
     }
     *steady = all;
     return count;
 }
 
 /* One frame, with `out` at hand: everything that may be in the way, then the counter. */
-SFR_INLINE int reserve_into(sfr_sender *s, sfr_frame *f, uint64_t words[3], size_t *header_size)
+SFR_INLINE int reserve_into(sfr_sender *s, sfr_frame *f, header *h)
 {
     int status = check_overlap(s, f);
-    return SFR_LIKELY(status == SFR_OK) ? reserve(s, f, f->out_size, words, header_size) : status;
+    if (SFR_UNLIKELY(status != SFR_OK)) return status;
+    return reserve(s, f, f->out_size, sfr_process_generation(), h);
 }
 
 int sfr_reserve(sfr_sender *s, sfr_frame *f)
 {
-    uint64_t words[3];
-    size_t header_size;
+    header h;
     int status = check_frame(s, f);
     if (SFR_LIKELY(status == SFR_OK)) {
         sfr_object_take(&s->lock);
-        status = reserve_into(s, f, words, &header_size);
-        sfr_lock_drop(&s->lock);
+        status = reserve_into(s, f, &h);
+        sfr_object_drop(&s->lock);
     }
     if (SFR_UNLIKELY(status != SFR_OK)) f->out_size = 0;
     return f->status = status;
@@ -299,16 +365,16 @@ int sfr_reserve(sfr_sender *s, sfr_frame *f)
 
 size_t sfr_reserve_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)
 {
-    uint64_t words[3];
-    size_t header_size;
+    const uint32_t generation = sfr_process_generation();
+    header h;
     for (size_t i = 0; i < count; i++) {
         sfr_sender *s = senders[i];
         int status = check_frame(s, &frames[i]);
         prefetch_sender(senders, i, count);
         if (SFR_LIKELY(status == SFR_OK)) {
             sfr_object_take(&s->lock);
-            status = reserve(s, &frames[i], SIZE_MAX, words, &header_size);
-            sfr_lock_drop(&s->lock);
+            status = reserve(s, &frames[i], SIZE_MAX, generation, &h);
+            sfr_object_drop(&s->lock);
         }
         frames[i].status = status;
         if (SFR_UNLIKELY(status != SFR_OK)) return i;
@@ -320,22 +386,23 @@ size_t sfr_reserve_many(sfr_sender *const *senders, sfr_frame *frames, size_t co
 
 /* Moves the clear bytes, writes the header, and describes the rest to a kernel. The move comes
  * first: in place, the clear bytes lie where the header will. */
-SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f,
-                         const uint64_t words[3], size_t header_size)
+SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, const header *h)
 {
-    uint8_t *header = f->out + f->clear;
-    if (f->clear) memmove(f->out, f->in, f->clear);
-    bool in_place = f->in + f->clear == header + header_size;
-    if (SFR_LIKELY(header_size <= 8 && f->out_size >= f->clear + 8 && !in_place))
-        sfr_store64(header, words[0]); /* payload and tag overwrite the surplus */
-    else
-        memcpy(header, words, header_size);
+    uint8_t *start = f->out + f->clear, *payload = start + h->size;
+    const uint8_t *in = f->in + f->clear;
+    if (SFR_UNLIKELY(f->clear)) memmove(f->out, f->in, f->clear);
+    if (SFR_LIKELY(f->out_size >= f->clear + SFR_MAX_HEADER && in != payload)) {
+        sfr_store64(start, h->words[0]); /* payload and tag overwrite the surplus */
+        if (h->size > 8) sfr_store64(start + 8, h->words[1]), start[16] = (uint8_t)h->words[2];
+    } else {
+        memcpy(start, h->words, h->size);
+    }
     sfr_row_nonce(row, key, f->ctr);
-    sfr_row_aad(row, words, header_size, f->out, f);
-    row->in = f->in + f->clear;
-    row->out = header + header_size;
+    sfr_row_aad(row, h->words, h->size, f->out, f);
+    row->in = in;
+    row->out = payload;
     row->size = f->in_size - f->clear;
-    row->tag.write = row->out + row->size;
+    row->tag.write = payload + row->size;
     row->status = SFR_OK;
 }
 
@@ -349,17 +416,16 @@ SFR_INLINE void seal_row(sfr_row *row)
 SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f)
 {
     sfr_row row;
-    uint64_t words[3];
-    size_t header_size;
-    int status = reserve_into(s, f, words, &header_size);
+    header h;
+    int status = reserve_into(s, f, &h);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    make_row(&row, key_of(s), f, words, header_size);
+    make_row(&row, key_of(s), f, &h);
     if (SFR_LIKELY(row.size <= SFR_BRIEF)) {
         seal_row(&row);
         return SFR_OK;
     }
     unsigned ticket = sfr_run_enter();
-    sfr_lock_drop(&s->lock);
+    sfr_object_drop(&s->lock);
     seal_row(&row);
     sfr_run_leave(ticket);
     sfr_object_take(&s->lock);
@@ -372,7 +438,7 @@ int sfr_protect(sfr_sender *s, sfr_frame *f)
     if (SFR_LIKELY(status == SFR_OK)) {
         sfr_object_take(&s->lock);
         status = protect_locked(s, f);
-        sfr_lock_drop(&s->lock);
+        sfr_object_drop(&s->lock);
     }
     if (SFR_UNLIKELY(status != SFR_OK)) f->out_size = 0;
     return f->status = status;
@@ -381,13 +447,12 @@ int sfr_protect(sfr_sender *s, sfr_frame *f)
 /* ---- a batch ---- */
 
 /* With the lock held: a counter, and the row that uses it. */
-SFR_INLINE int plan(sfr_sender *s, sfr_frame *f, sfr_row *row)
+SFR_INLINE int plan(sfr_sender *s, sfr_frame *f, uint32_t generation, sfr_row *row)
 {
-    uint64_t words[3];
-    size_t header_size;
+    header h;
     int status = check_frame(s, f);
-    if (SFR_LIKELY(status == SFR_OK)) status = reserve(s, f, f->out_size, words, &header_size);
-    if (SFR_LIKELY(status == SFR_OK)) make_row(row, key_of(s), f, words, header_size);
+    if (SFR_LIKELY(status == SFR_OK)) status = reserve(s, f, f->out_size, generation, &h);
+    if (SFR_LIKELY(status == SFR_OK)) make_row(row, key_of(s), f, &h);
     return f->status = status;
 }
 
@@ -397,11 +462,12 @@ static size_t protect_chunk(sfr_sender *const *senders, sfr_frame *frames, size_
     sfr_row rows[SFR_CHUNK];
     size_t planned = 0;
     unsigned ticket = sfr_run_enter();
+    const uint32_t generation = sfr_process_generation();
     for (; planned < count; planned++) {
-        prefetch_key(senders, planned, count);
-        sfr_object_take(&senders[planned]->lock);
-        int status = plan(senders[planned], &frames[planned], &rows[planned]);
-        sfr_lock_drop(&senders[planned]->lock);
+        sfr_sender *s = senders[planned];
+        sfr_object_take(&s->lock);
+        int status = plan(s, &frames[planned], generation, &rows[planned]);
+        sfr_object_drop(&s->lock);
         if (SFR_UNLIKELY(status != SFR_OK)) break;
     }
     sfr_run(rows, planned, true);
@@ -419,16 +485,86 @@ size_t sfr_protect_many(sfr_sender *const *senders, sfr_frame *frames, size_t co
     return count;
 }
 
+/* ---- columns ---- */
+
+/* Nothing but counters will change while so many rows of so many bytes go by. */
+SFR_INLINE bool steady(const sfr_sender *s, uint32_t generation, size_t rows, size_t size)
+{
+    return ready(s, generation) && last_alike(s) - peek_ctr(s) >= rows &&
+           s->blocks + 4 * rows + size / 16 < KEY_BUDGET / 2;
+}
+
+size_t sfr_columns_room(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)
+{
+    const uint32_t generation = sfr_process_generation();
+    const sfr_ops *like = some_ops(senders, count);
+    size_t room = 0;
+    bool all = like != NULL;
+    for (size_t i = 0; i < count; i++) {
+        const sfr_sender *s = senders[i];
+        size_t size = (size_t)in->lengths[i];
+        prefetch_sender(senders, i, count);
+        fetch_key(s, like, size);
+        all &= sfr_row_inside(in, i) && size <= s->max_frame && steady(s, generation, count, in->size);
+        room += size + header_size_of(s) + s->tag_size;
+    }
+    return all ? room : 0;
+}
+
+/* Up to a chunk of rows; `end` is where their room ends. They are frames one at a time, which the
+ * compiler keeps in registers. Returns how many rows it sealed, and moves `at` behind them. */
+static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, size_t count,
+                            const sfr_rows_out to, uint8_t **at, const uint8_t *end, int64_t offset)
+{
+    sfr_row rows[SFR_CHUNK];
+    size_t i = 0;
+    uint8_t *out = *at;
+    unsigned ticket = sfr_run_enter();
+    const uint32_t generation = sfr_process_generation();
+    for (; i < count; i++) {
+        sfr_sender *s = senders[i];
+        sfr_frame f = {.in = sfr_row_start(&in, i), .in_size = (size_t)in.lengths[i]};
+        f.out = out, f.out_size = (size_t)(end - out);
+        sfr_object_take(&s->lock);
+        int status = plan(s, &f, generation, &rows[i]);
+        sfr_object_drop(&s->lock);
+        if (SFR_UNLIKELY(status != SFR_OK)) break;
+        to.offsets[i] = offset + (out - *at);
+        to.lengths[i] = (int32_t)f.out_size;
+        to.status[i] = SFR_OK;
+        to.kid[i] = f.kid;
+        to.ctr[i] = f.ctr;
+        out += f.out_size;
+    }
+    sfr_run(rows, i, true);
+    sfr_run_leave(ticket);
+    *at = out;
+    return i;
+}
+
+size_t sfr_protect_columns(sfr_sender *const *senders, const sfr_rows_in *in, size_t count,
+                           uint8_t *out, size_t room, const sfr_rows_out *to)
+{
+    uint8_t *at = out;
+    for (size_t row = 0, some, done; row < count; row += some) {
+        some = count - row < SFR_CHUNK ? count - row : SFR_CHUNK;
+        done = columns_chunk(senders + row, sfr_rows_from(in, row), some, sfr_rows_to(to, row), &at,
+                             out + room, at - out);
+        if (SFR_UNLIKELY(done < some)) return row + done;
+    }
+    return count;
+}
+
 /* A sender closed since the frame was reserved, or a fork in between: the counter is lost, and
  * nothing is sealed. */
 static int plan_reserved(sfr_sender *s, const sfr_frame *f, sfr_row *row)
 {
-    uint64_t words[3];
+    header h;
     sfr_key *key = atomic_load(&s->key);
     if (!key) return SFR_E_RETIRED;
     if (s->generation != sfr_process_generation()) return SFR_E_FORKED;
-    size_t header_size = header_of(s, f->ctr, words);
-    make_row(row, key, f, words, header_size);
+    h.size = sfr_header_words(s->kid, f->ctr, h.words);
+    make_row(row, key, f, &h);
     return SFR_OK;
 }
 
@@ -438,7 +574,6 @@ static void seal_chunk(sfr_sender *const *senders, sfr_frame *frames, size_t cou
     size_t planned = 0;
     unsigned ticket = sfr_run_enter();
     for (size_t i = 0; i < count; i++) {
-        prefetch_key(senders, i, count);
         frames[i].status = plan_reserved(senders[i], &frames[i], &rows[planned]);
         if (frames[i].status == SFR_OK)
             planned++;

@@ -39,11 +39,11 @@ void raw_key_free(void *key)
 static void set_aad(sfr_row *row, const spec *s)
 {
     uint8_t head[16] = {0};
-    memcpy(row->header, s->aad, s->clear_at);
+    memcpy(row->gathered, s->aad, s->clear_at);
     memcpy(head, s->aad, s->aad_size < 16 ? s->aad_size : 16);
     memcpy(row->aad_head, head, 16);
     row->aad_size = s->aad_size;
-    row->aad[0] = (sfr_span){(const uint8_t *)row->header, s->clear_at};
+    row->aad[0] = (sfr_span){(const uint8_t *)row->gathered, s->clear_at};
     row->aad[1] = (sfr_span){s->aad + s->clear_at, s->metadata_at - s->clear_at};
     row->aad[2] = (sfr_span){s->aad + s->metadata_at, s->aad_size - s->metadata_at};
 }

@@ -6,7 +6,7 @@
 
 cdef enum:
     FEW = 64                       # rows that need no memory of their own
-    AHEAD = 8                      # rows: owners lie all over memory and are fetched early
+    AHEAD = 32                     # rows: owners lie all over memory and are fetched early
 
 cdef struct Rows:
     Py_ssize_t count
@@ -14,6 +14,8 @@ cdef struct Rows:
     sfr_frame *frames
     void **owners                  # sfr_sender * or sfr_receiver *, one a row
     bint watching                  # a receiver whose policy wants to hear of keys is among them
+    Py_buffer *views               # the buffers that are held; exact bytes are not among them
+    Py_ssize_t held, views_room
     sfr_frame few_frames[FEW]
     void *few_owners[FEW]
 
@@ -22,6 +24,7 @@ cdef int _make_rows(Rows *rows, Py_ssize_t count) except -1:
     rows.count = count
     rows.work = count * FRAME_WORK
     rows.watching = False
+    rows.views, rows.held, rows.views_room = NULL, 0, 0
     rows.frames = rows.few_frames
     rows.owners = rows.few_owners
     if count > FEW:
@@ -34,9 +37,14 @@ cdef int _make_rows(Rows *rows, Py_ssize_t count) except -1:
 
 
 cdef inline void _free_rows(Rows *rows) noexcept:
+    cdef Py_ssize_t i
     if rows.count > FEW:
         PyMem_Free(rows.frames)
         PyMem_Free(rows.owners)
+    if rows.views is not NULL:
+        for i in range(rows.held):
+            PyBuffer_Release(&rows.views[i])
+        PyMem_Free(rows.views)
 
 
 cdef inline void _set_row(Rows *rows, Py_ssize_t i, const uint8_t *data, size_t size) noexcept:
@@ -47,36 +55,26 @@ cdef inline void _set_row(Rows *rows, Py_ssize_t i, const uint8_t *data, size_t 
     rows.work += size
 
 
-cdef class _Views:
-    """The buffers a batch holds; exact bytes are not among them."""
-
+cdef int _hold(Rows *rows, object obj, Bytes *out, int flags) except -1:
+    """A buffer that lives as long as the rows; exact bytes need none."""
     cdef Py_buffer *views
-    cdef Py_ssize_t held, room
+    if rows.held == rows.views_room:
+        rows.views_room = 2 * rows.views_room + 4
+        views = <Py_buffer *>PyMem_Realloc(rows.views, rows.views_room * sizeof(Py_buffer))
+        if views is NULL:
+            raise MemoryError
+        rows.views = views
+    _view(obj, out, &rows.views[rows.held], flags)
+    rows.held += 1
+    return 0
 
-    def __dealloc__(self):
-        cdef Py_ssize_t i
-        for i in range(self.held):
-            PyBuffer_Release(&self.views[i])
-        PyMem_Free(self.views)
 
-    cdef int hold(self, object obj, Bytes *out, int flags) except -1:
-        cdef Py_buffer *views
-        if self.held == self.room:
-            self.room = 2 * self.room + 4
-            views = <Py_buffer *>PyMem_Realloc(self.views, self.room * sizeof(Py_buffer))
-            if views is NULL:
-                raise MemoryError
-            self.views = views
-        _view(obj, out, &self.views[self.held], flags)
-        self.held += 1
+cdef inline int _read_held(Rows *rows, object obj, Bytes *out) except -1:
+    if PyBytes_CheckExact(obj):
+        out.data = <const uint8_t *>PyBytes_AS_STRING(obj)
+        out.size = PyBytes_GET_SIZE(obj)
         return 0
-
-    cdef inline int read(self, object obj, Bytes *out) except -1:
-        if PyBytes_CheckExact(obj):
-            out.data = <const uint8_t *>PyBytes_AS_STRING(obj)
-            out.size = PyBytes_GET_SIZE(obj)
-            return 0
-        return self.hold(obj, out, PyBUF_SIMPLE)
+    return _hold(rows, obj, out, PyBUF_SIMPLE)
 
 
 # Sequences become tuples: a list that another thread changes must not free what a row points to.
@@ -96,7 +94,7 @@ cdef tuple _clears(object clear, Py_ssize_t count):
         return _one_a_row(clear, "clear", count)
 
 
-cdef int _read_frames(Rows *rows, tuple frames, _Views views) except -1:
+cdef int _read_frames(Rows *rows, tuple frames) except -1:
     cdef Py_ssize_t i
     cdef Bytes data
     for i in range(rows.count):
@@ -105,7 +103,7 @@ cdef int _read_frames(Rows *rows, tuple frames, _Views views) except -1:
             _set_row(rows, i, <const uint8_t *>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
             continue
         try:
-            views.hold(frame, &data, PyBUF_SIMPLE)
+            _hold(rows, frame, &data, PyBUF_SIMPLE)
         except (TypeError, BufferError) as error:
             raise type(error)(f"row {i}: {error}") from None
         _set_row(rows, i, data.data, data.size)
@@ -118,15 +116,15 @@ cdef inline int _check_row(Py_ssize_t i, int64_t start, int64_t size, size_t roo
     return 0
 
 
-cdef int _read_batch(Rows *rows, object data, bytes block, _Views views) except -1:
+cdef int _read_batch(Rows *rows, object data, bytes block) except -1:
     """Rows of a FrameBatch; its columns are checked against its data as it is now."""
     cdef Py_ssize_t i
     cdef int64_t start, size
     cdef Bytes room
-    cdef Columns columns
+    cdef sfr_rows_out columns
     if len(block) != rows.count * ROW_SIZE:
         raise MisuseError("the columns of this FrameBatch are damaged")
-    views.read(data, &room)
+    _read_held(rows, data, &room)
     columns_of(PyBytes_AS_STRING(block), rows.count, &columns)
     for i in range(rows.count):
         start, size = columns.offsets[i], columns.lengths[i]
@@ -135,7 +133,7 @@ cdef int _read_batch(Rows *rows, object data, bytes block, _Views views) except 
     return 0
 
 
-cdef tuple _read_extras(Rows *rows, object metadata, object clear, _Views views):
+cdef tuple _read_extras(Rows *rows, object metadata, object clear):
     """metadata: None, one bytes-like for all rows, or one a row; clear: None, int, or one a row.
 
     Returns what must live as long as the rows.
@@ -146,14 +144,14 @@ cdef tuple _read_extras(Rows *rows, object metadata, object clear, _Views views)
     if metadata is None and clear is None:
         return None
     if metadata is not None and PyObject_CheckBuffer(metadata):
-        views.read(metadata, &meta)
+        _read_held(rows, metadata, &meta)
         for i in range(rows.count):
             rows.frames[i].metadata, rows.frames[i].metadata_size = meta.data, meta.size
     elif metadata is not None:
         listed = _one_a_row(metadata, "metadata", rows.count)
         for i in range(rows.count):
             if listed[i] is not None:
-                views.read(listed[i], &meta)
+                _read_held(rows, listed[i], &meta)
                 rows.frames[i].metadata, rows.frames[i].metadata_size = meta.data, meta.size
     if clear is not None:
         clears = _clears(clear, rows.count)
@@ -170,15 +168,7 @@ cdef tuple _read_extras(Rows *rows, object metadata, object clear, _Views views)
 cdef enum:
     ROW_SIZE = 8 + 8 + 8 + 4 + 1
 
-cdef struct Columns:
-    int64_t *offsets
-    uint64_t *kid
-    uint64_t *ctr
-    int32_t *lengths
-    uint8_t *status
-
-
-cdef inline void columns_of(char *block, Py_ssize_t count, Columns *out) noexcept:
+cdef inline void columns_of(char *block, Py_ssize_t count, sfr_rows_out *out) noexcept:
     out.offsets = <int64_t *>block
     out.kid = <uint64_t *>(block + 8 * count)
     out.ctr = <uint64_t *>(block + 16 * count)
@@ -192,7 +182,7 @@ cdef object _batch_of(Rows *rows, object data, const uint8_t *base):
     cdef object block = PyBytes_FromStringAndSize(NULL, count * ROW_SIZE)
     cdef sfr_frame *f
     cdef uint64_t authentic        # all ones where the row is
-    cdef Columns columns
+    cdef sfr_rows_out columns
     columns_of(PyBytes_AS_STRING(block), count, &columns)
     for i in range(count):
         f = &rows.frames[i]
@@ -202,11 +192,29 @@ cdef object _batch_of(Rows *rows, object data, const uint8_t *base):
         columns.status[i] = <uint8_t>f.status
         columns.kid[i] = f.kid & authentic
         columns.ctr[i] = f.ctr & authentic
-    batch = FrameBatch.__new__(FrameBatch)
-    batch.data = data
-    batch._columns = block
-    batch._count = count
+    return _new_batch(data, block, count)
+
+
+# A FrameBatch has three slots. Their descriptors are asked directly: by name takes four times as long.
+
+cdef object SLOT_DATA = FrameBatch.data
+cdef object SLOT_COLUMNS = FrameBatch._columns
+cdef object SLOT_COUNT = FrameBatch._count
+
+
+cdef object _new_batch(object data, object block, Py_ssize_t count):
+    cdef object batch = PyType_GenericAlloc(<type>FrameBatch, 0)
+    set_slot(SLOT_DATA, batch, data)
+    set_slot(SLOT_COLUMNS, batch, block)
+    set_slot(SLOT_COUNT, batch, count)
     return batch
+
+
+cdef bytes _columns_of(object batch):
+    if type(batch) is not FrameBatch:
+        raise TypeError(f"a FrameBatch is required, not {type(batch).__name__!r}")
+    block = get_slot(SLOT_COLUMNS, batch)
+    return block if type(block) is bytes else bytes(block)
 
 
 cdef inline size_t _room(Rows *rows) noexcept:
@@ -225,12 +233,12 @@ cdef inline void _lay_out(Rows *rows, uint8_t *at) noexcept:
         at += rows.frames[i].out_size
 
 
-cdef uint8_t *_callers_out(Rows *rows, object out, size_t size, _Views views) except NULL:
+cdef uint8_t *_callers_out(Rows *rows, object out, size_t size) except NULL:
     """The caller's buffer for the rows: large enough, and apart from everything that is read."""
     cdef Bytes room
     cdef Py_ssize_t i
     cdef sfr_frame *f
-    views.hold(out, &room, PyBUF_WRITABLE)
+    _hold(rows, out, &room, PyBUF_WRITABLE)
     if room.size < size:
         raise misuse(SFR_E_ROOM, size=size, limit=room.size)
     for i in range(rows.count):
@@ -253,28 +261,35 @@ cdef inline tuple _owners(object owners, type core, str name, Py_ssize_t count):
     return None if isinstance(owners, core) else _one_a_row(owners, name, count)
 
 
-cdef bint _set_senders(Rows *rows, object senders, tuple listed) except -1:
-    """The rows' senders, and all of a row that can be judged before a counter is taken. Whether
-    counters may be taken and used in one pass."""
+cdef int _set_senders(Rows *rows, object senders, tuple listed) except -1:
     cdef Py_ssize_t i
-    cdef type known = None
+    cdef PyObject *sender
+    cdef PyObject *known = NULL
     cdef sfr_sender *one
-    cdef int steady = False
     if listed is None:
         one = (<SenderCore>senders).pointer()
         for i in range(rows.count):
             rows.owners[i] = one
-    else:
-        for i in range(rows.count):
-            sender = <object>PyTuple_GET_ITEM(listed, i)
-            if i + AHEAD < rows.count:
-                prefetch(PyTuple_GET_ITEM(listed, i + AHEAD))
-            if type(sender) is not known:
-                known = _owner_type(sender, SenderCore, "Sender", i)
-            rows.owners[i] = (<SenderCore>sender)._ptr
-            if rows.owners[i] is NULL:
-                (<SenderCore>sender).pointer()
-            prefetch(rows.owners[i])
+        return 0
+    for i in range(rows.count):
+        sender = PyTuple_GET_ITEM(listed, i)
+        if i + AHEAD < rows.count:
+            prefetch(PyTuple_GET_ITEM(listed, i + AHEAD))
+        if Py_TYPE(sender) != known:
+            _require(<object>sender, SenderCore, "Sender", i)
+            known = Py_TYPE(sender)
+        rows.owners[i] = (<SenderCore>sender)._ptr
+        if rows.owners[i] is NULL:
+            (<SenderCore>sender).pointer()
+        prefetch(rows.owners[i])
+    return 0
+
+
+cdef bint _check_all(Rows *rows, object senders, tuple listed) except -1:
+    """All of a row that can be judged before a counter is taken. Whether counters may be taken
+    and used in one pass."""
+    cdef Py_ssize_t i
+    cdef int steady = False
     i = sfr_check_many(<sfr_sender **>rows.owners, rows.frames, rows.count, &steady)
     while i < rows.count:
         _refuse_row(rows, senders, listed, i)      # returns when a new lease came
@@ -284,10 +299,10 @@ cdef bint _set_senders(Rows *rows, object senders, tuple listed) except -1:
     return steady and TAKE_TURNS and rows.work < UNLOCKED_WORK
 
 
-cdef type _owner_type(object owner, type core, str name, Py_ssize_t i):
+cdef int _require(object owner, type core, str name, Py_ssize_t i) except -1:
     if not isinstance(owner, core):
         raise TypeError(f"row {i}: a native {name} is required, not {type(owner).__name__!r}")
-    return type(owner)
+    return 0
 
 
 cdef int _refuse_row(Rows *rows, object senders, tuple listed, Py_ssize_t i) except -1:
@@ -343,16 +358,16 @@ def protect_many(senders, frames, metadata=None, clear=None):
     cdef Rows rows
     cdef Py_ssize_t i
     cdef bint at_once
-    cdef _Views views = _Views.__new__(_Views)
     cdef tuple inputs = frames if type(frames) is tuple else tuple(frames)
     cdef list out
     cdef object ciphertext
     _make_rows(&rows, len(inputs))
     try:
         listed = _owners(senders, SenderCore, "senders", rows.count)
-        _read_frames(&rows, inputs, views)
-        _alive = _read_extras(&rows, metadata, clear, views)
-        at_once = _set_senders(&rows, senders, listed)
+        _read_frames(&rows, inputs)
+        _alive = _read_extras(&rows, metadata, clear)
+        _set_senders(&rows, senders, listed)
+        at_once = _check_all(&rows, senders, listed)
         if not at_once:
             _reserve_all(&rows, senders, listed)
         out = PyList_New(rows.count)
@@ -367,24 +382,72 @@ def protect_many(senders, frames, metadata=None, clear=None):
     return out
 
 
+cdef bint _columns_in(Rows *rows, object source, bytes block, object out, sfr_rows_in *rows_in,
+                      Bytes *target) except -1:
+    """The rows as they lie in their columns. False where they have to be looked at one by one: a
+    buffer of the caller's that overlaps the source, or columns that are not whole."""
+    cdef Bytes data
+    cdef sfr_rows_out columns
+    if len(block) != rows.count * ROW_SIZE:
+        return False
+    _read_held(rows, source, &data)
+    columns_of(PyBytes_AS_STRING(block), rows.count, &columns)
+    rows_in.data, rows_in.size = data.data, data.size
+    rows_in.offsets, rows_in.lengths = columns.offsets, columns.lengths
+    if out is None:
+        return True
+    _hold(rows, out, target, PyBUF_WRITABLE)
+    return not overlaps(data.data, data.size, target.data, target.size)
+
+
+cdef inline bint _is_short(Rows *rows, size_t room) noexcept:
+    return room + rows.count * FRAME_WORK < UNLOCKED_WORK
+
+
+cdef object _protect_columns(Rows *rows, object source, bytes block, object out):
+    """The usual batch, straight from columns to columns; None where it is not that."""
+    cdef sfr_rows_in rows_in
+    cdef sfr_rows_out columns
+    cdef size_t room
+    cdef Bytes target
+    if not TAKE_TURNS or not _columns_in(rows, source, block, out, &rows_in, &target):
+        return None
+    room = sfr_columns_room(<sfr_sender **>rows.owners, &rows_in, rows.count)
+    if room == 0 or not _is_short(rows, room) or (out is not None and target.size < room):
+        return None
+    if out is None:
+        out = PyBytes_FromStringAndSize(NULL, room)
+        target.data = <const uint8_t *>PyBytes_AS_STRING(out)
+    made = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
+    columns_of(PyBytes_AS_STRING(made), rows.count, &columns)
+    if sfr_protect_columns(<sfr_sender **>rows.owners, &rows_in, rows.count,
+                           <uint8_t *>target.data, room, &columns) != <size_t>rows.count:
+        raise MisuseError("a sender was used by somebody else during the call")
+    return _new_batch(out, made, rows.count)
+
+
 def protect_batch(senders, batch, metadata=None, clear=None, out=None):
     """The ciphertexts of a FrameBatch as another: see pysframe.protect_batch."""
     cdef Rows rows
     cdef bint at_once
     cdef size_t expected = 0
     cdef uint8_t *base = NULL
-    cdef _Views views = _Views.__new__(_Views)
     cdef bytes block = _columns_of(batch)
-    _make_rows(&rows, batch._count)
+    _make_rows(&rows, get_slot(SLOT_COUNT, batch))
     try:
         listed = _owners(senders, SenderCore, "senders", rows.count)
-        source = batch.data
-        _read_batch(&rows, source, block, views)
-        _alive = _read_extras(&rows, metadata, clear, views)
-        at_once = _set_senders(&rows, senders, listed)
+        source = get_slot(SLOT_DATA, batch)
+        _set_senders(&rows, senders, listed)
+        if metadata is None and clear is None:
+            made = _protect_columns(&rows, source, block, out)
+            if made is not None:
+                return made
+        _read_batch(&rows, source, block)
+        _alive = _read_extras(&rows, metadata, clear)
+        at_once = _check_all(&rows, senders, listed)
         if out is not None:          # before a counter is taken
             expected = _room(&rows)
-            base = _callers_out(&rows, out, expected, views)
+            base = _callers_out(&rows, out, expected)
         if not at_once:
             _reserve_all(&rows, senders, listed)
         if out is None:
@@ -401,46 +464,38 @@ def protect_batch(senders, batch, metadata=None, clear=None, out=None):
         _free_rows(&rows)
 
 
-cdef bytes _columns_of(object batch):
-    if type(batch) is not FrameBatch:
-        raise TypeError(f"a FrameBatch is required, not {type(batch).__name__!r}")
-    block = batch._columns
-    return block if type(block) is bytes else bytes(block)
-
-
 # -- unprotect --
 
 cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
     cdef Py_ssize_t i
-    cdef type known = None
-    cdef ReceiverCore receiver = receivers if listed is None else None
+    cdef PyObject *receiver = <PyObject *>receivers
+    cdef PyObject *known = NULL if listed is not None else Py_TYPE(receiver)
     for i in range(rows.count):
         if listed is not None:
-            owner = <object>PyTuple_GET_ITEM(listed, i)
+            receiver = PyTuple_GET_ITEM(listed, i)
             if i + AHEAD < rows.count:
                 prefetch(PyTuple_GET_ITEM(listed, i + AHEAD))
-            if type(owner) is not known:
-                known = _owner_type(owner, ReceiverCore, "Receiver", i)
-            receiver = <ReceiverCore>owner
-        if receiver._ptr is NULL or receiver._closed:
-            receiver.pointer()
-        rows.watching |= receiver._watching
-        rows.owners[i] = receiver._ptr
+        if Py_TYPE(receiver) != known:
+            _require(<object>receiver, ReceiverCore, "Receiver", i)
+            known = Py_TYPE(receiver)
+        if (<ReceiverCore>receiver)._ptr is NULL or (<ReceiverCore>receiver)._closed:
+            (<ReceiverCore>receiver).pointer()
+        rows.watching |= (<ReceiverCore>receiver)._watching
+        rows.owners[i] = (<ReceiverCore>receiver)._ptr
         prefetch(rows.owners[i])
     return 0
 
 
-cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out, _Views views):
+cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out):
     cdef size_t total, refused
     cdef uint8_t *base
-    _set_receivers(rows, receivers, listed)
     total = sfr_room_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
     if out is None:
         data = PyBytes_FromStringAndSize(NULL, total)
         base = <uint8_t *>PyBytes_AS_STRING(data)
     else:
         data = out
-        base = _callers_out(rows, out, total, views)
+        base = _callers_out(rows, out, total)
     _lay_out(rows, base)
     if rows.work < UNLOCKED_WORK:
         refused = sfr_unprotect_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
@@ -507,30 +562,78 @@ cdef inline void _settle(Rows *rows, uint8_t *end) noexcept:
 def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
     """Many ciphertexts to a FrameBatch: see pysframe.unprotect_many."""
     cdef Rows rows
-    cdef _Views views = _Views.__new__(_Views)
+    cdef sfr_rows_in rows_in
+    cdef Bytes target
+    cdef int64_t[FEW] offsets
+    cdef int32_t[FEW] lengths
     cdef tuple inputs = ciphertexts if type(ciphertexts) is tuple else tuple(ciphertexts)
     _make_rows(&rows, len(inputs))
     try:
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
-        _read_frames(&rows, inputs, views)
-        _alive = _read_extras(&rows, metadata, clear, views)
-        return _unprotect(&rows, receivers, listed, None, views)
+        _set_receivers(&rows, receivers, listed)
+        if metadata is None and clear is None and not rows.watching and rows.count <= FEW and \
+                _addresses_in(inputs, offsets, lengths, &rows_in):
+            made = _unprotect_columns(&rows, &rows_in, None, &target)
+            if made is not None:
+                return made
+        _read_frames(&rows, inputs)
+        _alive = _read_extras(&rows, metadata, clear)
+        return _unprotect(&rows, receivers, listed, None)
     finally:
         _free_rows(&rows)
+
+
+cdef object _unprotect_columns(Rows *rows, const sfr_rows_in *rows_in, object out, Bytes *target):
+    """The usual batch, straight from columns to columns; None where it is not that."""
+    cdef sfr_rows_out columns
+    cdef size_t room = sfr_open_room(<sfr_receiver **>rows.owners, rows_in, rows.count)
+    if room == SIZE_MAX or not _is_short(rows, room) or (out is not None and target.size < room):
+        return None
+    if out is None:
+        out = PyBytes_FromStringAndSize(NULL, room)
+        target.data = <const uint8_t *>PyBytes_AS_STRING(out)
+    made = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
+    columns_of(PyBytes_AS_STRING(made), rows.count, &columns)
+    sfr_unprotect_columns(<sfr_receiver **>rows.owners, rows_in, rows.count,
+                          <uint8_t *>target.data, room, &columns)
+    return _new_batch(out, made, rows.count)
+
+
+cdef bint _addresses_in(tuple frames, int64_t *offsets, int32_t *lengths,
+                        sfr_rows_in *rows_in) noexcept:
+    """Bytes objects as the rows of no buffer. False when one is something else, or too long."""
+    cdef Py_ssize_t i
+    cdef PyObject *frame
+    rows_in.data, rows_in.size = NULL, INT64_MAX
+    rows_in.offsets, rows_in.lengths = offsets, lengths
+    for i in range(PyTuple_GET_SIZE(frames)):
+        frame = PyTuple_GET_ITEM(frames, i)
+        if not PyBytes_CheckExact(<object>frame) or PyBytes_GET_SIZE(<object>frame) > INT32_MAX:
+            return False
+        offsets[i] = <int64_t>PyBytes_AS_STRING(<object>frame)
+        lengths[i] = <int32_t>PyBytes_GET_SIZE(<object>frame)
+    return True
 
 
 def unprotect_batch(receivers, batch, metadata=None, clear=None, out=None):
     """A FrameBatch of ciphertexts to one of frames: see pysframe.unprotect_batch."""
     cdef Rows rows
-    cdef _Views views = _Views.__new__(_Views)
+    cdef sfr_rows_in rows_in
+    cdef Bytes target
     cdef bytes block = _columns_of(batch)
-    _make_rows(&rows, batch._count)
+    _make_rows(&rows, get_slot(SLOT_COUNT, batch))
     try:
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
-        source = batch.data
-        _read_batch(&rows, source, block, views)
-        _alive = _read_extras(&rows, metadata, clear, views)
-        return _unprotect(&rows, receivers, listed, out, views)
+        source = get_slot(SLOT_DATA, batch)
+        _set_receivers(&rows, receivers, listed)
+        if metadata is None and clear is None and not rows.watching and \
+                _columns_in(&rows, source, block, out, &rows_in, &target):
+            made = _unprotect_columns(&rows, &rows_in, out, &target)
+            if made is not None:
+                return made
+        _read_batch(&rows, source, block)
+        _alive = _read_extras(&rows, metadata, clear)
+        return _unprotect(&rows, receivers, listed, out)
     finally:
         _free_rows(&rows)
 
@@ -540,7 +643,7 @@ def to_list(data, bytes columns, Py_ssize_t count):
     cdef Py_ssize_t i
     cdef int64_t start, size
     cdef Bytes room
-    cdef Columns column
+    cdef sfr_rows_out column
     cdef Py_buffer view
     cdef object row
     cdef list out = PyList_New(count)

@@ -19,7 +19,7 @@ from cpython.bytes cimport (
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_INCREF, PyObject
-from libc.stdint cimport SIZE_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT32_MAX, INT64_MAX, SIZE_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from pysframe.engine._sfr cimport *
@@ -36,6 +36,12 @@ cdef extern from *:
     static inline void no_view(Py_buffer *view) { view->obj = NULL; }
     static inline void end_view(Py_buffer *view) { if (view->obj) PyBuffer_Release(view); }
     static inline void prefetch(const void *p) { __builtin_prefetch(p); }
+    static inline PyObject *get_slot(PyObject *slot, PyObject *obj) {
+        return Py_TYPE(slot)->tp_descr_get(slot, obj, (PyObject *)Py_TYPE(obj));
+    }
+    static inline int set_slot(PyObject *slot, PyObject *obj, PyObject *value) {
+        return Py_TYPE(slot)->tp_descr_set(slot, obj, value);
+    }
     #ifdef Py_GIL_DISABLED
     static inline int callers_take_turns(void) { return 0; }
     #else
@@ -46,6 +52,11 @@ cdef extern from *:
     void end_view(Py_buffer *)
     void prefetch(const void *)
     PyObject *PyTuple_GET_ITEM(tuple, Py_ssize_t)      # borrowed
+    Py_ssize_t PyTuple_GET_SIZE(tuple)
+    PyObject *Py_TYPE(PyObject *)
+    object PyType_GenericAlloc(type, Py_ssize_t)
+    object get_slot(object slot, object obj)
+    int set_slot(object slot, object obj, object value) except -1
     bint callers_take_turns()
 
 cdef extern from "sfr.h":

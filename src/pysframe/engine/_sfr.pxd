@@ -1,7 +1,7 @@
 # csrc/sfr.h, as far as the Python engine uses it. Only what is declared nogil may run without the
 # GIL, which is the lock of senders and receivers: sfr_callers_take_turns.
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "sfr.h":
     enum:
@@ -59,6 +59,19 @@ cdef extern from "sfr.h":
         int status
         bint rekey_due
 
+    ctypedef struct sfr_rows_in:
+        const uint8_t *data
+        size_t size
+        const int64_t *offsets
+        const int32_t *lengths
+
+    ctypedef struct sfr_rows_out:
+        int64_t *offsets
+        int32_t *lengths
+        uint8_t *status
+        uint64_t *kid
+        uint64_t *ctr
+
     ctypedef struct sfr_sender:
         pass
 
@@ -75,6 +88,9 @@ cdef extern from "sfr.h":
     int sfr_protect(sfr_sender *, sfr_frame *)
     size_t sfr_check_many(sfr_sender *const *, sfr_frame *frames, size_t count, int *steady)
     size_t sfr_protect_many(sfr_sender *const *, sfr_frame *frames, size_t count)
+    size_t sfr_columns_room(sfr_sender *const *, const sfr_rows_in *, size_t count)
+    size_t sfr_protect_columns(sfr_sender *const *, const sfr_rows_in *, size_t count,
+                               uint8_t *out, size_t room, const sfr_rows_out *)
     int sfr_reserve(sfr_sender *, sfr_frame *)
     size_t sfr_reserve_many(sfr_sender *const *, sfr_frame *frames, size_t count)
     void sfr_seal_many(sfr_sender *const *, sfr_frame *frames, size_t count) nogil
@@ -93,6 +109,9 @@ cdef extern from "sfr.h":
     int sfr_unprotect(sfr_receiver *, sfr_frame *)
     size_t sfr_room_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
     size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
+    size_t sfr_open_room(sfr_receiver *const *, const sfr_rows_in *, size_t count)
+    size_t sfr_unprotect_columns(sfr_receiver *const *, const sfr_rows_in *, size_t count,
+                                 uint8_t *out, size_t room, const sfr_rows_out *)
     int sfr_screen(sfr_receiver *, sfr_frame *)
     void sfr_open_many(sfr_receiver *const *, sfr_frame *frames, size_t count) nogil
     size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
