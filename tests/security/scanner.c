@@ -38,8 +38,9 @@ static __attribute__((noinline, target("avx512f"))) void take_zmm(uint8_t *to)
     Z(1)
     Z(2)
     Z(3)
-    Z(4) Z(5) Z(6) Z(7) Z(8) Z(9) Z(10) Z(11) Z(12) Z(13) Z(14) Z(15) Z(16) Z(17) Z(18) Z(19) Z(20)
-        Z(21) Z(22) Z(23) Z(24) Z(25) Z(26) Z(27) Z(28) Z(29) Z(30) Z(31)
+    Z(4)
+    Z(5) Z(6) Z(7) Z(8) Z(9) Z(10) Z(11) Z(12) Z(13) Z(14) Z(15) Z(16) Z(17) Z(18) Z(19) Z(20) Z(21)
+        Z(22) Z(23) Z(24) Z(25) Z(26) Z(27) Z(28) Z(29) Z(30) Z(31)
 }
 
 static __attribute__((noinline)) void take_xmm(uint8_t *to)
@@ -111,9 +112,11 @@ void set_up_and_look(const char *kernel, int suite, uint64_t kid, const uint8_t 
     uint8_t fingerprint[16];
     memset(residue, 0, REGISTERS + STACK);
     sfr_secret *secret = sfr_secret_new(sfr_suite_find(suite), base_key, size);
-    sfr_key *key = sfr_key_new(secret, sfr_kernel_find(kernel), kid, fingerprint);
+    size_t key_size = sfr_key_size(secret->suite, sfr_kernel_find(kernel));
+    sfr_key *key = sfr_arena_alloc(key_size);
+    (void)sfr_key_init(key, secret, sfr_kernel_find(kernel), kid, fingerprint);
     take(residue, wide);
-    sfr_key_free(key);
+    sfr_arena_free(key, key_size);
     sfr_secret_free(secret);
 }
 

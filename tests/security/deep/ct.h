@@ -23,20 +23,16 @@ void ct_finish(void);
 typedef struct ct_imports {
     const sfr_kernel *(*kernel_find)(const char *);
     const sfr_suite *(*suite_find)(int);
-    sfr_family (*suite_family)(const sfr_suite *);
     sfr_secret *(*secret_new)(const sfr_suite *, const uint8_t *, size_t);
     void (*secret_free)(sfr_secret *);
-    sfr_key *(*key_new)(const sfr_secret *, const sfr_kernel *, uint64_t, uint8_t[16]);
-    void (*key_free)(sfr_key *);
+    bool (*key_init)(sfr_key *, const sfr_secret *, const sfr_kernel *, uint64_t, uint8_t[16]);
 } ct_imports;
 extern ct_imports ct_imported;
 #define sfr_kernel_find ct_imported.kernel_find
 #define sfr_suite_find ct_imported.suite_find
-#define sfr_suite_family ct_imported.suite_family
 #define sfr_secret_new ct_imported.secret_new
 #define sfr_secret_free ct_imported.secret_free
-#define sfr_key_new ct_imported.key_new
-#define sfr_key_free ct_imported.key_free
+#define sfr_key_init ct_imported.key_init
 #endif
 
 #endif

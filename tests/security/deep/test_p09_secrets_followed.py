@@ -2,7 +2,7 @@
 
 MemorySanitizer follows "undefined" bits through the kernels as clang compiles them, at every
 level; valgrind through what gcc compiles, as far as it knows the instructions (AES-NI). Both are
-told that base_key and plaintext are undefined, and that only verdict, ciphertext and tag are public.
+told that base_key and plaintext are undefined; public are only verdict, ciphertext and tag.
 """
 
 import hashlib

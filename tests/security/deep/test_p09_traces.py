@@ -16,8 +16,7 @@ from security.deep.test_p09_secrets_followed import HERE, OPERATIONS
 
 FLAGS = "-std=gnu11 -O1 -g -DCT_IMPORTED"
 IMPORTED = (
-    "sfr_kernel_find", "sfr_suite_find", "sfr_suite_family", "sfr_secret_new", "sfr_secret_free",
-    "sfr_key_new", "sfr_key_free",
+    "sfr_kernel_find", "sfr_suite_find", "sfr_secret_new", "sfr_secret_free", "sfr_key_init",
 )  # fmt: skip
 ROOM = 400_000  # steps
 SHORT, MIXED, LONG = (300,), (40, 161, 161, 161, 161, 0, 17), (2100,)
@@ -42,8 +41,9 @@ def ct():
         run("gcc", "-shared", *parts, "-o", made / "ct.so")
 
     library = ctypes.CDLL(str(cached("ct.so", parts, build) / "ct.so"))
-    imported = addresses(*IMPORTED)
-    ctypes.memmove(ctypes.addressof(ctypes.c_char.in_dll(library, "ct_imported")), imported, 56)
+    imported, size = addresses(*IMPORTED), 8 * len(IMPORTED)
+    held = ctypes.c_char.in_dll(library, "ct_imported")
+    ctypes.memmove(ctypes.addressof(held), imported, size)
     library.trace.restype = ctypes.c_long
     warm_up(library)
     return library
