@@ -21,13 +21,12 @@ def kernel(request):
 
 @pytest.fixture
 def saboteur():
-    library = native("saboteur")
-    library.fault_name.restype = ctypes.c_char_p
-    library.fault_name.argtypes = [ctypes.c_size_t]
-    return library
+    return native("saboteur")
 
 
 def faults(saboteur) -> list[str]:
+    saboteur.fault_name.restype = ctypes.c_char_p
+    saboteur.fault_name.argtypes = [ctypes.c_size_t]
     names = iter(saboteur.fault_name(number) for number in range(100))
     return [name.decode() for name in iter(lambda: next(names), None)]
 

@@ -68,6 +68,9 @@ def test_a_frame_that_is_read_twice_is_noticed(engine, rng):
     honest = shared.receiver.unprotect(shared.views[0], b"never changed", clear=CLEAR)
     assert honest == shared.frames[0]
     shared.receiver = VerifyThenDecrypt(shared.receiver, shared.views[0], shared.frames[0])
-    seen = race_singly(shared, singly, 2000, rng.getrandbits(32))
+    seen: Counter[str] = Counter()
+    for _ in range(20):
+        if not seen["WRONG"]:
+            seen += race_singly(shared, singly, 2000, rng.getrandbits(32))
     print(f"{engine.name}: {dict(seen)}")
     assert seen["WRONG"] > 0

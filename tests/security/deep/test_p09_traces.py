@@ -64,7 +64,7 @@ def trace(ct, work: Work) -> array:
     steps = (ctypes.c_uint64 * ROOM)()
     count = ct.trace(ct.ct_run, steps, ctypes.c_size_t(ROOM))
     ct.ct_finish()
-    assert count > 0, "the child could not be traced"
+    assert count > 150, "the child could not be traced"
     return array("Q", steps[:count])
 
 
@@ -75,6 +75,20 @@ def work_of(kernel, suite, operation, sizes, seed=0, aad_size=9) -> Work:
 
 def traces(ct, kernel, suite, operation, sizes, seeds=3) -> list[array]:
     return [trace(ct, work_of(kernel, suite, operation, sizes, seed)) for seed in range(seeds)]
+
+
+def difference(ct, kernel, suite, operation, sizes, seeds=3) -> str:
+    """Where the traces part, or nothing.
+
+    An interrupt can fall into a trace (seen once in some hundreds). What depends on a secret parts
+    at every attempt.
+    """
+    for _ in range(3):
+        said = first_difference(traces(ct, kernel, suite, operation, sizes, seeds))
+        if not said:
+            break
+        print(f"{kernel} {suite} {operation} {sizes}: {said}")
+    return said
 
 
 def first_difference(made: list[array]) -> str:
@@ -101,16 +115,13 @@ def test_the_same_steps_for_all_secrets(ct, kernel, suite, operation, shapes, by
     kernel_or_skip(kernel)
     seeds = by_tier(2, 2, 4)
     for sizes in shapes[:1] if operation == "key_setup" else shapes:
-        made = traces(ct, kernel, suite, operation, sizes, seeds=seeds)
-        print(f"{kernel} {suite} {operation} {sizes}: {len(made[0])} steps, {seeds} times")
-        assert first_difference(made) == ""
-        assert len(made[0]) > 150
+        assert difference(ct, kernel, suite, operation, sizes, seeds) == ""
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_leaky_comparison_takes_other_steps(ct, kernel):
     """The seeded fault. The tags differ from the right ones in another byte each time."""
     kernel_or_skip(kernel)
+    assert difference(ct, kernel, 4, "leaky_compare", SHORT)
     made = traces(ct, kernel, 4, "leaky_compare", SHORT)
-    assert first_difference(made)
     assert len({len(steps) for steps in made}) == 3
