@@ -398,7 +398,11 @@ KERNEL_TARGET static __attribute__((noinline)) void units(sfr_row *row, carried 
 
 /* What the functions above may have left in the stack: keystream and sums that registers did not
  * hold. They are called from the same depth as this one. */
+#ifdef __clang__
+#define STACK_OF_VARIANTS 1280
+#else
 #define STACK_OF_VARIANTS 1024
+#endif
 KERNEL_TARGET static __attribute__((noinline)) void wipe_stack(void)
 {
     uint8_t room[STACK_OF_VARIANTS];

@@ -11,13 +11,20 @@
  *
  *   1. Powers of H lie in descending order. The n lanes of a frame meet H^(n+1) .. H^2, the length
  *      block meets H^1: the powers of any quad are one unaligned load, and the frame needs one
- *      reduction (one for every 72 or 80 blocks if it is long).
+ *      reduction (one for every 80 blocks if it is long).
  *   2. AES and carry-less multiplication are different units of the CPU. While the rounds of one
  *      unit of work go by, the quads of another, whose ciphertext is known, are hashed.
  *   3. Four frames reach their tags together, one in each lane.
  *
- * Which quads a frame has, which rounds and which direction are constants of each variant below;
- * forced inlining makes the variants from two texts.
+ * AES goes one way, multiplication another, but all else shares these two ports, so the number of
+ * operations on vectors is what counts: everything here is written for the least of them.
+ *
+ * Where the data of short frames fill their quads, lane 0 would cost them one more. If they have
+ * one key four of them then share a quad for their J0s, and one for their AADs: they are "full",
+ * the others are "led" by lane 0.
+ *
+ * How many quads a frame has, its rounds and its direction are constants of each variant below;
+ * forced inlining makes the variants from a few texts.
  *
  * Rules: addresses outside a row's buffers are never touched, nor named to a masked access that
  * might lie in an unmapped page (see load_end). In opening each byte is read once. Branches and
@@ -98,16 +105,17 @@ WORD const key_state *state_of(const sfr_row *row)
 }
 
 /* ---- the ends of buffers ----
- * A masked access that reaches into a page that is not there does not fault, but the CPU takes
- * 100 to 400 ns to find that out. So where a buffer's last quad would cross into the next page,
- * the access ends at the buffer's last byte, and the bytes are rotated into place. */
+ * A quad of a frame is one masked access, of bytes before the buffer or after it, too. If it
+ * reaches into a page that is not there it does not fault, but the CPU takes 100 to 400 ns to find
+ * that out. So where a quad would leave the page of the bytes it is for, it is put together from
+ * accesses within the buffer. */
 
 WORD __mmask64 first_bytes(size_t n)
 {
     return _bzhi_u64(~0ull, (unsigned)n);
 }
 
-WORD bool at_page_end(const uint8_t *p)
+WORD bool crosses_page(const uint8_t *p)
 {
     return ((uintptr_t)p & 4095) > 4096 - 64;
 }
@@ -127,40 +135,34 @@ WORD quad rotate(quad x, size_t n)
 /* The last n bytes of a buffer, which begin at p; 0 <= n <= 64. */
 WORD quad load_end(const uint8_t *p, size_t n)
 {
-    if (SFR_LIKELY(!at_page_end(p))) return _mm512_maskz_loadu_epi8(first_bytes(n), p);
+    if (SFR_LIKELY(!crosses_page(p))) return _mm512_maskz_loadu_epi8(first_bytes(n), p);
     return rotate(_mm512_maskz_loadu_epi8(~first_bytes(64 - n), p + n - 64), 64 - n);
 }
 
 WORD void store_end(uint8_t *p, quad x, size_t n)
 {
-    if (SFR_LIKELY(!at_page_end(p)))
+    if (SFR_LIKELY(!crosses_page(p)))
         _mm512_mask_storeu_epi8(p, first_bytes(n), x);
     else
         _mm512_mask_storeu_epi8(p + n - 64, ~first_bytes(64 - n), rotate(x, n));
 }
 
-/* The frame's first quad if there is more of it: 48 bytes in lanes 1 to 3. */
-WORD quad load_first(quad aad, const uint8_t *in)
+/* The frame's first quad: n <= 48 bytes in lanes 1 to 3, all 48 of them if there are more quads.
+ * The other bytes are those of `around`. */
+WORD quad load_first(quad around, const uint8_t *in, size_t n)
 {
-    quad x = _mm512_inserti32x4(aad, _mm_loadu_si128((const void *)in), 1);
-    return _mm512_inserti64x4(x, _mm256_loadu_si256((const void *)(in + 16)), 1);
+    if (SFR_LIKELY(!crosses_page(in - 16)))
+        return _mm512_mask_loadu_epi8(around, first_bytes(n) << 16, in - 16);
+    quad x = load_end(in, n);
+    return _mm512_mask_expand_epi64(around, DATA_LANES, x);
 }
 
-WORD void store_first(uint8_t *out, quad x)
+WORD void store_first(uint8_t *out, quad x, size_t n)
 {
-    _mm_storeu_si128((void *)out, _mm512_extracti32x4_epi32(x, 1));
-    _mm256_storeu_si256((void *)(out + 16), _mm512_extracti64x4_epi64(x, 1));
-}
-
-/* And if there is not: n <= 48 bytes. */
-WORD quad load_only(quad aad, const uint8_t *in, size_t n)
-{
-    return _mm512_alignr_epi64(load_end(in, n), _mm512_shuffle_i32x4(aad, aad, 0), 6);
-}
-
-WORD void store_only(uint8_t *out, quad x, size_t n)
-{
-    store_end(out, _mm512_alignr_epi64(x, x, 2), n);
+    if (SFR_LIKELY(!crosses_page(out - 16)))
+        _mm512_mask_storeu_epi8(out - 16, first_bytes(n) << 16, x);
+    else
+        store_end(out, _mm512_maskz_compress_epi64(DATA_LANES, x), n);
 }
 
 /* ---- GHASH ---- */
@@ -170,11 +172,42 @@ typedef struct sums {
     quad low, middle, high;
 } sums;
 
+WORD sums no_sums(void)
+{
+    return (sums){zero(), zero(), zero()};
+}
+
 WORD void add_products(sums *sum, quad x, quad h)
 {
     sum->low = xor(sum->low, product(x, h, 0x00));
     sum->high = xor(sum->high, product(x, h, 0x11));
     sum->middle = xor3(sum->middle, product(x, h, 0x01), product(x, h, 0x10));
+}
+
+/* Of two quads at once: two additions fewer. */
+WORD void add_products_of_two(sums *sum, quad x, quad h, quad y, quad k)
+{
+    sum->low = xor3(sum->low, product(x, h, 0x00), product(y, k, 0x00));
+    sum->high = xor3(sum->high, product(x, h, 0x11), product(y, k, 0x11));
+    sum->middle = xor3(sum->middle, product(x, h, 0x01), product(x, h, 0x10));
+    sum->middle = xor3(sum->middle, product(y, k, 0x01), product(y, k, 0x10));
+}
+
+/* What the hashing of n quads does at one of n turns: every second time it takes two. */
+WORD void hash_turn(sums *sum, const quad *text, const __m128i *powers, const int n, const int turn)
+{
+    if (turn % 2) return;
+    quad x = reflect(text[turn]), h = load(powers + 4 * turn);
+    if (turn + 1 == n)
+        add_products(sum, x, h);
+    else
+        add_products_of_two(sum, x, h, reflect(text[turn + 1]), load(powers + 4 * turn + 4));
+}
+
+WORD void hash_quads(sums *sum, const quad *text, const __m128i *powers, const int n)
+{
+    UNROLL
+    for (int turn = 0; turn < n; turn++) hash_turn(sum, text, powers, n, turn);
 }
 
 WORD quad reduce(sums sum)
@@ -198,7 +231,20 @@ WORD quad add_lanes_of(quad a, quad b, quad c, quad d)
     return xor(_mm512_shuffle_i32x4(ab, cd, 0x88), _mm512_shuffle_i32x4(ab, cd, 0xdd));
 }
 
+/* Lane j of the result is lane 0 of frame j. */
+WORD quad first_lanes_of(quad a, quad b, quad c, quad d)
+{
+    return _mm512_shuffle_i32x4(_mm512_shuffle_i32x4(a, b, 0x00), _mm512_shuffle_i32x4(c, d, 0x00),
+                                0x88);
+}
+
 /* ---- tags ---- */
+
+/* A frame whose lanes are all hashed. */
+typedef struct hashed {
+    sums sum;
+    quad mask; /* lane 0: E(K, J0) */
+} hashed;
 
 #define LIKE_LANES(a, b, c, d) \
     _mm512_inserti64x4(_mm512_castsi256_si512(pair_of(a, b)), pair_of(c, d), 1)
@@ -209,10 +255,31 @@ WORD __m256i pair_of(const void *a, const void *b)
     return _mm256_inserti128_si256(first, _mm_loadu_si128(b), 1);
 }
 
-WORD __m256i lengths_of(const sfr_row *a, const sfr_row *b)
+#define HASH_KEY(j) (state_of(rows[j])->power + POWERS - 1)
+
+WORD quad quad_of(__m128i a, __m128i b, __m128i c, __m128i d)
 {
-    return _mm256_set_epi64x((long long)b->aad_size, (long long)b->size, (long long)a->aad_size,
-                             (long long)a->size);
+    __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+    __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(c), d, 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
+WORD __m128i length_of(const sfr_row *row)
+{
+    return _mm_set_epi64x((long long)row->aad_size, (long long)row->size);
+}
+
+/* In bits. */
+WORD quad lengths_of(sfr_row *const *rows)
+{
+    return _mm512_slli_epi64(
+        quad_of(length_of(rows[0]), length_of(rows[1]), length_of(rows[2]), length_of(rows[3])), 3);
+}
+
+WORD quad aads_of(sfr_row *const *rows)
+{
+    return quad_of(sfr_block_words(rows[0]->aad_head), sfr_block_words(rows[1]->aad_head),
+                   sfr_block_words(rows[2]->aad_head), sfr_block_words(rows[3]->aad_head));
 }
 
 WORD void refuse(sfr_row *row)
@@ -221,25 +288,31 @@ WORD void refuse(sfr_row *row)
     memset(row->out, 0, row->size);
 }
 
-/* The four tags, each still without its frame's E(K, J0) unless that is in the sums already. */
-WORD quad tags_of_four(sfr_row *const *rows, const sums *s)
+/* With `apart`, the frames have one key, `apart` lanes of data each and none for J0 and AAD: the
+ * four AADs are hashed here, and the masks of the tags come by themselves. */
+WORD quad tags_of_four(sfr_row *const *rows, const hashed *f, quad masks, const int apart)
 {
-    const __m128i *h[4];
-    UNROLL
-    for (int j = 0; j < 4; j++) h[j] = &state_of(rows[j])->power[POWERS - 1];
     sums sum;
-    sum.low = add_lanes_of(s[0].low, s[1].low, s[2].low, s[3].low);
-    sum.middle = add_lanes_of(s[0].middle, s[1].middle, s[2].middle, s[3].middle);
-    sum.high = add_lanes_of(s[0].high, s[1].high, s[2].high, s[3].high);
-    quad lengths = _mm512_inserti64x4(_mm512_castsi256_si512(lengths_of(rows[0], rows[1])),
-                                      lengths_of(rows[2], rows[3]), 1);
-    add_products(&sum, _mm512_slli_epi64(lengths, 3), LIKE_LANES(h[0], h[1], h[2], h[3]));
-    return reflect(reduce(sum));
+    sum.low = add_lanes_of(f[0].sum.low, f[1].sum.low, f[2].sum.low, f[3].sum.low);
+    sum.middle = add_lanes_of(f[0].sum.middle, f[1].sum.middle, f[2].sum.middle, f[3].sum.middle);
+    sum.high = add_lanes_of(f[0].sum.high, f[1].sum.high, f[2].sum.high, f[3].sum.high);
+    quad lengths = lengths_of(rows), y;
+    if (apart) {
+        const __m128i *end = state_of(rows[0])->power + POWERS;
+        add_products_of_two(&sum, lengths, four(end - 1), reflect(aads_of(rows)),
+                            four(end - 2 - apart));
+    } else {
+        add_products(&sum, lengths, LIKE_LANES(HASH_KEY(0), HASH_KEY(1), HASH_KEY(2), HASH_KEY(3)));
+        masks = first_lanes_of(f[0].mask, f[1].mask, f[2].mask, f[3].mask);
+    }
+    y = reduce(sum);
+    return xor(reflect(y), masks);
 }
 
-WORD void finish_four(sfr_row *const *rows, const sums *s, const bool sealing)
+WORD void finish_four(sfr_row *const *rows, const hashed *f, quad masks, const int apart,
+                      const bool sealing)
 {
-    quad tags = tags_of_four(rows, s);
+    quad tags = tags_of_four(rows, f, masks, apart);
     if (sealing) {
         _mm_storeu_si128((void *)rows[0]->tag.write, _mm512_castsi512_si128(tags));
         _mm_storeu_si128((void *)rows[1]->tag.write, _mm512_extracti32x4_epi32(tags, 1));
@@ -257,11 +330,12 @@ WORD void finish_four(sfr_row *const *rows, const sums *s, const bool sealing)
             if (wrong >> (2 * j) & 3) refuse(rows[j]);
 }
 
-WORD void finish_one(sfr_row *row, sums sum, const bool sealing)
+WORD void finish_one(sfr_row *row, hashed f, const bool sealing)
 {
     __m128i lengths = _mm_set_epi64x((long long)row->aad_size * 8, (long long)row->size * 8);
-    add_products(&sum, lane0(lengths), lane0(state_of(row)->power[POWERS - 1]));
-    __m128i tag = sfr_block_reflect(add_lanes(reduce(sum)));
+    add_products(&f.sum, lane0(lengths), lane0(state_of(row)->power[POWERS - 1]));
+    __m128i tag = sfr_block_reflect(add_lanes(reduce(f.sum)));
+    tag = _mm_xor_si128(tag, _mm512_castsi512_si128(f.mask));
     if (sealing) {
         _mm_storeu_si128((void *)row->tag.write, tag);
         return;
@@ -271,107 +345,122 @@ WORD void finish_one(sfr_row *row, sums sum, const bool sealing)
     if (SFR_UNLIKELY(!_mm_testz_si128(wrong, wrong))) refuse(row);
 }
 
-/* ---- short frames: `width` quads each, 1 to 6, and `frames` of them side by side ---- */
+/* ---- AES ---- */
 
-#define MAX_WIDTH 6
+/* Words 3 of blocks that count from 1 to 256, most significant byte first, where only the last of
+ * them needs more than one byte. */
+#define C(n)                                          \
+    {                                                 \
+        0, 0, 0, (uint32_t)(n) << 24 | (n) >> 8 << 16 \
+    }
+#define C4(n) C(n), C((n) + 1), C((n) + 2), C((n) + 3)
+#define C16(n) C4(n), C4((n) + 4), C4((n) + 8), C4((n) + 12)
+#define C64(n) C16(n), C16((n) + 16), C16((n) + 32), C16((n) + 48)
+static const _Alignas(64) uint32_t counters[256][4] = {C64(1), C64(65), C64(129), C64(193)};
+#undef C
+#undef C4
+#undef C16
+#undef C64
+
+/* A row's nonce || 0 in every lane, from words: see sfr_block_words. */
+WORD quad nonce_of(const sfr_row *row)
+{
+    quad low = _mm512_set1_epi64((long long)row->block[0]);
+    return _mm512_mask_set1_epi64(low, 0xaa, (long long)row->block[1]);
+}
+
+/* The counter blocks of n quads, from lane `first` of a frame on, into the first of the rounds. */
+WORD void begin_rounds(quad *state, quad nonce, const __m128i *round_key, size_t first, const int n)
+{
+    quad key = four(round_key);
+    UNROLL
+    for (int i = 0; i < n; i++) state[i] = xor3(nonce, key, load(counters + first + 4 * i));
+}
+
+WORD void round_of(quad *state, const __m128i *round_key, const int r, const int n)
+{
+    quad key = four(round_key + r);
+    UNROLL
+    for (int i = 0; i < n; i++) state[i] = _mm512_aesenc_epi128(state[i], key);
+}
+
+/* Afterwards lane 0 of a frame's first quad is E(K, J0), the rest of it is what goes out. */
+WORD void last_round(quad *state, const quad *text, const __m128i *round_key, const int rounds,
+                     const int n)
+{
+    quad key = four(round_key + rounds);
+    UNROLL
+    for (int i = 0; i < n; i++) state[i] = _mm512_aesenclast_epi128(state[i], xor(key, text[i]));
+}
+
+/* ---- short frames: `width` quads each, 1 to 7, and `frames` of them side by side ---- */
+
+#define MAX_WIDTH 7
+#define MAX_FULL 2 /* without lanes for J0 and AAD */
 
 typedef struct frame {
-    const key_state *key;
-    const __m128i *powers; /* of its first quad */
-    quad aad;              /* in lane 0 */
-    quad state[MAX_WIDTH]; /* from counter blocks to keystream */
-    quad text[MAX_WIDTH];  /* lane 0: the AAD; the others: what comes in, then what is hashed */
-    size_t end;            /* bytes in the last quad */
+    const __m128i *round_key, *powers; /* powers: of its first quad */
+    quad aad;                          /* in lane 0 */
+    quad state[MAX_WIDTH];             /* from counter blocks to what goes out */
+    quad text[MAX_WIDTH];              /* what comes in, and then what is hashed */
+    quad mask;                         /* lane 0: E(K, J0) */
+    size_t first, end;                 /* bytes of data in the first quad and in the last */
 } frame;
 
-/* The counter is the last word of its block, most significant byte first; below 256 an addition
- * to its last byte is enough. */
-WORD quad counters(int first)
+/* `lead` is 1, or 0 for frames without lanes for J0 and AAD. */
+WORD void begin(frame *f, const sfr_row *row, const int width, const int lead)
 {
-    return _mm512_set_epi32((first + 3) << 24, 0, 0, 0, (first + 2) << 24, 0, 0, 0,
-                            (first + 1) << 24, 0, 0, 0, first << 24, 0, 0, 0);
+    const key_state *key = state_of(row);
+    f->round_key = key->round_key;
+    f->powers = key->power + POWERS - 1 - lead - (row->size + 15) / 16;
+    if (lead) f->aad = lane0(sfr_block_words(row->aad_head));
+    f->end = row->size + 16 * (size_t)lead - 64 * (size_t)(width - 1);
+    f->first = width == 1 ? row->size : 48;
+    begin_rounds(f->state, nonce_of(row), f->round_key, 1 - (size_t)lead, width);
 }
 
-WORD void load_text(frame *f, const sfr_row *row, const int width)
+/* A leading lane takes no part in the data: it is zero for the cipher. */
+WORD void load_text(frame *f, const sfr_row *row, const int width, const int lead)
 {
-    if (width == 1) {
-        f->text[0] = load_only(f->aad, row->in, f->end - 16);
-        return;
-    }
-    const uint8_t *in = row->in - 16;
-    f->text[0] = load_first(f->aad, row->in);
+    const uint8_t *in = row->in - 16 * lead;
+    if (lead) f->text[0] = load_first(zero(), row->in, f->first);
     UNROLL
-    for (int i = 1; i < width - 1; i++) f->text[i] = load(in + 64 * i);
-    f->text[width - 1] = load_end(in + 64 * (width - 1), f->end);
+    for (int i = lead; i < width - 1; i++) f->text[i] = load(in + 64 * i);
+    if (width > lead) f->text[width - 1] = load_end(in + 64 * (width - 1), f->end);
 }
 
-WORD void begin(frame *f, const sfr_row *row, const int width)
+WORD void store_text(const frame *f, const sfr_row *row, const int width, const int lead)
 {
-    f->key = state_of(row);
-    f->powers = f->key->power + POWERS - 2 - (row->size + 15) / 16;
-    f->aad = lane0(sfr_block_words(row->aad_head));
-    f->end = row->size + 16 - 64 * (size_t)(width - 1);
-    quad nonce = _mm512_broadcast_i32x4(sfr_block_words(row->block));
+    uint8_t *out = row->out - 16 * lead;
+    if (lead) store_first(row->out, f->state[0], f->first);
     UNROLL
-    for (int i = 0; i < width; i++)
-        f->state[i] = xor(_mm512_add_epi32(nonce, counters(4 * i + 1)), four(f->key->round_key));
-}
-
-WORD void round_of(frame *f, const int width, const int r)
-{
-    quad key = four(f->key->round_key + r);
-    UNROLL
-    for (int i = 0; i < width; i++) f->state[i] = _mm512_aesenc_epi128(f->state[i], key);
-}
-
-/* Afterwards lane 0 of state[0] is E(K, J0), the rest of it is what goes out. */
-WORD void last_round(frame *f, const int width, const int rounds)
-{
-    quad key = four(f->key->round_key + rounds);
-    UNROLL
-    for (int i = 0; i < width; i++) {
-        quad mixed =
-            i ? xor(key, f->text[i]) : _mm512_mask_xor_epi64(key, DATA_LANES, key, f->text[i]);
-        f->state[i] = _mm512_aesenclast_epi128(f->state[i], mixed);
-    }
-}
-
-WORD void store_text(const frame *f, const sfr_row *row, const int width)
-{
-    if (width == 1) {
-        store_only(row->out, f->state[0], f->end - 16);
-        return;
-    }
-    uint8_t *out = row->out - 16;
-    store_first(row->out, f->state[0]);
-    UNROLL
-    for (int i = 1; i < width - 1; i++) store(out + 64 * i, f->state[i]);
-    store_end(out + 64 * (width - 1), f->state[width - 1], f->end);
+    for (int i = lead; i < width - 1; i++) store(out + 64 * i, f->state[i]);
+    if (width > lead) store_end(out + 64 * (width - 1), f->state[width - 1], f->end);
 }
 
 /* What is sealed becomes what is hashed: the AAD comes in, bytes after the frame's end go. */
-WORD void take_ciphertext(frame *f, const int width)
+WORD void take_ciphertext(frame *f, const int width, const int lead)
 {
-    __mmask64 data = first_bytes(f->end);
     UNROLL
-    for (int i = 0; i < width; i++) f->text[i] = f->state[i];
-    f->text[width - 1] = _mm512_maskz_mov_epi8(data, f->text[width - 1]);
-    f->text[0] = _mm512_mask_blend_epi64(DATA_LANES, f->aad, f->text[0]);
+    for (int i = lead; i < width - 1; i++) f->text[i] = f->state[i];
+    if (width == 1 && lead) {
+        f->text[0] = _mm512_mask_mov_epi8(f->aad, first_bytes(f->first) << 16, f->state[0]);
+        return;
+    }
+    if (lead) f->text[0] = _mm512_mask_mov_epi64(f->aad, DATA_LANES, f->state[0]);
+    f->text[width - 1] = _mm512_maskz_mov_epi8(first_bytes(f->end), f->state[width - 1]);
 }
 
-WORD void hash_quad(sums *sum, const frame *f, const int i)
+/* E(K, J0) of four frames of one key. */
+WORD quad masks_of(sfr_row *const *rows, const int rounds)
 {
-    add_products(sum, reflect(f->text[i]), load(f->powers + 4 * i));
-}
-
-WORD sums no_sums(void)
-{
-    return (sums){zero(), zero(), zero()};
-}
-
-WORD void mask_tag(sums *sum, const frame *f)
-{
-    sum->high = xor(sum->high, lane0(sfr_block_reflect(_mm512_castsi512_si128(f->state[0]))));
+    const __m128i *key = state_of(rows[0])->round_key;
+    quad state = quad_of(sfr_block_words(rows[0]->block), sfr_block_words(rows[1]->block),
+                         sfr_block_words(rows[2]->block), sfr_block_words(rows[3]->block));
+    state = xor3(state, four(key), four((const void *)counters));
+    UNROLL
+    for (int r = 1; r < rounds; r++) round_of(&state, key, r, 1);
+    return _mm512_aesenclast_epi128(state, four(key + rounds));
 }
 
 /* The AES rounds of some frames, and between them the hashing of others. */
@@ -381,54 +470,59 @@ WORD void rounds_and_hash(frame *now, const frame *known, sums *sum, const int f
     UNROLL
     for (int r = 1; r < rounds; r++) {
         UNROLL
-        for (int j = 0; j < frames; j++) round_of(&now[j], width, r);
-        int turn = r - 1;
-        if (turn < frames * width)
-            hash_quad(&sum[turn / width], &known[turn / width], turn % width);
+        for (int j = 0; j < frames; j++) round_of(now[j].state, now[j].round_key, r, width);
+        const int turn = r - 1, j = turn / width;
+        if (j < frames) hash_turn(&sum[j], known[j].text, known[j].powers, width, turn % width);
     }
 }
 
 WORD void seal_one(sfr_row *row, const int width, const int rounds)
 {
     frame f;
-    sums sum = no_sums();
-    begin(&f, row, width);
-    load_text(&f, row, width);
+    hashed h = {.sum = no_sums()};
+    begin(&f, row, width, 1);
+    load_text(&f, row, width, 1);
     UNROLL
-    for (int r = 1; r < rounds; r++) round_of(&f, width, r);
-    last_round(&f, width, rounds);
-    store_text(&f, row, width);
-    take_ciphertext(&f, width);
-    UNROLL
-    for (int i = 0; i < width; i++) hash_quad(&sum, &f, i);
-    mask_tag(&sum, &f);
-    finish_one(row, sum, true);
+    for (int r = 1; r < rounds; r++) round_of(f.state, f.round_key, r, width);
+    last_round(f.state, f.text, f.round_key, rounds, width);
+    store_text(&f, row, width, 1);
+    take_ciphertext(&f, width, 1);
+    hash_quads(&h.sum, f.text, f.powers, width);
+    h.mask = f.state[0];
+    finish_one(row, h, true);
 }
 
 WORD void open_one(sfr_row *row, const int width, const int rounds)
 {
     frame f;
-    sums sum = no_sums();
-    begin(&f, row, width);
-    load_text(&f, row, width);
-    rounds_and_hash(&f, &f, &sum, 1, width, rounds);
-    last_round(&f, width, rounds);
-    store_text(&f, row, width);
-    mask_tag(&sum, &f);
-    finish_one(row, sum, false);
+    hashed h = {.sum = no_sums()};
+    begin(&f, row, width, 1);
+    load_text(&f, row, width, 1);
+    quad first = f.text[0];
+    f.text[0] = _mm512_or_si512(first, f.aad);
+    rounds_and_hash(&f, &f, &h.sum, 1, width, rounds);
+    f.text[0] = first;
+    last_round(f.state, f.text, f.round_key, rounds, width);
+    store_text(&f, row, width, 1);
+    h.mask = f.state[0];
+    finish_one(row, h, false);
 }
 
 /* count is a multiple of four. A unit's ciphertext is hashed during the rounds of the next. */
 WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const int width,
-                     const int rounds)
+                     const int lead, const int rounds)
 {
     frame now[4], known[4];
-    sums group[4], sum[4];
+    hashed group[4];
+    sums sum[4];
+    quad masks = zero();
+    const int apart = lead ? 0 : 4 * width;
     UNROLL
     for (int j = 0; j < frames; j++) {
         known[j].powers = state_of(rows[j])->power;
+        known[j].mask = zero();
         UNROLL
-        for (int i = 0; i < width; i++) known[j].text[i] = known[j].state[i] = zero();
+        for (int i = 0; i < width; i++) known[j].text[i] = zero();
     }
     for (size_t at = 0;; at += (size_t)frames) {
         bool more = at < count;
@@ -436,229 +530,274 @@ WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const
         for (int j = 0; j < frames; j++) sum[j] = no_sums();
         if (more) {
             UNROLL
-            for (int j = 0; j < frames; j++) begin(&now[j], rows[at + (size_t)j], width);
+            for (int j = 0; j < frames; j++) begin(&now[j], rows[at + (size_t)j], width, lead);
             rounds_and_hash(now, known, sum, frames, width, rounds);
         } else {
             UNROLL
-            for (int j = 0; j < frames; j++) UNROLL
-            for (int i = 0; i < width; i++) hash_quad(&sum[j], &known[j], i);
+            for (int j = 0; j < frames; j++)
+                hash_quads(&sum[j], known[j].text, known[j].powers, width);
         }
         UNROLL
-        for (int j = 0; j < frames; j++) {
-            mask_tag(&sum[j], &known[j]);
-            group[((int)at - frames + j) & 3] = sum[j];
-        }
-        if (at && at % 4 == 0) finish_four(rows + at - 4, group, true);
+        for (int j = 0; j < frames; j++)
+            group[((int)at - frames + j) & 3] = (hashed){sum[j], known[j].mask};
+        if (at && at % 4 == 0) finish_four(rows + at - 4, group, masks, apart, true);
         if (!more) break;
+        if (apart && at % 4 == 0) masks = masks_of(rows + at, rounds);
         UNROLL
         for (int j = 0; j < frames; j++) {
-            load_text(&now[j], rows[at + (size_t)j], width);
-            last_round(&now[j], width, rounds);
-            store_text(&now[j], rows[at + (size_t)j], width);
-            take_ciphertext(&now[j], width);
+            load_text(&now[j], rows[at + (size_t)j], width, lead);
+            last_round(now[j].state, now[j].text, now[j].round_key, rounds, width);
+            store_text(&now[j], rows[at + (size_t)j], width, lead);
+            take_ciphertext(&now[j], width, lead);
+            now[j].mask = now[j].state[0];
             known[j] = now[j];
         }
     }
 }
 
 WORD void open_short(sfr_row *const *rows, size_t count, const int frames, const int width,
-                     const int rounds)
+                     const int lead, const int rounds)
 {
     frame now[4];
-    sums group[4], sum[4];
+    hashed group[4];
+    sums sum[4];
+    quad masks = zero();
+    const int apart = lead ? 0 : 4 * width;
     for (size_t at = 0; at < count; at += (size_t)frames) {
+        quad first[4];
+        if (apart && at % 4 == 0) masks = masks_of(rows + at, rounds);
         UNROLL
         for (int j = 0; j < frames; j++) {
             sum[j] = no_sums();
-            begin(&now[j], rows[at + (size_t)j], width);
-            load_text(&now[j], rows[at + (size_t)j], width);
+            begin(&now[j], rows[at + (size_t)j], width, lead);
+            load_text(&now[j], rows[at + (size_t)j], width, lead);
+            first[j] = now[j].text[0];
+            if (lead) now[j].text[0] = _mm512_or_si512(first[j], now[j].aad);
         }
         rounds_and_hash(now, now, sum, frames, width, rounds);
         UNROLL
         for (int j = 0; j < frames; j++) {
-            last_round(&now[j], width, rounds);
-            store_text(&now[j], rows[at + (size_t)j], width);
-            mask_tag(&sum[j], &now[j]);
-            group[((int)at + j) & 3] = sum[j];
+            if (lead) now[j].text[0] = first[j];
+            last_round(now[j].state, now[j].text, now[j].round_key, rounds, width);
+            store_text(&now[j], rows[at + (size_t)j], width, lead);
+            group[((int)at + j) & 3] = (hashed){sum[j], now[j].state[0]};
         }
         if ((at + (size_t)frames) % 4 == 0)
-            finish_four(rows + at + (size_t)frames - 4, group, false);
+            finish_four(rows + at + (size_t)frames - 4, group, masks, apart, false);
     }
 }
 
-/* ---- longer frames: a stream of units of `width` quads, 4 to 6, one frame after the other ---- */
+/* ---- longer frames: a stream of units of UNIT quads, the last of a frame of `last`, 4 to 7 ---- */
 
-/* The side that hashes: in sealing it is one unit, maybe one frame, behind the side that encrypts. */
+enum { UNIT = 4, UNIT_LANES = 4 * UNIT, UNIT_BYTES = 64 * UNIT, SEGMENT = POWERS / UNIT_LANES };
+
+/* The frame being hashed. A segment is as long as there are powers for. The frame's last one
+ * leaves H^1 to the length block; lanes beyond its end are zero, so it does not matter that round
+ * keys lie in the place of their powers. */
 typedef struct hashing {
-    sfr_row *row;
     const key_state *key;
-    size_t lanes;          /* of the frame, not yet hashed */
-    size_t units;          /* of the segment, not yet hashed */
-    const __m128i *powers; /* of the unit in `text` */
-    quad text[MAX_WIDTH];
-    quad carry; /* lane 0: what comes before the unit: AAD, or the segments so far */
-    quad tag_mask;
+    const __m128i *powers; /* of the next unit */
+    size_t lanes, whole;   /* of the frame and not in a segment yet: lanes; units but the last */
+    size_t units;          /* to the end of the segment; 0 in the frame's last one */
     sums sum;
 } hashing;
 
-/* A segment is as long as there are powers for. The frame's last one leaves H^1 to the length
- * block; lanes beyond its end are zero, so it does not matter that round keys lie in the place of
- * their powers. */
-WORD void begin_segment(hashing *h, const int width)
+WORD void begin_segment(hashing *h)
 {
-    const size_t unit = 4 * (size_t)width, longest = (POWERS - 1) / unit * unit;
-    const bool last = h->lanes < POWERS;
-    size_t lanes = last ? h->lanes : longest;
-    h->units = (lanes + unit - 1) / unit;
-    h->powers = h->key->power + POWERS - last - lanes;
-    h->sum = no_sums();
+    if (h->lanes < POWERS) {
+        h->units = 0;
+        h->powers = h->key->power + POWERS - 1 - h->lanes;
+        return;
+    }
+    h->units = h->whole < SEGMENT ? h->whole : SEGMENT;
+    h->powers = h->key->power + POWERS - UNIT_LANES * h->units;
+    h->lanes -= UNIT_LANES * h->units;
+    h->whole -= h->units;
 }
 
-WORD void begin_hashing(hashing *h, sfr_row *row, const int width)
+WORD void begin_hashing(hashing *h, const sfr_row *row, size_t whole)
 {
-    h->row = row;
     h->key = state_of(row);
     h->lanes = 1 + (row->size + 15) / 16;
-    h->carry = lane0(sfr_block_reflect(sfr_block_words(row->aad_head)));
-    begin_segment(h, width);
+    h->whole = whole;
+    h->sum = no_sums();
+    begin_segment(h);
 }
 
-WORD void hash_unit_quad(hashing *h, const int i)
+/* What a segment comes to is added to the first lane of the next. */
+WORD void end_unit(hashing *h)
 {
-    quad x = reflect(h->text[i]);
-    add_products(&h->sum, i ? x : xor(x, h->carry), load(h->powers + 4 * i));
+    h->powers += UNIT_LANES;
+    if (SFR_LIKELY(--h->units)) return;
+    quad sum = lane0(add_lanes(reduce(h->sum)));
+    begin_segment(h);
+    h->sum = no_sums();
+    add_products(&h->sum, sum, four(h->powers));
 }
 
-WORD void end_hashed_unit(hashing *h, const int width, const bool sealing)
+WORD void count_slowly(quad *state, quad nonce, const __m128i *round_key, size_t first, const int n)
 {
-    const size_t unit = 4 * (size_t)width;
-    h->carry = zero();
-    h->powers += unit;
-    h->lanes -= h->lanes < unit ? h->lanes : unit;
-    if (--h->units) return;
-    if (h->lanes) {
-        h->carry = lane0(add_lanes(reduce(h->sum)));
-        begin_segment(h, width);
-    } else {
-        h->sum.high = xor(h->sum.high, h->tag_mask);
-        finish_one(h->row, h->sum, sealing);
+    const quad swap =
+        _mm512_broadcast_i32x4(_mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+    const quad lane = _mm512_set_epi32(4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0);
+    quad key = four(round_key);
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        quad count = _mm512_mask_set1_epi32(nonce, 0x8888, (int)first + 4 * i);
+        state[i] = xor(_mm512_shuffle_epi8(_mm512_add_epi32(count, lane), swap), key);
     }
 }
 
-/* Counter blocks from number `first` on. If the last byte stays below 256, adding to it will do. */
-WORD void count_blocks(quad *state, const sfr_row *row, uint32_t first, quad key, const int width)
+/* The nonce has in its last word what the count has above its last byte. */
+WORD void count_unit(quad *state, quad *nonce, const __m128i *round_key, size_t first, const int n)
 {
-    quad nonce = _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)row->block));
-    const quad lane = counters(0), swap = _mm512_broadcast_i32x4(_mm_set_epi8(
-                                       12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
-    if (SFR_LIKELY((first & 255) + 4 * (uint32_t)width <= 256)) {
-        quad base = _mm512_mask_set1_epi32(nonce, 0x8888, (int)sfr_be32(first));
-        UNROLL
-        for (int i = 0; i < width; i++)
-            state[i] = xor(_mm512_add_epi32(base, counters(4 * i)), key);
+    if (SFR_LIKELY((first & 255) + 4 * (size_t)n < 256)) {
+        begin_rounds(state, *nonce, round_key, first & 255, n);
         return;
     }
+    count_slowly(state, *nonce, round_key, first, n);
+    uint32_t above = sfr_be32((uint32_t)first + 256) & ~0xff000000u;
+    *nonce = _mm512_mask_set1_epi32(*nonce, 0x8888, (int)above);
+}
+
+WORD void unit_rounds(quad *state, const __m128i *round_key, const int n, const int rounds,
+                      sums *sum, const quad *text, const __m128i *powers, const int known)
+{
     UNROLL
-    for (int i = 0; i < width; i++) {
-        quad n = _mm512_mask_set1_epi32(nonce, 0x8888, (int)(first + 4 * (uint32_t)i));
-        n = _mm512_add_epi32(n, _mm512_srli_epi32(lane, 24));
-        state[i] = xor(_mm512_shuffle_epi8(n, swap), key);
+    for (int r = 1; r < rounds; r++) {
+        round_of(state, round_key, r, n);
+        if (r <= known) hash_turn(sum, text, powers, known, r - 1);
     }
 }
 
-/* A unit begins `at` lanes' bytes into a frame whose lanes have `end` bytes; `p` is 16 bytes
- * before the frame's data, where lane 0 would lie. */
-WORD size_t bytes_of(size_t at, size_t end, const int i)
+WORD size_t quads_of(const sfr_row *row)
 {
-    size_t begin = at + 64 * (size_t)i;
-    return end <= begin ? 0 : end - begin < 64 ? end - begin : 64;
+    return (row->size + 16 + 63) / 64;
 }
 
-WORD void load_unit(quad *text, const uint8_t *p, size_t at, size_t end, const int width)
+WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const int rounds)
 {
-    if (end - at < 64 * (size_t)width) {
-        UNROLL
-        for (int i = 0; i < width; i++) {
-            size_t n = bytes_of(at, end, i);
-            text[i] = n ? load_end(p + at + 64 * i, n) : zero();
-        }
-        return;
-    }
-    text[0] = at ? load(p + at) : load_first(zero(), p + 16);
+    quad state[MAX_WIDTH], text[MAX_WIDTH], in[MAX_WIDTH];
+    hashed group[4];
+    hashing h = {.key = state_of(rows[0]), .powers = state_of(rows[0])->power, .sum = no_sums()};
     UNROLL
-    for (int i = 1; i < width; i++) text[i] = load(p + at + 64 * i);
-}
-
-/* Stores x and leaves in `text` what of it is to be hashed. */
-WORD void store_unit(quad *text, const quad *x, uint8_t *p, size_t at, size_t end, const int width)
-{
-    UNROLL
-    for (int i = 0; i < width; i++) text[i] = x[i];
-    if (end - at < 64 * (size_t)width) {
-        UNROLL
-        for (int i = 0; i < width; i++) {
-            size_t n = bytes_of(at, end, i);
-            if (n) store_end(p + at + 64 * i, x[i], n);
-            text[i] = _mm512_maskz_mov_epi8(first_bytes(n), x[i]);
-        }
-        return;
-    }
-    if (at) {
-        store(p + at, x[0]);
-    } else {
-        store_first(p + 16, x[0]);
-        text[0] = _mm512_maskz_mov_epi64(DATA_LANES, x[0]);
-    }
-    UNROLL
-    for (int i = 1; i < width; i++) store(p + at + 64 * i, x[i]);
-}
-
-WORD void run_stream(sfr_row *const *rows, size_t count, const int width, const int rounds,
-                     const bool sealing)
-{
-    hashing h = {.powers = state_of(rows[0])->power};
-    quad state[MAX_WIDTH], text[MAX_WIDTH], ignored[MAX_WIDTH];
-    bool behind = false;
-    for (size_t frame = 0; frame < count; frame++) {
-        sfr_row *row = rows[frame];
+    for (int i = 0; i < last; i++) text[i] = zero();
+    for (size_t f = 0; f < count; f++) {
+        const sfr_row *row = rows[f];
         const __m128i *key = state_of(row)->round_key;
-        const size_t end = row->size + 16;
-        for (size_t at = 0; at < end; at += 64 * (size_t)width) {
-            if (!sealing) {
-                if (at == 0) begin_hashing(&h, row, width);
-                load_unit(h.text, row->in - 16, at, end, width);
-                UNROLL
-                for (int i = 0; i < width; i++) text[i] = h.text[i];
-            }
-            count_blocks(state, row, (uint32_t)(at / 16 + 1), four(key), width);
-            UNROLL
-            for (int r = 1; r < rounds; r++) {
-                quad round_key = four(key + r);
-                UNROLL
-                for (int i = 0; i < width; i++)
-                    state[i] = _mm512_aesenc_epi128(state[i], round_key);
-                if (r <= width) hash_unit_quad(&h, r - 1);
-            }
-            if (sealing) {
-                if (behind) end_hashed_unit(&h, width, true);
-                if (at == 0) begin_hashing(&h, row, width);
-                behind = true;
-                load_unit(text, row->in - 16, at, end, width);
-            }
-            quad round_key = four(key + rounds);
-            UNROLL
-            for (int i = 0; i < width; i++)
-                state[i] = _mm512_aesenclast_epi128(state[i], xor(round_key, text[i]));
-            if (at == 0) h.tag_mask = lane0(sfr_block_reflect(_mm512_castsi512_si128(state[0])));
-            store_unit(sealing ? h.text : ignored, state, row->out - 16, at, end, width);
-            if (!sealing) end_hashed_unit(&h, width, false);
-        }
-    }
-    if (sealing) {
+        const size_t whole = (quads_of(row) - (size_t)last) / UNIT;
+        const size_t end = row->size + 16 - UNIT_BYTES * whole - 64 * (size_t)(last - 1);
+        const uint8_t *from = row->in - 16;
+        uint8_t *to = row->out - 16;
+        quad nonce = nonce_of(row);
+
+        begin_rounds(state, nonce, key, 0, UNIT);
+        unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, last);
+        if (f) group[(f - 1) & 3].sum = h.sum;
+        if (f && f % 4 == 0) finish_four(rows + f - 4, group, zero(), 0, true);
+        begin_hashing(&h, row, whole);
+        in[0] = load_first(zero(), row->in, 48);
         UNROLL
-        for (int i = 0; i < width; i++) hash_unit_quad(&h, i);
-        end_hashed_unit(&h, width, true);
+        for (int i = 1; i < UNIT; i++) in[i] = load(from + 64 * i);
+        last_round(state, in, key, rounds, UNIT);
+        store_first(row->out, state[0], 48);
+        UNROLL
+        for (int i = 1; i < UNIT; i++) store(to + 64 * i, state[i]);
+        group[f & 3].mask = state[0];
+        text[0] =
+            _mm512_mask_mov_epi64(lane0(sfr_block_words(row->aad_head)), DATA_LANES, state[0]);
+        UNROLL
+        for (int i = 1; i < UNIT; i++) text[i] = state[i];
+
+        for (size_t unit = 1; unit < whole; unit++) {
+            from += UNIT_BYTES, to += UNIT_BYTES;
+            count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);
+            unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
+            end_unit(&h);
+            UNROLL
+            for (int i = 0; i < UNIT; i++) in[i] = load(from + 64 * i);
+            last_round(state, in, key, rounds, UNIT);
+            UNROLL
+            for (int i = 0; i < UNIT; i++) store(to + 64 * i, text[i] = state[i]);
+        }
+
+        from += UNIT_BYTES, to += UNIT_BYTES;
+        count_unit(state, &nonce, key, UNIT_LANES * whole, last);
+        unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, UNIT);
+        end_unit(&h);
+        UNROLL
+        for (int i = 0; i < last - 1; i++) in[i] = load(from + 64 * i);
+        in[last - 1] = load_end(from + 64 * (last - 1), end);
+        last_round(state, in, key, rounds, last);
+        UNROLL
+        for (int i = 0; i < last - 1; i++) store(to + 64 * i, text[i] = state[i]);
+        store_end(to + 64 * (last - 1), state[last - 1], end);
+        text[last - 1] = _mm512_maskz_mov_epi8(first_bytes(end), state[last - 1]);
     }
+    hash_quads(&h.sum, text, h.powers, last);
+    group[(count - 1) & 3].sum = h.sum;
+    if (count % 4 == 0) {
+        finish_four(rows + count - 4, group, zero(), 0, true);
+        return;
+    }
+    for (size_t f = count & ~(size_t)3; f < count; f++) finish_one(rows[f], group[f & 3], true);
+}
+
+WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const int rounds)
+{
+    quad state[MAX_WIDTH], text[MAX_WIDTH];
+    hashed group[4];
+    hashing h;
+    for (size_t f = 0; f < count; f++) {
+        const sfr_row *row = rows[f];
+        const __m128i *key = state_of(row)->round_key;
+        const size_t whole = (quads_of(row) - (size_t)last) / UNIT;
+        const size_t end = row->size + 16 - UNIT_BYTES * whole - 64 * (size_t)(last - 1);
+        const uint8_t *from = row->in - 16;
+        uint8_t *to = row->out - 16;
+        quad nonce = nonce_of(row);
+
+        begin_hashing(&h, row, whole);
+        quad first = load_first(zero(), row->in, 48);
+        text[0] = _mm512_or_si512(first, lane0(sfr_block_words(row->aad_head)));
+        UNROLL
+        for (int i = 1; i < UNIT; i++) text[i] = load(from + 64 * i);
+        begin_rounds(state, nonce, key, 0, UNIT);
+        unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
+        end_unit(&h);
+        text[0] = first;
+        last_round(state, text, key, rounds, UNIT);
+        store_first(row->out, state[0], 48);
+        UNROLL
+        for (int i = 1; i < UNIT; i++) store(to + 64 * i, state[i]);
+        group[f & 3].mask = state[0];
+
+        for (size_t unit = 1; unit < whole; unit++) {
+            from += UNIT_BYTES, to += UNIT_BYTES;
+            UNROLL
+            for (int i = 0; i < UNIT; i++) text[i] = load(from + 64 * i);
+            count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);
+            unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
+            end_unit(&h);
+            last_round(state, text, key, rounds, UNIT);
+            UNROLL
+            for (int i = 0; i < UNIT; i++) store(to + 64 * i, state[i]);
+        }
+
+        from += UNIT_BYTES, to += UNIT_BYTES;
+        UNROLL
+        for (int i = 0; i < last - 1; i++) text[i] = load(from + 64 * i);
+        text[last - 1] = load_end(from + 64 * (last - 1), end);
+        count_unit(state, &nonce, key, UNIT_LANES * whole, last);
+        unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, last);
+        last_round(state, text, key, rounds, last);
+        UNROLL
+        for (int i = 0; i < last - 1; i++) store(to + 64 * i, state[i]);
+        store_end(to + 64 * (last - 1), state[last - 1], end);
+        group[f & 3].sum = h.sum;
+        if (f % 4 == 3) finish_four(rows + f - 3, group, zero(), 0, false);
+    }
+    for (size_t f = count & ~(size_t)3; f < count; f++) finish_one(rows[f], group[f & 3], false);
 }
 
 /* ---- the variants ---- */
@@ -675,126 +814,137 @@ typedef void runner(sfr_row *const *rows, size_t count);
     {                                                                        \
         for (size_t i = 0; i < count; i++) open_one(rows[i], width, rounds); \
     }
-#define SHORT_OF(frames, width, rounds)                                      \
-    ONE_OF(width, rounds)                                                    \
-    RUNNER seal_short_##rounds##_##width(sfr_row *const *rows, size_t count) \
-    {                                                                        \
-        seal_short(rows, count, frames, width, rounds);                      \
-    }                                                                        \
-    RUNNER open_short_##rounds##_##width(sfr_row *const *rows, size_t count) \
-    {                                                                        \
-        open_short(rows, count, frames, width, rounds);                      \
+#define FOURS_OF(name, frames, width, lead, rounds)                             \
+    RUNNER seal_##name##_##rounds##_##width(sfr_row *const *rows, size_t count) \
+    {                                                                           \
+        seal_short(rows, count, frames, width, lead, rounds);                   \
+    }                                                                           \
+    RUNNER open_##name##_##rounds##_##width(sfr_row *const *rows, size_t count) \
+    {                                                                           \
+        open_short(rows, count, frames, width, lead, rounds);                   \
     }
+#define SHORT_OF(frames, width, rounds) \
+    ONE_OF(width, rounds) FOURS_OF(led, frames, width, 1, rounds)
+#define FULL_OF(frames, width, rounds) FOURS_OF(full, frames, width, 0, rounds)
 #define STREAM_OF(width, rounds)                                              \
     RUNNER seal_stream_##rounds##_##width(sfr_row *const *rows, size_t count) \
     {                                                                         \
-        run_stream(rows, count, width, rounds, true);                         \
+        seal_stream(rows, count, width, rounds);                              \
     }                                                                         \
     RUNNER open_stream_##rounds##_##width(sfr_row *const *rows, size_t count) \
     {                                                                         \
-        run_stream(rows, count, width, rounds, false);                        \
+        open_stream(rows, count, width, rounds);                              \
     }
 #define ALL_OF(rounds)     \
     SHORT_OF(4, 1, rounds) \
-    SHORT_OF(2, 2, rounds) \
+    SHORT_OF(4, 2, rounds) \
     SHORT_OF(1, 3, rounds) \
     SHORT_OF(1, 4, rounds) \
     SHORT_OF(1, 5, rounds) \
     SHORT_OF(1, 6, rounds) \
+    SHORT_OF(1, 7, rounds) \
+    FULL_OF(4, 1, rounds)  \
+    FULL_OF(4, 2, rounds)  \
     STREAM_OF(4, rounds)   \
     STREAM_OF(5, rounds)   \
-    STREAM_OF(6, rounds)
+    STREAM_OF(6, rounds)   \
+    STREAM_OF(7, rounds)
 ALL_OF(10)
 ALL_OF(14)
 
 typedef struct runners {
-    runner *one[MAX_WIDTH + 1], *fours[MAX_WIDTH + 1], *stream[MAX_WIDTH + 1];
+    runner *one[MAX_WIDTH + 1], *led[MAX_WIDTH + 1], *full[MAX_FULL + 1], *stream[MAX_WIDTH + 1];
 } runners;
 
-#define EACH_WIDTH(name)                                                 \
-    {                                                                    \
-        NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6 \
+#define EACH_WIDTH(name)                                                           \
+    {                                                                              \
+        NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7 \
     }
-#define LONG_WIDTHS(name)                                    \
-    {                                                        \
-        NULL, NULL, NULL, NULL, name##_4, name##_5, name##_6 \
+#define FULL_WIDTHS(name)        \
+    {                            \
+        NULL, name##_1, name##_2 \
     }
-#define RUNNERS(verb, rounds)                                               \
-    {                                                                       \
-        EACH_WIDTH(verb##_one_##rounds), EACH_WIDTH(verb##_short_##rounds), \
-            LONG_WIDTHS(verb##_stream_##rounds)                             \
+#define LONG_WIDTHS(name)                                              \
+    {                                                                  \
+        NULL, NULL, NULL, NULL, name##_4, name##_5, name##_6, name##_7 \
+    }
+#define RUNNERS(verb, rounds)                                                      \
+    {                                                                              \
+        EACH_WIDTH(verb##_one_##rounds), EACH_WIDTH(verb##_led_##rounds),          \
+            FULL_WIDTHS(verb##_full_##rounds), LONG_WIDTHS(verb##_stream_##rounds) \
     }
 
 static const runners seal_128 = RUNNERS(seal, 10), seal_256 = RUNNERS(seal, 14);
 static const runners open_128 = RUNNERS(open, 10), open_256 = RUNNERS(open, 14);
 
-SFR_INLINE size_t quads_of(const sfr_row *row)
+static VAES512 __attribute__((noinline)) void fold_aad(sfr_row *row)
 {
-    return (row->size + 16 + 63) / 64;
+    __m128i folded = sfr_ghash_long_aad(row, state_of(row)->power + POWERS);
+    _mm_storeu_si128((void *)row->aad_head, sfr_block_reflect(folded));
 }
 
-/* The width of unit that leaves the fewest quads of the last one empty. */
-static int stream_width(size_t quads)
-{
-    int best = 6;
-    size_t least = 6;
-    for (int width = 6; width >= 4; width--) {
-        size_t empty = (quads + (size_t)width - 1) / (size_t)width * (size_t)width - quads;
-        if (empty < least) {
-            least = empty;
-            best = width;
-        }
-    }
-    return best;
-}
-
-static VAES512 void fold_long_aads(sfr_row *const *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (rows[i]->aad_size > 16)
-            _mm_storeu_si128(
-                (void *)rows[i]->aad_head,
-                sfr_block_reflect(sfr_ghash_long_aad(rows[i], state_of(rows[i])->power + POWERS)));
-}
-
-/* A folded AAD has H in it. */
-WORD void wipe_folded_aads(sfr_row *const *rows, size_t count)
+/* A folded AAD has H in it, and the row is in its producer's stack. */
+static void wipe_folded_aads(sfr_row *const *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (rows[i]->aad_size > 16) rows[i]->aad_head[0] = rows[i]->aad_head[1] = 0;
 }
 
-/* What the runners that work on much at a time leave in the stack: what 32 registers did not hold.
- * They are called from the same depth as this one. */
-#define STACK_OF_RUNNERS 1152
-static VAES512 __attribute__((noinline)) void wipe_stack(void)
+/* Rows from the first on that have its number of quads. */
+typedef struct alike {
+    size_t count, longest;
+    bool one_key, folded;
+} alike;
+
+WORD alike alike_of(sfr_row *const *rows, size_t count)
 {
-    uint8_t room[STACK_OF_RUNNERS];
-    UNROLL
+    const size_t most = 64 * quads_of(rows[0]) - 16;
+    const sfr_key *key = rows[0]->key;
+    alike a = {0, 0, true, false};
+    for (; a.count < count && most - rows[a.count]->size < 64; a.count++) {
+        sfr_row *row = rows[a.count];
+        if (SFR_UNLIKELY(row->aad_size > 16)) fold_aad(row), a.folded = true;
+        if (row->size > a.longest) a.longest = row->size;
+        a.one_key &= row->key == key;
+    }
+    return a;
+}
+
+/* What runners leave in the stack: sums and masks of a group's frames; nothing, if they take one
+ * frame at a time, unless the compiler keeps arrays of vectors in memory. This is called from the
+ * same depth. */
+#ifdef __clang__
+enum { STACK_OF_RUNNERS = 12288, ONE_LEAVES_NOTHING = false };
+#else
+enum { STACK_OF_RUNNERS = 2048, ONE_LEAVES_NOTHING = true };
+#endif
+
+RUNNER wipe_stack(void)
+{
+    _Alignas(64) uint8_t room[STACK_OF_RUNNERS];
     for (size_t i = 0; i < sizeof room; i += 64) store(room + i, zero());
     __asm__ __volatile__("" : : "r"(room) : "memory");
 }
 
 WORD void run(sfr_row *const *rows, size_t count, const runners *r)
 {
-    bool much = false;
-    fold_long_aads(rows, count);
-    for (size_t i = 0; i < count;) {
-        size_t quads = quads_of(rows[i]), same = i + 1;
+    bool leaves = !ONE_LEAVES_NOTHING;
+    while (count) {
+        const alike a = alike_of(rows, count);
+        const size_t quads = quads_of(rows[0]), fours = a.count & ~(size_t)3;
+        const size_t data = quads - 1; /* quads of the frames without a lane for J0 */
+        const bool full = a.one_key && data && data <= MAX_FULL && a.longest <= 64 * data;
+        leaves |= fours || quads > MAX_WIDTH;
         if (quads > MAX_WIDTH) {
-            r->stream[stream_width(quads)](rows + i, 1);
-            much = true;
-            i++;
-            continue;
+            r->stream[UNIT + quads % UNIT](rows, a.count);
+        } else {
+            if (fours) (full ? r->full[data] : r->led[quads])(rows, fours);
+            if (fours < a.count) r->one[quads](rows + fours, a.count - fours);
         }
-        while (same < count && quads_of(rows[same]) == quads) same++;
-        size_t fours = (same - i) & ~(size_t)3;
-        if (fours) r->fours[quads](rows + i, fours), much = true;
-        if (i + fours < same) r->one[quads](rows + i + fours, same - i - fours);
-        i = same;
+        if (SFR_UNLIKELY(a.folded)) wipe_folded_aads(rows, a.count);
+        rows += a.count, count -= a.count;
     }
-    wipe_folded_aads(rows, count);
-    if (much) wipe_stack();
+    if (leaves) wipe_stack();
     sfr_clear_zmm();
 }
 

@@ -4,6 +4,7 @@ import ctypes
 import sys
 import threading
 import time
+from statistics import median
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -232,10 +233,10 @@ def test_long_work_lets_go_of_the_gil(name, rng):
         lambda: receiver.unprotect(sealed),
         lambda: engine.protect_many(sender, rows),
     ):
-        assert max(ticks_during(call) for _ in range(3)) > 10
+        assert median(ticks_during(call) for _ in range(3)) > 10
 
 
 def test_a_call_that_keeps_the_gil_is_noticed():
     """The seeded fault: 50 ms in C without letting go."""
     usleep = ctypes.PyDLL(None).usleep
-    assert max(ticks_during(lambda: usleep(50_000)) for _ in range(3)) <= 10
+    assert median(ticks_during(lambda: usleep(50_000)) for _ in range(3)) <= 10

@@ -1,8 +1,9 @@
 # Batches: a part of _native.pyx. FrameBatch and sequences to rows of C, and back.
 #
-# Sending: all rows are read and checked; all counters are reserved; all frames are sealed. Where no
-# other thread can come between, the last two are one pass. Receiving: parse, resolve and open,
-# then commit. Only sealing and opening may happen without the GIL.
+# All that the caller gives is read first, since that may run code of theirs; owners are asked then.
+# Sending: all rows are checked; all counters are reserved; all frames are sealed. Where no other
+# thread can come between, the last two are one pass. Receiving: parse, resolve and open; commit.
+# Only sealing and opening may happen without the GIL.
 
 cdef enum:
     FEW = 64                       # rows that need no memory of their own
@@ -404,7 +405,8 @@ cdef inline bint _is_short(Rows *rows, size_t room) noexcept:
     return room + rows.count * FRAME_WORK < UNLOCKED_WORK
 
 
-cdef object _protect_columns(Rows *rows, object source, bytes block, object out):
+cdef object _protect_columns(Rows *rows, object senders, tuple listed, object source, bytes block,
+                             object out):
     """The usual batch, straight from columns to columns; None where it is not that."""
     cdef sfr_rows_in rows_in
     cdef sfr_rows_out columns
@@ -412,6 +414,7 @@ cdef object _protect_columns(Rows *rows, object source, bytes block, object out)
     cdef Bytes target
     if not TAKE_TURNS or not _columns_in(rows, source, block, out, &rows_in, &target):
         return None
+    _set_senders(rows, senders, listed)
     room = sfr_columns_room(<sfr_sender **>rows.owners, &rows_in, rows.count)
     if room == 0 or not _is_short(rows, room) or (out is not None and target.size < room):
         return None
@@ -437,13 +440,13 @@ def protect_batch(senders, batch, metadata=None, clear=None, out=None):
     try:
         listed = _owners(senders, SenderCore, "senders", rows.count)
         source = get_slot(SLOT_DATA, batch)
-        _set_senders(&rows, senders, listed)
         if metadata is None and clear is None:
-            made = _protect_columns(&rows, source, block, out)
+            made = _protect_columns(&rows, senders, listed, source, block, out)
             if made is not None:
                 return made
         _read_batch(&rows, source, block)
         _alive = _read_extras(&rows, metadata, clear)
+        _set_senders(&rows, senders, listed)
         at_once = _check_all(&rows, senders, listed)
         if out is not None:          # before a counter is taken
             expected = _room(&rows)
@@ -570,23 +573,28 @@ def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
     _make_rows(&rows, len(inputs))
     try:
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
-        _set_receivers(&rows, receivers, listed)
-        if metadata is None and clear is None and not rows.watching and rows.count <= FEW and \
+        if metadata is None and clear is None and rows.count <= FEW and \
                 _addresses_in(inputs, offsets, lengths, &rows_in):
-            made = _unprotect_columns(&rows, &rows_in, None, &target)
+            made = _unprotect_columns(&rows, receivers, listed, &rows_in, None, &target)
             if made is not None:
                 return made
         _read_frames(&rows, inputs)
         _alive = _read_extras(&rows, metadata, clear)
+        _set_receivers(&rows, receivers, listed)
         return _unprotect(&rows, receivers, listed, None)
     finally:
         _free_rows(&rows)
 
 
-cdef object _unprotect_columns(Rows *rows, const sfr_rows_in *rows_in, object out, Bytes *target):
+cdef object _unprotect_columns(Rows *rows, object receivers, tuple listed,
+                               const sfr_rows_in *rows_in, object out, Bytes *target):
     """The usual batch, straight from columns to columns; None where it is not that."""
     cdef sfr_rows_out columns
-    cdef size_t room = sfr_open_room(<sfr_receiver **>rows.owners, rows_in, rows.count)
+    cdef size_t room
+    _set_receivers(rows, receivers, listed)
+    if rows.watching:
+        return None
+    room = sfr_open_room(<sfr_receiver **>rows.owners, rows_in, rows.count)
     if room == SIZE_MAX or not _is_short(rows, room) or (out is not None and target.size < room):
         return None
     if out is None:
@@ -625,14 +633,14 @@ def unprotect_batch(receivers, batch, metadata=None, clear=None, out=None):
     try:
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
         source = get_slot(SLOT_DATA, batch)
-        _set_receivers(&rows, receivers, listed)
-        if metadata is None and clear is None and not rows.watching and \
+        if metadata is None and clear is None and \
                 _columns_in(&rows, source, block, out, &rows_in, &target):
-            made = _unprotect_columns(&rows, &rows_in, out, &target)
+            made = _unprotect_columns(&rows, receivers, listed, &rows_in, out, &target)
             if made is not None:
                 return made
         _read_batch(&rows, source, block)
         _alive = _read_extras(&rows, metadata, clear)
+        _set_receivers(&rows, receivers, listed)
         return _unprotect(&rows, receivers, listed, out)
     finally:
         _free_rows(&rows)

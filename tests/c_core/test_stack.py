@@ -1,0 +1,49 @@
+"""What the GCM kernels leave in the stack is wiped: wipe_stack() is as deep as the deepest function
+that it cleans up after.
+
+The compiler says how much each function takes (-fstack-usage), so nothing runs here.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CSRC = Path(__file__).parents[2] / "csrc"
+KERNELS = sorted(CSRC.glob("sfr_gcm_*.c"))
+COMPILER = os.environ.get("CC", "cc")
+
+
+def stack_of(source: Path, where: Path) -> dict[str, int]:
+    """Bytes of stack that each function of a file takes."""
+    subprocess.run(
+        [COMPILER, "-std=c11", "-O3", "-fstack-usage", f"-I{CSRC}", "-c", source, "-o", "out.o"],
+        cwd=where,
+        check=True,
+    )
+    (usage,) = where.glob("*.su")
+    lines = [line.split("\t") for line in usage.read_text().splitlines()]
+    return {place.rsplit(":", 1)[1]: int(size) for place, size, _how in lines}
+
+
+def deeper_than_wiped(stack: dict[str, int]) -> dict[str, int]:
+    return {name: size for name, size in stack.items() if size > stack["wipe_stack"]}
+
+
+def test_there_are_kernels():
+    assert {"sfr_gcm_aesni.c", "sfr_gcm_vaes512.c"} <= {path.name for path in KERNELS}
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda path: path.stem)
+def test_all_that_a_kernel_leaves_is_wiped(kernel, tmp_path):
+    assert deeper_than_wiped(stack_of(kernel, tmp_path)) == {}
+
+
+def test_a_wipe_that_is_too_short_is_seen(tmp_path):
+    (tmp_path / "kernel.c").write_text((CSRC / "sfr_gcm_aesni.c").read_text())
+    rows = (CSRC / "sfr_gcm_rows.h").read_text()
+    assert "uint8_t room[STACK_OF_VARIANTS];" in rows
+    short = rows.replace("room[STACK_OF_VARIANTS]", "room[STACK_OF_VARIANTS / 16]")
+    (tmp_path / "sfr_gcm_rows.h").write_text(short)
+    assert deeper_than_wiped(stack_of(tmp_path / "kernel.c", tmp_path))
