@@ -675,6 +675,37 @@ WORD size_t quads_of(const sfr_row *row)
     return (row->size + 16 + 63) / 64;
 }
 
+/* A unit to come, into the cache: the CPU itself stops at the ends of pages. */
+enum { AHEAD = 4 };
+
+WORD void fetch(const uint8_t *from, const uint8_t *to)
+{
+    UNROLL
+    for (int i = 0; i < UNIT; i++) {
+        __builtin_prefetch(from + 64 * i, 0);
+        __builtin_prefetch(to + 64 * i, 1);
+    }
+}
+
+/* Quads from number i of some up to the one before n, which are whole. */
+WORD void load_quads(quad *to, const uint8_t *from, int i, const int n)
+{
+    UNROLL
+    for (; i < n; i++) to[i] = load(from + 64 * i);
+}
+
+WORD void store_quads(uint8_t *to, const quad *from, int i, const int n)
+{
+    UNROLL
+    for (; i < n; i++) store(to + 64 * i, from[i]);
+}
+
+WORD void copy_quads(quad *to, const quad *from, int i, const int n)
+{
+    UNROLL
+    for (; i < n; i++) to[i] = from[i];
+}
+
 WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const int rounds)
 {
     quad state[MAX_WIDTH], text[MAX_WIDTH], in[MAX_WIDTH];
@@ -697,40 +728,36 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
         if (f && f % 4 == 0) finish_four(rows + f - 4, group, zero(), 0, true);
         begin_hashing(&h, row, whole);
         in[0] = load_first(zero(), row->in, 48);
-        UNROLL
-        for (int i = 1; i < UNIT; i++) in[i] = load(from + 64 * i);
+        load_quads(in, from, 1, UNIT);
         last_round(state, in, key, rounds, UNIT);
         store_first(row->out, state[0], 48);
-        UNROLL
-        for (int i = 1; i < UNIT; i++) store(to + 64 * i, state[i]);
+        store_quads(to, state, 1, UNIT);
         group[f & 3].mask = state[0];
         text[0] =
             _mm512_mask_mov_epi64(lane0(sfr_block_words(row->aad_head)), DATA_LANES, state[0]);
-        UNROLL
-        for (int i = 1; i < UNIT; i++) text[i] = state[i];
+        copy_quads(text, state, 1, UNIT);
 
         for (size_t unit = 1; unit < whole; unit++) {
             from += UNIT_BYTES, to += UNIT_BYTES;
+            if (unit + AHEAD < whole) fetch(from + AHEAD * UNIT_BYTES, to + AHEAD * UNIT_BYTES);
             count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);
             unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
             end_unit(&h);
-            UNROLL
-            for (int i = 0; i < UNIT; i++) in[i] = load(from + 64 * i);
+            load_quads(in, from, 0, UNIT);
             last_round(state, in, key, rounds, UNIT);
-            UNROLL
-            for (int i = 0; i < UNIT; i++) store(to + 64 * i, text[i] = state[i]);
+            store_quads(to, state, 0, UNIT);
+            copy_quads(text, state, 0, UNIT);
         }
 
         from += UNIT_BYTES, to += UNIT_BYTES;
         count_unit(state, &nonce, key, UNIT_LANES * whole, last);
         unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, UNIT);
         end_unit(&h);
-        UNROLL
-        for (int i = 0; i < last - 1; i++) in[i] = load(from + 64 * i);
+        load_quads(in, from, 0, last - 1);
         in[last - 1] = load_end(from + 64 * (last - 1), end);
         last_round(state, in, key, rounds, last);
-        UNROLL
-        for (int i = 0; i < last - 1; i++) store(to + 64 * i, text[i] = state[i]);
+        store_quads(to, state, 0, last - 1);
+        copy_quads(text, state, 0, last - 1);
         store_end(to + 64 * (last - 1), state[last - 1], end);
         text[last - 1] = _mm512_maskz_mov_epi8(first_bytes(end), state[last - 1]);
     }
@@ -760,39 +787,34 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         begin_hashing(&h, row, whole);
         quad first = load_first(zero(), row->in, 48);
         text[0] = _mm512_or_si512(first, lane0(sfr_block_words(row->aad_head)));
-        UNROLL
-        for (int i = 1; i < UNIT; i++) text[i] = load(from + 64 * i);
+        load_quads(text, from, 1, UNIT);
         begin_rounds(state, nonce, key, 0, UNIT);
         unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
         end_unit(&h);
         text[0] = first;
         last_round(state, text, key, rounds, UNIT);
         store_first(row->out, state[0], 48);
-        UNROLL
-        for (int i = 1; i < UNIT; i++) store(to + 64 * i, state[i]);
+        store_quads(to, state, 1, UNIT);
         group[f & 3].mask = state[0];
 
         for (size_t unit = 1; unit < whole; unit++) {
             from += UNIT_BYTES, to += UNIT_BYTES;
-            UNROLL
-            for (int i = 0; i < UNIT; i++) text[i] = load(from + 64 * i);
+            if (unit + AHEAD < whole) fetch(from + AHEAD * UNIT_BYTES, to + AHEAD * UNIT_BYTES);
+            load_quads(text, from, 0, UNIT);
             count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);
             unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
             end_unit(&h);
             last_round(state, text, key, rounds, UNIT);
-            UNROLL
-            for (int i = 0; i < UNIT; i++) store(to + 64 * i, state[i]);
+            store_quads(to, state, 0, UNIT);
         }
 
         from += UNIT_BYTES, to += UNIT_BYTES;
-        UNROLL
-        for (int i = 0; i < last - 1; i++) text[i] = load(from + 64 * i);
+        load_quads(text, from, 0, last - 1);
         text[last - 1] = load_end(from + 64 * (last - 1), end);
         count_unit(state, &nonce, key, UNIT_LANES * whole, last);
         unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, last);
         last_round(state, text, key, rounds, last);
-        UNROLL
-        for (int i = 0; i < last - 1; i++) store(to + 64 * i, state[i]);
+        store_quads(to, state, 0, last - 1);
         store_end(to + 64 * (last - 1), state[last - 1], end);
         group[f & 3].sum = h.sum;
         if (f % 4 == 3) finish_four(rows + f - 3, group, zero(), 0, false);

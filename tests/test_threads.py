@@ -4,8 +4,8 @@ import ctypes
 import sys
 import threading
 import time
-from statistics import median
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 import pytest
 from parties import GCM, SUITES, new_receiver, new_sender, pair

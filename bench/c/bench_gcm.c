@@ -1,13 +1,17 @@
 /* Nanoseconds per frame of the GCM kernels and of intel-ipsec-mb's direct calls, in one process.
  *
- *   bench_gcm [--sizes 40,160] [--keys 1,64] [--suite 128|256] [--open] [--in-place] [--rows 64]
- *             [--frames 64] [--aad 12] [--reps 41] [--json] engine...
+ *   bench_gcm [--sizes 40,160] [--keys 1,64] [--suite 128|256] [--seal | --open] [--in-place]
+ *             [--rows 64] [--frames 64] [--aad 12] [--reps 41] [--json] [engine...]
  *
  * Engines: aesni vaes256 vaes512 (ours: one call per --rows frames) and ipsec-sse ipsec-avx2
- * ipsec-avx512 (one call per frame; opening includes the comparison of the tag). Every frame has
- * a nonce and contents of its own; with 64 keys frame i uses key i. Before timing each engine's
- * output is compared with ipsec-sse, which seals the reference. Engines take turns within each
- * repetition; minimum and median over the repetitions are printed. */
+ * ipsec-avx512 (one call per frame, on the path of that width whatever the CPU could do; opening
+ * includes the comparison of the tag). Without names, all of them; without --suite, --seal or
+ * --open, both of each. Every frame has a nonce and contents of its own; with 64 keys frame i uses
+ * key i. Before timing each engine's output is compared with ipsec-sse, which seals the reference.
+ * Engines take turns within each repetition.
+ *
+ * Prints Markdown tables of medians; ours are followed by how many times quicker they are than
+ * ipsec-mb on the same width, if that is measured, too. --json has minima as well. */
 #define _GNU_SOURCE
 #include <getopt.h>
 #include <intel-ipsec-mb.h>
@@ -17,7 +21,7 @@
 
 #include "sfr_internal.h"
 
-enum { MAX_ENGINES = 16, MAX_LIST = 32, MAX_AAD = 128, TAG = 16, MISALIGNED = 9 };
+enum { MAX_ENGINES = 6, MAX_LIST = 32, MAX_AAD = 128, TAG = 16, MISALIGNED = 9 };
 
 typedef struct frame {
     sfr_row row;
@@ -27,8 +31,8 @@ typedef struct frame {
 } frame;
 
 typedef struct engine {
-    const char *name;
-    const sfr_ops *ops[2]; /* ours: AES-128, AES-256 */
+    const char *name, *peer; /* peer: ipsec-mb on the same width */
+    const sfr_ops *ops[2];   /* ours: AES-128, AES-256 */
     void (*init_mb_mgr)(IMB_MGR *);
     IMB_MGR *manager;
 } engine;
@@ -42,18 +46,26 @@ extern const sfr_ops sfr_gcm128_vaes512 __attribute__((weak));
 extern const sfr_ops sfr_gcm256_vaes512 __attribute__((weak));
 
 static engine engines[] = {
-    {"ipsec-sse", {0}, init_mb_mgr_sse, NULL},
-    {"ipsec-avx2", {0}, init_mb_mgr_avx2, NULL},
-    {"ipsec-avx512", {0}, init_mb_mgr_avx512, NULL},
-    {"aesni", {&sfr_gcm128_aesni, &sfr_gcm256_aesni}, NULL, NULL},
-    {"vaes256", {&sfr_gcm128_vaes256, &sfr_gcm256_vaes256}, NULL, NULL},
-    {"vaes512", {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512}, NULL, NULL},
+    {"ipsec-avx512", NULL, {0}, init_mb_mgr_avx512, NULL},
+    {"vaes512", "ipsec-avx512", {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512}, NULL, NULL},
+    {"ipsec-avx2", NULL, {0}, init_mb_mgr_avx2, NULL},
+    {"vaes256", "ipsec-avx2", {&sfr_gcm128_vaes256, &sfr_gcm256_vaes256}, NULL, NULL},
+    {"ipsec-sse", NULL, {0}, init_mb_mgr_sse, NULL},
+    {"aesni", "ipsec-sse", {&sfr_gcm128_aesni, &sfr_gcm256_aesni}, NULL, NULL},
 };
+#define ENGINES (sizeof engines / sizeof *engines)
 
 static struct {
     size_t sizes[MAX_LIST], keys[MAX_LIST], rows, frames, aad, reps;
-    int wide, opening, in_place, json; /* wide: AES-256 */
-} opt = {{40, 80, 120, 160, 320, 640, 1200, 4096}, {1, 64}, 64, 64, 12, 41, 0, 0, 0, 0};
+    int suite, direction; /* 128 or 256; 'l' for seal or 'o' for open; 0: both */
+    int wide, opening;    /* of them, what is measured now; wide: AES-256 */
+    int in_place, json;
+} opt = {.sizes = {40, 80, 120, 160, 320, 640, 1200, 4096, 16384},
+         .keys = {1, 64},
+         .rows = 64,
+         .frames = 64,
+         .aad = 12,
+         .reps = 41};
 
 static void die(const char *what, const char *value)
 {
@@ -81,7 +93,7 @@ static void fill_random(uint8_t *out, size_t size)
 
 static engine *engine_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+    for (size_t i = 0; i < ENGINES; i++)
         if (!strcmp(engines[i].name, name)) return &engines[i];
     die("no such engine", name);
     return NULL;
@@ -261,20 +273,51 @@ static frame *models_new(size_t size, uint8_t (*raw_keys)[32], size_t keys)
     return models;
 }
 
-static void report(const cell *c, size_t size, size_t keys, int first)
+static double median(const cell *c)
 {
-    qsort(c->times, opt.reps, sizeof(double), by_value);
-    double least = c->times[0], median = c->times[opt.reps / 2];
-    if (opt.json)
-        printf("%s\n  {\"engine\": \"%s\", \"suite\": %d, \"open\": %s, \"keys\": %zu, "
-               "\"size\": %zu, \"rows\": %zu, \"min_ns\": %.2f, \"median_ns\": %.2f}",
-               first ? "[" : ",", c->e->name, opt.wide ? 256 : 128, opt.opening ? "true" : "false",
-               keys, size, opt.rows, least, median);
-    else
-        printf(" %8.1f (%7.1f)", least, median);
+    return c->times[opt.reps / 2];
 }
 
-static void run_size(engine **chosen, size_t count, size_t size, size_t keys, int first)
+static void report_json(const cell *c, size_t size, size_t keys)
+{
+    static int rows;
+    printf("%s\n  {\"engine\": \"%s\", \"suite\": %d, \"open\": %s, \"keys\": %zu, "
+           "\"size\": %zu, \"rows\": %zu, \"min_ns\": %.2f, \"median_ns\": %.2f}",
+           rows++ ? "," : "[", c->e->name, opt.wide ? 256 : 128, opt.opening ? "true" : "false",
+           keys, size, opt.rows, c->times[0], median(c));
+}
+
+static void report(const cell *cells, size_t count, size_t size, size_t keys)
+{
+    if (!opt.json) printf("| %zu | %zu |", size, keys);
+    for (const cell *c = cells; c < cells + count; c++) {
+        if (opt.json) {
+            report_json(c, size, keys);
+            continue;
+        }
+        printf(" %.1f", median(c));
+        for (const cell *peer = cells; c->e->peer && peer < cells + count; peer++)
+            if (!strcmp(peer->e->name, c->e->peer)) printf(" (%.2fx)", median(peer) / median(c));
+        printf(" |");
+    }
+    if (!opt.json) printf("\n");
+}
+
+static void report_head(engine **chosen, size_t count)
+{
+    if (opt.json) return;
+    printf("\nAES-%d-GCM %s: %zu frames, %zu per call, AAD of %zu bytes, ipsec-mb %s; ns per "
+           "frame\n\n",
+           opt.wide ? 256 : 128, opt.opening ? "open" : "seal", opt.frames, opt.rows, opt.aad,
+           imb_get_version_str());
+    printf("| bytes | keys |");
+    for (size_t i = 0; i < count; i++) printf(" %s |", chosen[i]->name);
+    printf("\n|--:|--:|");
+    for (size_t i = 0; i < count; i++) printf("--:|");
+    printf("\n");
+}
+
+static void run_size(engine **chosen, size_t count, size_t size, size_t keys)
 {
     static uint8_t raw_keys[MAX_AAD][32];
     cell cells[MAX_ENGINES];
@@ -290,9 +333,8 @@ static void run_size(engine **chosen, size_t count, size_t size, size_t keys, in
         for (size_t i = 0; i < count; i++) cell_time(&cells[i], rep);
     if (!opt.in_place)
         for (size_t i = 0; i < count; i++) cell_check(&cells[i], size);
-    if (!opt.json) printf("%6zu %4zu", size, keys);
-    for (size_t i = 0; i < count; i++) report(&cells[i], size, keys, first && i == 0);
-    if (!opt.json) printf("\n");
+    for (size_t i = 0; i < count; i++) qsort(cells[i].times, opt.reps, sizeof(double), by_value);
+    report(cells, count, size, keys);
     fflush(stdout);
 }
 
@@ -307,18 +349,18 @@ static void read_list(size_t *list, char *text)
 static void read_options(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"sizes", 1, 0, 's'},    {"keys", 1, 0, 'k'},   {"suite", 1, 0, 'u'}, {"open", 0, 0, 'o'},
-        {"rows", 1, 0, 'r'},     {"frames", 1, 0, 'f'}, {"aad", 1, 0, 'a'},   {"reps", 1, 0, 'n'},
-        {"in-place", 0, 0, 'i'}, {"json", 0, 0, 'j'},   {0, 0, 0, 0}};
+        {"sizes", 1, 0, 's'}, {"keys", 1, 0, 'k'},     {"suite", 1, 0, 'u'},  {"open", 0, 0, 'o'},
+        {"seal", 0, 0, 'l'},  {"rows", 1, 0, 'r'},     {"frames", 1, 0, 'f'}, {"aad", 1, 0, 'a'},
+        {"reps", 1, 0, 'n'},  {"in-place", 0, 0, 'i'}, {"json", 0, 0, 'j'},   {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == 's')
             read_list(opt.sizes, optarg);
         else if (c == 'k')
             read_list(opt.keys, optarg);
         else if (c == 'u')
-            opt.wide = !strcmp(optarg, "256");
-        else if (c == 'o')
-            opt.opening = 1;
+            opt.suite = !strcmp(optarg, "256") ? 256 : 128;
+        else if (c == 'o' || c == 'l')
+            opt.direction = c;
         else if (c == 'r')
             opt.rows = strtoul(optarg, NULL, 10);
         else if (c == 'f')
@@ -337,27 +379,27 @@ static void read_options(int argc, char **argv)
     if (opt.aad > MAX_AAD || !opt.rows || !opt.frames || !opt.reps) die("out of range", "option");
 }
 
+static void run_all(engine **chosen, size_t count)
+{
+    report_head(chosen, count);
+    for (size_t *keys = opt.keys; *keys; keys++)
+        for (size_t *size = opt.sizes; *size; size++)
+            run_size(chosen, count, *size, *keys < MAX_AAD ? *keys : MAX_AAD - 1);
+}
+
 int main(int argc, char **argv)
 {
     engine *chosen[MAX_ENGINES];
     size_t count = 0;
     read_options(argc, argv);
-    for (int i = optind; i < argc && count < MAX_ENGINES; i++) {
-        chosen[count] = engine_find(argv[i]);
-        engine_prepare(chosen[count++]);
-    }
-    if (!count) die("usage", "bench_gcm [options] engine...");
-    if (!opt.json) {
-        printf("AES-%d-GCM %s, %zu frames, %zu per call, AAD %zu; ns per frame: min (median)\n",
-               opt.wide ? 256 : 128, opt.opening ? "open" : "seal", opt.frames, opt.rows, opt.aad);
-        printf("%6s %4s", "size", "keys");
-        for (size_t i = 0; i < count; i++) printf(" %18s", chosen[i]->name);
-        printf("\n");
-    }
-    int first = 1;
-    for (size_t *keys = opt.keys; *keys; keys++)
-        for (size_t *size = opt.sizes; *size; size++, first = 0)
-            run_size(chosen, count, *size, *keys < MAX_AAD ? *keys : MAX_AAD - 1, first);
+    for (int i = optind; i < argc && count < MAX_ENGINES; i++)
+        chosen[count++] = engine_find(argv[i]);
+    for (size_t i = 0; optind == argc && i < ENGINES; i++) chosen[count++] = &engines[i];
+    for (size_t i = 0; i < count; i++) engine_prepare(chosen[i]);
+    for (opt.wide = opt.suite == 256; opt.wide <= (opt.suite != 128); opt.wide++)
+        for (opt.opening = opt.direction == 'o'; opt.opening <= (opt.direction != 'l');
+             opt.opening++)
+            run_all(chosen, count);
     if (opt.json) printf("\n]\n");
     return 0;
 }

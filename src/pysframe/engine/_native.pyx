@@ -146,6 +146,16 @@ cdef int _view(object obj, Bytes *out, Py_buffer *view, int flags) except -1:
     return 0
 
 
+cdef inline bint _plain(object data, object metadata, Py_ssize_t clear, sfr_frame *f) noexcept:
+    """Fills the frame's input where it is exact bytes, the usual case: nothing is held then."""
+    if clear != 0 or not PyBytes_CheckExact(data) or not PyBytes_CheckExact(metadata):
+        return False
+    f.data, f.in_size = <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+    f.metadata = <const uint8_t *>PyBytes_AS_STRING(metadata)
+    f.metadata_size, f.clear = PyBytes_GET_SIZE(metadata), 0
+    return True
+
+
 cdef inline int _clear_of(Py_ssize_t clear, size_t size) except -1:
     if clear < 0 or <size_t>clear > size:
         raise MisuseError(f"clear is {clear} and the frame has {size} bytes")
@@ -305,6 +315,8 @@ cdef class SenderCore:
         cdef sfr_frame f
         cdef Bytes data, meta
         cdef Py_buffer data_view, meta_view
+        if _plain(frame, metadata, clear, &f):
+            return _protect(self, &f)
         no_view(&meta_view)
         _read(frame, &data, &data_view)
         try:
@@ -496,6 +508,8 @@ cdef class ReceiverCore:
         cdef sfr_frame f
         cdef Bytes data, meta
         cdef Py_buffer data_view, meta_view
+        if _plain(ciphertext, metadata, clear, &f):
+            return _unprotect_one(self, &f)
         no_view(&meta_view)
         _read(ciphertext, &data, &data_view)
         try:
