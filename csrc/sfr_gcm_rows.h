@@ -425,12 +425,12 @@ KERNEL block aad_block(const sfr_row *row, const key_state *key)
 
 KERNEL void run(sfr_row *const *rows, size_t n, const int rounds, const bool sealing)
 {
+    carried rest;
+    block aad[2];
     for (size_t i = 0; i < n;) {
         size_t blocks = blocks_of(rows[i]);
-        block aad[2];
         aad[0] = aad_block(rows[i], state_of(rows[i]));
         if (blocks >= UNIT_BLOCKS) {
-            carried rest;
             size_t begun = blocks % (LONG * BLOCKS);
             one_frame[sealing][begun](rows + i, aad, &rest, rounds);
             units(rows[i], &rest, 16 * begun, rounds, sealing);
@@ -444,6 +444,10 @@ KERNEL void run(sfr_row *const *rows, size_t n, const int rounds, const bool sea
             i++;
         }
     }
+    /* In this function's own stack: a mask, and sums that H went into. */
+    rest = (carried){_mm_setzero_si128(), _mm_setzero_si128()};
+    aad[0] = aad[1] = _mm_setzero_si128();
+    __asm__ __volatile__("" : : "r"(&rest), "r"(aad) : "memory");
     wipe_stack();
     clear_registers();
 }

@@ -905,20 +905,27 @@ static VAES512 __attribute__((noinline)) void fold_aad(sfr_row *row)
     _mm_storeu_si128((void *)row->aad_head, sfr_block_reflect(folded));
 }
 
+/* A folded AAD has H in it, and the row is in its producer's stack. */
+static void wipe_folded_aads(sfr_row *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rows[i]->aad_size > 16) rows[i]->aad_head[0] = rows[i]->aad_head[1] = 0;
+}
+
 /* Rows from the first on that have its number of quads. */
 typedef struct alike {
     size_t count, longest;
-    bool one_key;
+    bool one_key, folded;
 } alike;
 
 WORD alike alike_of(sfr_row *const *rows, size_t count)
 {
     const size_t most = 64 * quads_of(rows[0]) - 16;
     const sfr_key *key = rows[0]->key;
-    alike a = {0, 0, true};
+    alike a = {0, 0, true, false};
     for (; a.count < count && most - rows[a.count]->size < 64; a.count++) {
         sfr_row *row = rows[a.count];
-        if (SFR_UNLIKELY(row->aad_size > 16)) fold_aad(row);
+        if (SFR_UNLIKELY(row->aad_size > 16)) fold_aad(row), a.folded = true;
         if (row->size > a.longest) a.longest = row->size;
         a.one_key &= row->key == key;
     }
@@ -956,6 +963,7 @@ WORD void run(sfr_row *const *rows, size_t count, const runners *r)
             if (fours) (full ? r->full[data] : r->led[quads])(rows, fours);
             if (fours < a.count) r->one[quads](rows + fours, a.count - fours);
         }
+        if (SFR_UNLIKELY(a.folded)) wipe_folded_aads(rows, a.count);
         rows += a.count, count -= a.count;
     }
     if (leaves) wipe_stack();

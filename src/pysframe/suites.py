@@ -43,7 +43,9 @@ class CipherSuite(IntEnum):
     @classmethod
     def _missing_(cls, value: object) -> None:
         names = ", ".join(f"{suite.value} {suite.name}" for suite in cls)
-        raise MisuseError(f"{value!r} is no cipher suite; the suites are {names}")
+        # What is no number may be a key in the wrong place, and is not repeated.
+        said = repr(value) if isinstance(value, int) else f"a {type(value).__name__}"
+        raise MisuseError(f"{said} is no cipher suite; the suites are {names}") from None
 
     @property
     def max_overhead(self) -> int:

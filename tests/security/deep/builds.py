@@ -1,0 +1,192 @@
+"""The code under test, built otherwise: another compiler, other flags, a copy with a fault in it.
+
+Rule 1: a fault that a detector must find is planted in a copy made here. The source that is
+        released has no switch for it.
+Rule 2: a patch that no longer fits its source is an error, never a build without the fault.
+Rule 3: what was built stays in build/variants/ until a source, a flag or the compiler changes;
+        a variant with one file patched compiles one file.
+
+    sources(patches)   csrc/, or a copy of it with the patches
+    objects(...)       the object files of csrc/
+    program(...)       an executable of files of our own and csrc/
+    shared(...)        the same as a shared library
+    extension(...)     a folder for PYTHONPATH: the package with its native engine, built so
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[3]
+CSRC = ROOT / "csrc"
+PACKAGE = ROOT / "src" / "pysframe"
+HARNESS = ROOT / "tests" / "c_core"
+VARIANTS = ROOT / "build" / "variants"
+
+RELEASE = "-O3 -g1 -std=c11 -fvisibility=hidden"  # as setup.py: for what must be what is shipped
+DEBUG = "-O1 -g -std=c11"
+
+
+class Patch(NamedTuple):
+    """In `file` of csrc/, `old` (which is there exactly once) becomes `new`."""
+
+    file: str
+    old: str
+    new: str
+
+
+def run(*command: str | Path, folder: Path = ROOT, **environment: str) -> str:
+    """What a command printed; an AssertionError with all it said when it failed."""
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode}\n{said}"
+    return done.stdout
+
+
+# ---- C ----
+
+
+def sources(patches: Sequence[Patch] = ()) -> Path:
+    """csrc/ itself when there is nothing to patch."""
+    if not patches:
+        return CSRC
+    return cached("csrc", (patches, contents(CSRC)), lambda made: patched_copy(made, patches))
+
+
+def patched_copy(made: Path, patches: Sequence[Patch]) -> None:
+    shutil.copytree(CSRC, made, dirs_exist_ok=True)
+    for patch in patches:
+        text = (made / patch.file).read_text()
+        found = text.count(patch.old)
+        assert found == 1, f"{patch.file}: {found} times, not once: {patch.old}"
+        (made / patch.file).write_text(text.replace(patch.old, patch.new))
+
+
+def objects(cc: str = "gcc", flags: str = DEBUG, patches: Sequence[Patch] = ()) -> list[Path]:
+    """All of csrc/, position-independent."""
+    csrc = sources(patches)
+    return [compiled(path, cc, flags, csrc) for path in sorted(csrc.glob("*.c"))]
+
+
+def compiled(source: Path, cc: str, flags: str, *headers: Path) -> Path:
+    """The object file of one source; `headers` are the folders it includes from."""
+    command = [cc, *flags.split(), "-fPIC", "-c", source.name]
+    key = command, version(cc), source.read_bytes(), [contents(h, "*.h") for h in headers]
+    includes = [f"-I{folder}" for folder in headers]
+
+    def build(made: Path) -> None:
+        run(*command, *includes, "-o", made / f"{source.stem}.o", folder=source.parent)
+
+    return cached(source.stem, key, build) / f"{source.stem}.o"
+
+
+def program(
+    name: str,
+    own: Sequence[Path],
+    *,
+    cc: str = "gcc",
+    flags: str = DEBUG,
+    link: str = "",
+    patches: Sequence[Patch] = (),
+) -> Path:
+    """The executable `name` of files of our own and csrc/; `link`: flags for the last step only."""
+    headers = sources(patches), HARNESS
+    parts = [compiled(path, cc, flags, *headers) for path in own] + objects(cc, flags, patches)
+    command = [cc, *flags.split(), *parts, *link.split()]
+    made = cached(name, command, lambda made: run(*command, "-o", made / name))
+    return made / name
+
+
+def shared(name: str, own: Sequence[Path] = (), *, link: str = "", **how) -> Path:
+    """The same as a shared library, for cffi or ctypes."""
+    return program(f"{name}.so", own, link=f"{link} -shared", **how)
+
+
+# ---- the package ----
+
+
+def extension(
+    name: str,
+    *,
+    cc: str = "gcc",
+    flags: str = DEBUG,
+    patches: Sequence[Patch] = (),
+    python: str = sys.executable,
+) -> Path:
+    """A folder to put first on PYTHONPATH of `python`: pysframe, its native engine built so.
+
+    The Python files are links to the source's own.
+    """
+    facts = "import sysconfig as s; print(s.get_path('include'), s.get_config_var('EXT_SUFFIX'))"
+    include, suffix = run(python, "-c", facts).split()
+    headers = Path(include), sources(patches)
+    parts = [compiled(generated(), cc, flags, *headers), *objects(cc, flags, patches)]
+    command = [cc, *flags.split(), "-shared", *parts]
+    modules = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+    def build(made: Path) -> None:
+        link_modules(made / "pysframe", modules)
+        run(*command, "-o", made / "pysframe" / "engine" / f"_native{suffix}")
+
+    return cached(name, (command, suffix, modules), build)
+
+
+def link_modules(folder: Path, modules: Sequence[Path]) -> None:
+    """Real folders, so that the extension can lie among the links."""
+    for module in modules:
+        (folder / module).parent.mkdir(parents=True, exist_ok=True)
+        (folder / module).symlink_to(PACKAGE / module)
+
+
+def generated() -> Path:
+    """_native.c: what Cython makes of _native.pyx, the same for every variant and Python."""
+    engine = PACKAGE / "engine"
+    key = contents(engine, "*.p[yx][xd]"), (ROOT / "setup.py").read_bytes()
+    directives = "-X", "freethreading_compatible=True"
+
+    def build(made: Path) -> None:
+        command = (sys.executable, "-m", "cython", "-3", *directives, "-I", ROOT / "src")
+        run(*command, engine / "_native.pyx", "-o", made / "_native.c")
+
+    return cached("cython", key, build) / "_native.c"
+
+
+# ---- tools ----
+
+
+def runtime(sanitizer: str, cc: str = "gcc") -> str:
+    """The path of a sanitizer's library (asan, ubsan, tsan), for LD_PRELOAD."""
+    return run(cc, f"-print-file-name=lib{sanitizer}.so").strip()
+
+
+def version(cc: str) -> str:
+    return run(cc, "--version").splitlines()[0]
+
+
+def contents(folder: Path, pattern: str = "*.[ch]") -> list[tuple[str, bytes]]:
+    """Names and bytes of a folder's sources."""
+    return [(path.name, path.read_bytes()) for path in sorted(folder.glob(pattern))]
+
+
+def cached(name: str, key: object, build: Callable[[Path], object]) -> Path:
+    """The folder that build() filled for this key; one process builds, the others wait."""
+    digest = hashlib.sha256(repr((name, key)).encode()).hexdigest()[:16]
+    folder = VARIANTS / f"{name}-{digest}"
+    VARIANTS.mkdir(parents=True, exist_ok=True)
+    with (VARIANTS / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=VARIANTS) as made:
+                (Path(made) / "done").mkdir()
+                build(Path(made) / "done")
+                os.rename(Path(made) / "done", folder)
+    return folder
