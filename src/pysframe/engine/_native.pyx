@@ -361,8 +361,11 @@ cdef class SenderCore:
 
     cdef int _refused(self, sfr_frame *f, row=None) except -1:
         """Raises for a refusal, unless the policy found a new lease of counters."""
-        if f.status == SFR_E_LEASE_ENDED and self._lease_ended():
-            return 0
+        try:
+            if f.status == SFR_E_LEASE_ENDED and self._lease_ended():
+                return 0
+        except MisuseError as error:
+            raise error if row is None else type(error)(f"row {row}: {error}") from None
         raise _misuse(f.status, kid=self.kid, size=f.in_size, limit=self._max_frame,
                       reason=self._reason, row=row)
 
