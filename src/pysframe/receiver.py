@@ -15,7 +15,7 @@ from . import _common as common
 from ._buffers import byte_view
 from ._common import Closing, checked, rare
 from ._derived import DerivedKeys
-from .engine import ReceiverBase, policy
+from .engine import GIVEN, ReceiverBase, policy
 from .epochs import Epochs
 from .kid import MLSLayout, SenderKeyLayout
 from .liveness import KeyFlow, Monitor
@@ -79,7 +79,7 @@ class Receiver(Closing, ReceiverBase):
         secret = self._Secret(self.suite, byte_view(base_key, "base_key"))
         with rare:
             self._derived.refuse(kid)
-            self._add(kid, secret, False)
+            self._add(kid, secret, GIVEN)
         secret.close()
 
     def remove_key(self, kid: int) -> bool:

@@ -487,10 +487,10 @@ cdef class ReceiverCore:
 
     # -- keys --
 
-    def _add(self, uint64_t kid, Secret secret not None, bint provisional):
-        status = sfr_receiver_add(self.pointer(), kid, secret.pointer(), provisional)
+    def _add(self, uint64_t kid, Secret secret not None, int kind):
+        status = sfr_receiver_add(self.pointer(), kid, secret.pointer(), kind)
         if status != SFR_OK:
-            raise _misuse(status, kid=kid, reason="the secret is of another suite")
+            raise _misuse(status, kid=kid, reason="the secret is of another suite, or of no kind")
 
     def _remove(self, uint64_t kid):
         return sfr_receiver_remove(self.pointer(), kid) == SFR_OK
