@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,11 @@ class Lives:
         self.base_key = self.rng.randbytes(16)
 
     def run(self, kills: int, power_cuts: bool = True) -> Ledger:
+        aims = cycle(PHASES[1:])
         while self.phases.total() < kills:
             together = 2 if self.rng.random() < 0.2 else 1
-            for stage, pid in [self.begin() for _ in range(together)]:
+            self.kinds["in pairs"] += together if together > 1 else 0
+            for stage, pid in [self.begin(next(aims)) for _ in range(together)]:
                 self.end(stage, pid)
             if power_cuts and self.rng.random() < 0.5:
                 Disk(self.path).power_cut()
@@ -142,10 +145,9 @@ class Lives:
         ledger.note_counters(numpy.fromfile(self.wire, dtype=">u8").tolist())
         return ledger
 
-    def begin(self) -> tuple[Stage, int]:
+    def begin(self, phase: str) -> tuple[Stage, int]:
         stage, engine = Stage(), self.rng.choice(self.engines)
         if self.rng.random() < 0.7:
-            phase = self.rng.choice(PHASES[1:])
             stage.aim = phase, self.rng.randrange(1, 80 if phase == "use" else 9)
         pid = os.fork()
         if pid == 0:
