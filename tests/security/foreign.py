@@ -68,7 +68,9 @@ def all_of_them(rng: random.Random) -> dict[str, list[bytes]]:
     return {
         "nothing": [b""],
         "one byte": [bytes([value]) for value in range(256)],
-        "zeros and ones": [byte * size for byte in (b"\0", b"\xff") for size in (3, 17, 18, 40, 300)],
+        "zeros and ones": [
+            byte * size for byte in (b"\0", b"\xff") for size in (3, 17, 18, 40, 300)
+        ],
         "Opus silence": [OPUS_SILENCE],
         "Opus": opus_frames(),
         "VP8": vp8_frames(),

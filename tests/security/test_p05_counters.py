@@ -223,5 +223,11 @@ def test_a_registry_that_forgets_is_noticed(twin, tmp_path, monkeypatch):
     """The seeded fault: whoever asks for a key gets it."""
     everybody = SimpleNamespace(open=lambda *_: True, close=lambda *_: None)
     monkeypatch.setattr("pysframe.engine.fallback._sender.SENDERS", everybody)
-    life = [("add", 0, 16, 0), ("protect", 0, 3), ("close", 0), ("add", 0, 16, 1), ("protect", 1, 1)]
+    life = [
+        ("add", 0, 16, 0),
+        ("protect", 0, 3),
+        ("close", 0),
+        ("add", 0, 16, 1),
+        ("protect", 1, 1),
+    ]
     assert World(twin, tmp_path / "counters").run(life).duplicates == 1

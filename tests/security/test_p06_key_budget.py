@@ -7,7 +7,7 @@ draft-irtf-cfrg-aead-limits: 2^36 blocks of AES keep the advantage of an attacke
 import logging
 
 import pytest
-from parties import GCM, SUITES, flipped, new_receiver, new_sender, status_of
+from parties import GCM, SUITES, new_receiver, new_sender, status_of
 
 from pysframe import (
     CipherSuite,
@@ -45,7 +45,9 @@ def seal_anything(engine, sender, rng, calls):
         rows = []
         for _ in range(rng.choice((1, 1, 2, 7, 33, 65))):
             size = rng.choice((0, 1, 15, 16, 17, 160, rng.randrange(1300), rng.randrange(6000)))
-            rows.append((bytes(size), bytes(rng.choice((0, 0, 3, 16, 90))), rng.randrange(size + 1)))
+            rows.append(
+                (bytes(size), bytes(rng.choice((0, 0, 3, 16, 90))), rng.randrange(size + 1))
+            )
         for row, (frame, metadata, clear) in enumerate(rows):
             expected += blocks_of(sender.kid, ctr + row, len(frame), clear, len(metadata))
         ctr += len(rows)
@@ -153,7 +155,14 @@ def test_a_key_that_closes_in_the_middle_of_a_batch(engine, rng):
     sender, receiver = new_sender(engine, suite, base_key), new_receiver(engine, suite, base_key)
     bad = forged(suite, rng)
     fail(engine, receiver, bad, 4094, True)
-    rows = [sender.protect(b"x"), bad[0], sender.protect(b"x"), bad[1], sender.protect(b"x"), bad[2]]
+    rows = [
+        sender.protect(b"x"),
+        bad[0],
+        sender.protect(b"x"),
+        bad[1],
+        sender.protect(b"x"),
+        bad[2],
+    ]
     assert list(engine.unprotect_many(receiver, rows).status) == [OK, FAILED, OK] + [FAILED] * 3
 
 

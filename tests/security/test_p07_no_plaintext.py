@@ -176,7 +176,7 @@ def check_batch(engine, rows, bad, rng):
 
 def batches(engine, count, positions, rng):
     """The same rows again and again, each time with others bad: one, then some."""
-    lengths = rng.sample(EDGES, 3) + [160]
+    lengths = [*rng.sample(EDGES, 3), 160]
     suites = rng.sample(SUITES, rng.choice((1, 3)))
     rows = [Row(engine, rng.choice(suites), ctr, rng, lengths) for ctr in range(count)]
     for position in positions:

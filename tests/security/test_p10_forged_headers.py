@@ -92,9 +92,13 @@ def state(scene):
     keys = sorted(key for key in receiver._stats()[3] if not key.provisional)
     chains = getattr(derived._rules, "_chains", {})
     flow = receiver.key_flow(now=1.0)[scene.current]
-    return receiver.kids, keys, {number: chain.step for number, chain in chains.items()}, {
-        number: held.name for number, held in derived._held.items()
-    }, (flow.state, flow.opened, flow.rejected, flow.last_ctr)
+    return (
+        receiver.kids,
+        keys,
+        {number: chain.step for number, chain in chains.items()},
+        {number: held.name for number, held in derived._held.items()},
+        (flow.state, flow.opened, flow.rejected, flow.last_ctr),
+    )
 
 
 def flood(engine, scene, rng, frames):

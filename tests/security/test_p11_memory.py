@@ -64,7 +64,9 @@ def growth(engine, frames, warm, also="pass"):
 
 def test_a_flood_of_unknown_kids(engine, by_tier, figure):
     native = engine.name.startswith("native")
-    frames = by_tier(1_000_000, 1_000_000, 10_000_000) if native else by_tier(9000, 400_000, 1_000_000)
+    frames = (
+        by_tier(1_000_000, 1_000_000, 10_000_000) if native else by_tier(9000, 400_000, 1_000_000)
+    )
     grown, kids = growth(engine, frames, by_tier(2000, 20_000, 20_000))
     figure(f"{kids} distinct KIDs, memory grew by {grown / MEBIBYTE:.2f} MiB")
     assert kids > frames
@@ -73,4 +75,7 @@ def test_a_flood_of_unknown_kids(engine, by_tier, figure):
 
 def test_a_receiver_that_remembers_every_kid_is_noticed():
     """The seeded fault: 200 bytes for each KID."""
-    assert growth(engines.default(), 9000, 1000, "seen.extend(bytes(167) for _ in range(ROWS))")[0] > MEBIBYTE
+    assert (
+        growth(engines.default(), 9000, 1000, "seen.extend(bytes(167) for _ in range(ROWS))")[0]
+        > MEBIBYTE
+    )

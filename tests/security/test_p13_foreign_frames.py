@@ -84,7 +84,8 @@ def test_each_kind_of_foreign_frame_reaches_the_tag(rng):
     reached = {
         name
         for name, wires in kinds.items()
-        if FrameStatus.AUTHENTICATION_FAILED in [expected(wire, suite, range(1 << 16)) for wire in wires]
+        if FrameStatus.AUTHENTICATION_FAILED
+        in [expected(wire, suite, range(1 << 16)) for wire in wires]
     }
     assert reached >= {"zeros and ones", "Opus", "VP8", "LiveKit", "LiveKit, injected", "RTP"}
     assert len(opus_frames()) > 30 and len(vp8_frames()) > 10

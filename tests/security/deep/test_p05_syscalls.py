@@ -1,6 +1,6 @@
 """Promise 5, as the operating system sees it: written, synced, renamed, synced, then used.
 
-A killed process proves no order, since the page cache outlives it; a trace of its system calls does.
+A killed process proves no order, since the page cache outlives it; a trace of system calls does.
 """
 
 import os
@@ -86,7 +86,9 @@ def judged(folder: Path, store: str, engine: str = "native") -> Judge:
 @pytest.mark.parametrize("engine", ["native", "fallback"])
 def test_no_counter_is_used_before_it_is_safe(tmp_path, engine, figure):
     judge = judged(tmp_path, "CounterStore", engine)
-    figure(f"{judge.used} frames on the wire, {judge.too_early} of them before fsync, rename, fsync")
+    figure(
+        f"{judge.used} frames on the wire, {judge.too_early} of them before fsync, rename, fsync"
+    )
     assert judge.too_early == 0
 
 
