@@ -162,7 +162,7 @@ def test_the_same_under_another_kernel(answer, tmp_path, by_tier):
     assert (code, " passed" in output) == (0, True), output
 
 
-def test_a_kernel_that_lies_is_noticed_by_these_run_tests_another_kernel(tmp_path):
+def test_a_kernel_that_lies_is_noticed_by_these_tests(tmp_path):
     """The seeded fault: nothing is wiped, and nobody looks at the process id."""
     code, output = under("lies", tmp_path, f"{NATIVE} and childs_sender")
     assert (code, "DID NOT RAISE" in output) == (1, True), output

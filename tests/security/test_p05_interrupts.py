@@ -79,7 +79,7 @@ def stop_sealing(engine, sender, stride):
 
 
 def test_stopped_at_any_bytecode(twin, rng, by_tier, figure):
-    stride = by_tier(7, 1, 1)
+    stride = by_tier(13, 1, 1)
     sender = new_sender(twin, GCM, rng.randbytes(16), next_ctr=FIRST)
     ledger, sizes = stop_sealing(twin, sender, stride)
     figure(f"{sum(sizes) // stride} interruptions, {ledger}")
@@ -100,7 +100,7 @@ def test_counters_that_are_given_back_are_noticed(twin, rng):
             raise
 
     faulty = SimpleNamespace(protect_many=twin.protect_many, protect_batch=protect_batch)
-    assert stop_sealing(faulty, sender, 7)[0].duplicates > 0
+    assert stop_sealing(faulty, sender, 13)[0].duplicates > 0
 
 
 def test_leases_stopped_at_any_bytecode(twin, rng, tmp_path, by_tier, figure):
@@ -161,8 +161,12 @@ def stopped(nth, call):
         return False
 
 
-def test_signals_at_any_moment(engine, rng, by_tier, figure):
+# Not on pycryptodome: in 4.4.0 CtrMode.__init__ owns the state of its block cipher before that is
+# told (release()), and an exception in between frees it twice. SECURITY.md says so.
+@pytest.mark.parametrize("name", [n for n in engines.available() if "pycryptodome" not in n])
+def test_signals_at_any_moment(name, rng, by_tier, figure):
     """Ctrl-C by a real signal, while frames are sealed in every way."""
+    engine = engines.bind(name)
     sender, ledger = new_sender(engine, GCM, rng.randbytes(16), next_ctr=FIRST), Ledger()
     signals = by_tier(50, 3000, 30_000)
     ways = ways_to_seal(engine, sender, ledger)
