@@ -64,9 +64,7 @@ def growth(engine, frames, warm, also="pass"):
 
 def test_a_flood_of_unknown_kids(engine, by_tier, figure):
     native = engine.name.startswith("native")
-    frames = (
-        by_tier(1_000_000, 1_000_000, 10_000_000) if native else by_tier(9000, 400_000, 1_000_000)
-    )
+    frames = by_tier(1_000_000, 1_000_000, 10_000_000) if native else by_tier(9000, 60_000, 200_000)
     grown, kids = growth(engine, frames, by_tier(2000, 20_000, 20_000))
     figure(f"{kids} distinct KIDs, memory grew by {grown / MEBIBYTE:.2f} MiB")
     assert kids > frames
