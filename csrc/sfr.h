@@ -185,11 +185,14 @@ int sfr_receiver_new(sfr_receiver **out, const sfr_suite *, const sfr_kernel *,
                      size_t replay_window, size_t max_frame, int strict);
 void sfr_receiver_close(sfr_receiver *);
 void sfr_receiver_free(sfr_receiver *);
-/* A provisional key becomes real when a tag verifies under it; at most
- * SFR_MAX_PROVISIONAL live at once, the oldest makes room. The same key again changes
- * nothing (a replay window never restarts); another key under a live KID is SFR_E_CONFLICT. */
+/* A key is given, or provisional: derived ahead of any frame, or asked for by a header that may
+ * be forged. A provisional key becomes as good as given when a tag verifies under it; at most
+ * SFR_MAX_PROVISIONAL of each kind live at once, the oldest of the kind makes room. The same key
+ * again changes nothing but, at most, its kind to an earlier one (a replay window never
+ * restarts); another key under a live KID is SFR_E_CONFLICT. */
+enum { SFR_GIVEN, SFR_AHEAD, SFR_ASKED };
 #define SFR_MAX_PROVISIONAL 128
-int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int provisional);
+int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int kind);
 int sfr_receiver_remove(sfr_receiver *, uint64_t kid);     /* SFR_UNKNOWN_KEY: was not there */
 int sfr_receiver_knows(sfr_receiver *, uint64_t kid);
 

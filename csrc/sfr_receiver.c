@@ -22,9 +22,10 @@ typedef struct rx_key {
     sfr_key *key;
     uint64_t top; /* highest CTR opened */
     bool any;     /* a frame was opened: top is valid */
-    bool provisional, confirmed, closed, removed;
+    uint8_t kind; /* SFR_GIVEN, SFR_AHEAD or SFR_ASKED */
+    bool confirmed, closed, removed;
     uint64_t opened, auth_failed, replayed, too_old;
-    uint64_t born; /* order of arrival, from 1: the oldest provisional key makes room */
+    uint64_t born; /* order of arrival, from 1: the oldest key of its kind makes room */
     uint8_t fingerprint[16];
     uint64_t seen[]; /* ring of bits, one per CTR of the window */
 } rx_key;
@@ -57,7 +58,7 @@ struct sfr_receiver {
     _Atomic uint32_t pending; /* confirmations not yet fetched */
     const sfr_suite *suite;
     const sfr_kernel *kernel;
-    size_t count, provisional;
+    size_t count, of_kind[SFR_ASKED + 1];
     uint64_t births, malformed, unknown;
     struct sfr_stranger *strangers; /* SFR_UNKNOWN_TRACKED of them, once there is one */
     ring first;                     /* most receivers have a key or two: these need no table */
@@ -166,15 +167,15 @@ static void unlink_key(sfr_receiver *r, rx_key *k)
     forget_recent(r);
     k->removed = true;
     if (k->confirmed) r->pending--;
-    if (k->provisional) r->provisional--;
+    r->of_kind[k->kind]--;
     r->count--;
 }
 
-static rx_key *oldest_provisional(sfr_receiver *r)
+static rx_key *oldest_of_kind(sfr_receiver *r, uint8_t kind)
 {
     rx_key *oldest = NULL;
     EACH_KEY(r, k)
-        if (k->provisional && (!oldest || k->born < oldest->born)) oldest = k;
+        if (k->kind == kind && (!oldest || k->born < oldest->born)) oldest = k;
     return oldest;
 }
 
@@ -184,21 +185,32 @@ typedef struct leftovers {
     ring *table;
 } leftovers;
 
-static int readd(rx_key *known, rx_key *again, sfr_receiver *r, bool provisional)
+/* Headers ask for keys, and forged ones for many: theirs push out each other, and no key that was
+ * derived ahead. */
+static void count_in(sfr_receiver *r, rx_key *k, uint8_t kind, leftovers *left)
 {
-    if (!sfr_equal(known->fingerprint, again->fingerprint, 16)) return SFR_E_CONFLICT;
-    if (known->provisional && !provisional) known->provisional = false, r->provisional--;
+    if (kind != SFR_GIVEN && r->of_kind[kind] == SFR_MAX_PROVISIONAL)
+        unlink_key(r, left->evicted = oldest_of_kind(r, kind));
+    k->kind = kind;
+    k->born = ++r->births;
+    r->of_kind[kind]++;
+}
+
+static int readd(sfr_receiver *r, rx_key *known, uint8_t kind, leftovers *left)
+{
+    if (!sfr_equal(known->fingerprint, left->key->fingerprint, 16)) return SFR_E_CONFLICT;
+    if (kind >= known->kind) return SFR_OK;
+    r->of_kind[known->kind]--;
+    count_in(r, known, kind, left);
     return SFR_OK;
 }
 
-static int add_locked(sfr_receiver *r, rx_key *k, bool provisional, leftovers *left)
+static int add_locked(sfr_receiver *r, rx_key *k, uint8_t kind, leftovers *left)
 {
     left->key = k; /* until it has found its place */
     if (r->closed) return SFR_E_RETIRED;
     rx_key *known = find(r, k->kid);
-    if (known) return readd(known, k, r, provisional);
-    if (provisional && r->provisional == SFR_MAX_PROVISIONAL)
-        unlink_key(r, left->evicted = oldest_provisional(r));
+    if (known) return readd(r, known, kind, left);
     ring *in = atomic_load(&r->keys);
     if (in->taken == in->mask + 1 || (in != &r->first && 4 * in->taken >= 3 * in->mask)) {
         ring *fresh = ring_grown(r);
@@ -207,23 +219,21 @@ static int add_locked(sfr_receiver *r, rx_key *k, bool provisional, leftovers *l
         if (in != &r->first) left->table = in;
         in = fresh;
     }
-    k->provisional = provisional;
-    k->born = ++r->births;
-    r->provisional += provisional;
+    count_in(r, k, kind, left);
     r->count++;
     ring_put(in, k);
     left->key = NULL;
     return SFR_OK;
 }
 
-int sfr_receiver_add(sfr_receiver *r, uint64_t kid, const sfr_secret *secret, int provisional)
+int sfr_receiver_add(sfr_receiver *r, uint64_t kid, const sfr_secret *secret, int kind)
 {
-    if (secret->suite != r->suite) return SFR_E_ARGUMENT;
+    if (secret->suite != r->suite || kind < SFR_GIVEN || kind > SFR_ASKED) return SFR_E_ARGUMENT;
     rx_key *k = rx_key_new(r, kid, secret);
     if (!k) return SFR_E_NO_MEMORY;
     leftovers left = {0};
     sfr_object_take(&r->lock);
-    int status = add_locked(r, k, provisional != 0, &left);
+    int status = add_locked(r, k, (uint8_t)kind, &left);
     sfr_object_drop(&r->lock);
     if (left.evicted || left.table) sfr_run_synchronize();
     rx_key_free(r, left.key);
@@ -439,8 +449,9 @@ static void count_failure(const sfr_receiver *r, rx_key *k)
 
 static void confirm(sfr_receiver *r, rx_key *k)
 {
-    k->provisional = false, k->confirmed = true;
-    r->provisional--, r->pending++;
+    r->of_kind[k->kind]--, r->of_kind[SFR_GIVEN]++;
+    k->kind = SFR_GIVEN, k->confirmed = true;
+    r->pending++;
 }
 
 /* With the lock held, in row order. Returns the frame's final status. */
@@ -458,7 +469,7 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
     if (SFR_UNLIKELY(atomic_load_explicit(&r->recent, memory_order_relaxed) != k))
         atomic_store_explicit(&r->recent, k, memory_order_release);
     k->opened++;
-    if (SFR_UNLIKELY(k->provisional)) confirm(r, k);
+    if (SFR_UNLIKELY(k->kind != SFR_GIVEN)) confirm(r, k);
     return SFR_OK;
 }
 
@@ -861,8 +872,9 @@ size_t sfr_receiver_keys(sfr_receiver *r, sfr_key_stats *out, size_t room)
     if (!r->closed) {
         EACH_KEY(r, k) {
             if (count < room)
-                out[count] = (sfr_key_stats){k->kid,     k->opened, k->auth_failed, k->replayed,
-                                             k->too_old, k->top,    k->provisional, k->closed};
+                out[count] =
+                    (sfr_key_stats){k->kid,     k->opened, k->auth_failed,       k->replayed,
+                                    k->too_old, k->top,    k->kind != SFR_GIVEN, k->closed};
             count++;
         }
     }

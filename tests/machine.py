@@ -12,7 +12,7 @@ from pysframe import engine
 
 AVX512_FLAGS = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "vaes", "vpclmulqdq", "bmi2"}
 X86_KERNELS = ("aesni", "vaes256", "vaes512")
-PROGRAMS = ("cc", "clang", "valgrind", "qemu-x86_64", "cargo")
+PROGRAMS = ("cc", "clang", "valgrind", "qemu-x86_64", "cargo", "strace")
 MODULES = ("cffi", "cryptography", "Crypto", "numpy", "av", "rich")
 
 
@@ -57,6 +57,7 @@ CONDITIONS = {
     "no native engine": lambda: not has_native(),
     "no C compiler": lambda: shutil.which("cc") is None,
     "no valgrind": lambda: shutil.which("valgrind") is None,
+    "no strace": lambda: shutil.which("strace") is None,
     "no AVX-512": lambda: not cpu_flags() >= AVX512_FLAGS,
     "not x86-64": lambda: platform.machine() != "x86_64",
     "not Linux": lambda: sys.platform != "linux",

@@ -2,7 +2,8 @@
 
 Rule 1: a skip, xfail or deselection that tests/allowed_skips.toml does not list fails the run.
 Rule 2: on a CPU with AVX-512 no x86 kernel may be missing.
-Rule 3: a run says what it ran on, with which seed, and how many tests each part had.
+Rule 3: a run says what it ran on, with which seed, how many tests each part had, and the figures
+        that tests gave to `figure`.
 """
 
 import os
@@ -64,6 +65,7 @@ class RunRules:
         self.config = config
         self.rules = tomllib.loads(ALLOWED_SKIPS.read_text()).get("allowed", [])
         self.parts: Counter[str] = Counter()
+        self.figures: list[str] = []
         self.not_run: set[tuple[str, str]] = set()
 
     @property
@@ -73,6 +75,10 @@ class RunRules:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or (report.when == "setup" and report.skipped):
             self.parts[part_of(report.nodeid)] += 1
+        if report.when == "call":
+            name = report.nodeid.split("/")[-1]
+            said = [value for kind, value in report.user_properties if kind == "figure"]
+            self.figures += [f"{name}: {value}" for value in said]
         if hasattr(report, "wasxfail"):
             self.not_run.add((report.nodeid, f"xfail: {report.wasxfail}"))
         elif report.skipped:
@@ -116,6 +122,10 @@ class RunRules:
         for part, count in sorted(self.parts.items()):
             write(f"{count:7d}  {part}")
         write(f"{self.parts.total():7d}  in all, seed {self.config.option.seed}")
+        if self.figures:
+            terminalreporter.section("figures")
+            for figure in sorted(self.figures):
+                write(figure)
         if violations := self.violations():
             terminalreporter.section("not allowed (see tests/allowed_skips.toml)", red=True)
             for violation in violations:

@@ -9,10 +9,12 @@ from parties import GCM, LAST_CTR, flipped, new_sender, pair
 
 from pysframe import (
     CounterExhausted,
+    CounterStore,
     FrameBatch,
     FrameStatus,
     Header,
     KeyExhausted,
+    LeaseEnded,
     MisuseError,
     SenderRetired,
     parse_headers,
@@ -197,6 +199,18 @@ def test_a_batch_that_would_cross_the_end(engine, rng):
         sender._set_blocks(2**36 - 6)  # each row takes three
         with pytest.raises(KeyExhausted, match="row 2"):
             protect(sender, [b"a", b"b", b"c"])
+
+
+def test_a_batch_that_would_cross_the_end_of_a_lease(engine, rng, tmp_path):
+    store = CounterStore(tmp_path / "counters", lease=2)
+    for protect in ways_to_protect(engine):
+        sender = engine.Sender(GCM, kid=7, base_key=rng.randbytes(16), counters=store)
+        other, _ = pair(engine, GCM, rng)
+        for senders in (sender, [sender, sender, sender], [other, sender, sender, other, sender]):
+            rows = len(senders) if type(senders) is list else 3
+            with pytest.raises(LeaseEnded, match=r"row \d: .*renew\(\)") as raised:
+                protect(senders, [b"x"] * rows)
+            assert senders is sender or senders[int(str(raised.value)[4])] is sender
 
 
 class Acting:

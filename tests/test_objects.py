@@ -10,7 +10,14 @@ import pytest
 from isolated import python
 from parties import GCM, SUITES, new_receiver, new_sender, pair
 
-from pysframe import DuplicateSender, FrameBatch, FrameRejected, MisuseError, SenderRetired
+from pysframe import (
+    DuplicateSender,
+    FrameBatch,
+    FrameRejected,
+    MisuseError,
+    SenderKeyLayout,
+    SenderRetired,
+)
 
 SUITE = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 COPIES = [
@@ -91,6 +98,22 @@ def test_the_end(engine, rng):
         sender.protect(b"frame")
     with pytest.raises(MisuseError):
         receiver.unprotect(ciphertext)
+
+
+def test_a_second_start_changes_nothing(engine, rng):
+    """__init__ again is refused, and the lease, the steps and the keys are as they were."""
+    base_key, layout = rng.randbytes(16), SenderKeyLayout(3)
+    sender = new_sender(engine, GCM, base_key, kid=8, next_ctr=5, layout=layout)
+    receiver = engine.Receiver(GCM)
+    receiver.add_sender_key(1, base_key, layout=layout)
+    with pytest.raises(MisuseError, match="open"):
+        sender.__init__(GCM, kid=8, base_key=rng.randbytes(16), next_ctr=0)
+    with pytest.raises(MisuseError, match="open"):
+        receiver.__init__(5)
+    assert (sender.next_ctr, receiver.suite) == (5, GCM)
+    with pytest.raises(MisuseError, match="resumed at counter 5"):
+        sender.ratchet()
+    assert receiver.unprotect(sender.ratchet(next_ctr=0).protect(b"frame")) == b"frame"
 
 
 # ---- nothing to see ----

@@ -215,6 +215,30 @@ def test_frames_of_neighbouring_steps_in_any_order(engine, receiver, base_key, s
     assert [opens(receiver, steps[step]) for step in (6, 0)] == [False, False]
 
 
+@pytest.mark.parametrize(
+    ("R", "max_steps", "late", "error"),
+    [
+        (1, 16, 1, AuthenticationFailed),
+        (2, 16, 2, AuthenticationFailed),
+        (4, 16, 3, AuthenticationFailed),
+        (4, 3, 3, UnknownKey),
+    ],
+)
+def test_a_frame_of_a_step_that_is_gone(engine, receiver, base_key, R, max_steps, late, error):
+    """Where its KID can mean a step ahead as well, its tag does not fit that step's key."""
+    layout = SenderKeyLayout(R)
+    sender = new_sender(engine, GCM, base_key, layout.pack(5), layout=layout)
+    receiver.add_sender_key(5, base_key, layout=layout, max_steps=max_steps)
+    frames = []
+    for _ in range(6):
+        frames.append(sender.protect(b"frame"))
+        assert opens(receiver, sender)
+        sender = sender.ratchet()
+    with pytest.raises(error):
+        receiver.unprotect(frames[-1 - late])
+    assert [receiver.unprotect(frame) for frame in frames[-late:]] == [b"frame"] * late
+
+
 def test_who_joins_gets_a_later_step(receiver, base_key, steps):
     joined = ratchet_base_key(GCM, base_key, 5)
     receiver.add_sender_key(1, joined, layout=LAYOUT, ratchet_step=5)

@@ -10,7 +10,7 @@ from statistics import median
 import pytest
 from parties import GCM, SUITES, new_receiver, new_sender, pair
 
-from pysframe import FrameStatus, Header, MisuseError, SenderRetired, UnknownKey
+from pysframe import FrameStatus, MisuseError, SenderRetired, UnknownKey
 from pysframe import engine as engines
 
 OK, REPLAYED, UNKNOWN = FrameStatus.OK, FrameStatus.REPLAYED, FrameStatus.UNKNOWN_KEY
@@ -46,48 +46,7 @@ def again_and_again(call, seconds=0.3):
         call()
 
 
-# ---- one sender ----
-
-
-def counters_of(engine, sender):
-    """Counters that one thread used, in all ways to use one."""
-    sealed = []
-    for _ in range(40):
-        sealed.append(sender.protect(b"frame"))
-        out = bytearray(99)
-        del out[sender.protect_into(b"frame", out) :]
-        sealed.append(out)
-        sealed += engine.protect_many(sender, [b"frame"] * 10)
-        sealed += engine.protect_many([sender] * 64, [LONG] * 64)
-    return [Header.parse(ciphertext).ctr for ciphertext in sealed]
-
-
-def duplicates(lists):
-    counters = [ctr for each in lists for ctr in each]
-    return len(counters) - len(set(counters))
-
-
-def test_no_counter_twice(engine, rng):
-    sender, _ = pair(engine, GCM, rng)
-    used = in_threads(*[lambda: counters_of(engine, sender)] * THREADS)
-    assert duplicates(used) == 0
-    assert sorted(ctr for each in used for ctr in each) == list(range(THREADS * 40 * 76))
-    assert sender.next_ctr == THREADS * 40 * 76
-
-
-def test_a_racy_counter_is_noticed():
-    """The seeded fault: read, then written, and another thread in between."""
-    state = {"next": 0}
-
-    def take():
-        used = []
-        for _ in range(2000):
-            used.append(ctr := state["next"])
-            time.sleep(0)
-            state["next"] = ctr + 1
-        return used
-
-    assert duplicates(in_threads(*[take] * THREADS)) > 0
+# ---- one sender; its counters are in security/test_p05_counters.py ----
 
 
 def test_what_threads_seal_opens(engine, rng):

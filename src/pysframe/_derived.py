@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ._buffers import byte_view
 from ._changes import Changes, Rules
+from .engine import AHEAD, ASKED, GIVEN
 from .errors import MisuseError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class DerivedKeys:
         changes = self._rules.resolve(kid) if self._rules else None
         if changes is None:
             return False
-        self._carry_out(receiver, changes)
+        self._carry_out(receiver, changes, ASKED)
         return True
 
     def confirm(self, receiver: Receiver, kids: list[int]) -> None:
@@ -144,7 +145,7 @@ class DerivedKeys:
 
     # ---- changes ----
 
-    def _carry_out(self, receiver: Receiver, changes: Changes) -> None:
+    def _carry_out(self, receiver: Receiver, changes: Changes, kind: int = AHEAD) -> None:
         for number in changes.forget:
             for kid in self._kids_of(receiver, number):
                 receiver._remove(kid)
@@ -153,7 +154,7 @@ class DerivedKeys:
             receiver._remove(kid)
         for derive in changes.derive:
             secret = self._held[derive.number].secret.ratchet(derive.steps)
-            receiver._add(derive.kid, secret, derive.provisional)
+            receiver._add(derive.kid, secret, kind if derive.provisional else GIVEN)
             secret.close()
         # RFC 9605 5.1: what came before a ratchet step is deleted promptly.
         for number, steps in changes.advance:

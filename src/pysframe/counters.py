@@ -146,13 +146,16 @@ class CounterStore:
         import fcntl  # not on Windows, where only this part is missing
 
         # Opened anew each time: a lock belongs to the opening, so threads exclude each other.
-        fd = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            fcntl.flock(fd, fcntl.LOCK_UN)  # a child forked meanwhile has the opening, too
-            os.close(fd)
+        # A file object: whatever happens, it is closed when it is let go, and the lock is free.
+        with open(self._open_lock(), "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(lock, fcntl.LOCK_UN)  # a child forked meanwhile has the opening, too
+
+    def _open_lock(self) -> int:
+        return os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _read(self) -> dict[str, int]:
         try:

@@ -54,15 +54,17 @@ class Chain:
         """Makes this step the confirmed one: the KIDs to drop and the keys to derive.
 
         Steps that were jumped over are derived, too: their last frames may still be under way.
+        And steps that frames asked for, which may have been forged: from now on they are ahead.
         """
         first, last = step - self._behind, step + self._ahead
         drop = tuple(kid for kid, live in self.live.items() if live < first)
         for kid in drop:
             del self.live[kid]
+        ahead = self.step + self._ahead  # derived up to here before
         missing = [
             new
-            for new in range(first, last + 1)
-            if new > self.step and self.kid_of(new) not in self.live
+            for new in range(max(first, self.step + 1), last + 1)
+            if self.kid_of(new) not in self.live or (new > ahead and new != step)
         ]
         derive = tuple(
             Derive(self.kid_of(new), self.generation, new - self.step) for new in missing

@@ -15,7 +15,7 @@ from . import _common as common
 from ._buffers import byte_view
 from ._common import Closing, checked, rare
 from ._derived import DerivedKeys
-from .engine import ReceiverBase, policy
+from .engine import GIVEN, ReceiverBase, policy
 from .epochs import Epochs
 from .kid import MLSLayout, SenderKeyLayout
 from .liveness import KeyFlow, Monitor
@@ -60,12 +60,13 @@ class Receiver(Closing, ReceiverBase):
         max_frame: int = common.DEFAULT_MAX_FRAME,
         allow_short_tags: bool = False,
     ) -> None:
-        self.suite = common.allowed_suite(suite, allow_short_tags)
+        suite = common.allowed_suite(suite, allow_short_tags)
         replay_window = checked("replay_window", replay_window, 0, common.LIMIT_WINDOW)
         max_frame = checked("max_frame", max_frame, 0, common.LIMIT_MAX_FRAME)
+        self._open(suite, replay_window, max_frame, strict)  # first: it refuses a second time
+        self.suite = suite
         self._derived = DerivedKeys()
         self._monitor: Monitor | None = None  # many receivers are never asked for their key flow
-        self._open(self.suite, replay_window, max_frame, strict)
 
     # ---- keys ----
 
@@ -79,7 +80,7 @@ class Receiver(Closing, ReceiverBase):
         secret = self._Secret(self.suite, byte_view(base_key, "base_key"))
         with rare:
             self._derived.refuse(kid)
-            self._add(kid, secret, False)
+            self._add(kid, secret, GIVEN)
         secret.close()
 
     def remove_key(self, kid: int) -> bool:
@@ -108,7 +109,9 @@ class Receiver(Closing, ReceiverBase):
         """Takes a sender key whose owner may ratchet it forward: RFC 9605 5.1.
 
         ratchet_step: the step base_key belongs to. Frames may be up to max_steps ratchet steps
-        ahead of the last one that opened, and two behind. Generations before this one stay until a
+        ahead of the last one that opened, and two behind (one for R=2, none for R=1). A KID comes
+        again after 2^R steps: a frame so late that its KID can mean a step ahead is
+        AuthenticationFailed, not UnknownKey. Generations before this one stay until a
         tag has verified under it; then one of them stays, for frames under way. The same key
         again changes nothing; MisuseError for another one under a generation that is there.
 

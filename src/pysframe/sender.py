@@ -113,11 +113,11 @@ class Sender(Closing, SenderBase):
         layout: SenderKeyLayout | None,
         max_frame: int,
     ) -> None:
+        self._open(suite, kid, secret, *lease, max_frame)  # first: it refuses a second time
         self.suite, self._layout, self._frame_limit = suite, layout, max_frame
         self._first, self._last = lease
         self._waiting = []
         self._base_key = self._secret = self._counters = None
-        self._open(suite, kid, secret, self._first, self._last, max_frame)
         if layout is None:
             secret.close()
         else:

@@ -76,9 +76,9 @@ class CReceiver(Party):
         if base_key is not None:
             assert self.add(kid, base_key) == lib.SFR_OK
 
-    def add(self, kid: int, base_key: bytes, provisional: int = 0) -> int:
+    def add(self, kid: int, base_key: bytes, kind: int = 0) -> int:
         secret = self.secret(self.suite, base_key)
-        return self.lib.sfr_receiver_add(self.pointer, kid, secret, provisional)
+        return self.lib.sfr_receiver_add(self.pointer, kid, secret, kind)
 
     def remove(self, kid: int) -> int:
         return self.lib.sfr_receiver_remove(self.pointer, kid)

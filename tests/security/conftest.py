@@ -8,3 +8,9 @@ from run_rules import TIERS
 def by_tier(request):
     """by_tier(quick, deep, nightly): the amount that this run's --tier asks for."""
     return lambda *amounts: dict(zip(TIERS, amounts, strict=True))[request.config.option.tier]
+
+
+@pytest.fixture
+def figure(record_property):
+    """figure(text): a number that this run is to print at its end."""
+    return lambda text: record_property("figure", text)

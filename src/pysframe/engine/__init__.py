@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .. import batch
 from ..errors import MisuseError
 from . import _self_test
-from ._types import Backend, Engine, KeyStats
+from ._types import AHEAD, ASKED, GIVEN, Backend, Engine, KeyStats
 
 if TYPE_CHECKING:
     from ._native import ReceiverCore as ReceiverBase
@@ -35,6 +35,9 @@ else:
     SenderBase = ReceiverBase = object
 
 __all__ = [
+    "AHEAD",
+    "ASKED",
+    "GIVEN",
     "Backend",
     "Engine",
     "KeyStats",

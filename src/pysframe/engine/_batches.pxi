@@ -318,8 +318,19 @@ cdef int _reserve_all(Rows *rows, object senders, tuple listed) except -1:
     cdef Py_ssize_t i
     i = sfr_reserve_many(<sfr_sender **>rows.owners, rows.frames, rows.count)
     while i < rows.count:
+        _tell_rekey(rows, senders, listed, i)
         _refuse_row(rows, senders, listed, i)
         i += sfr_reserve_many(<sfr_sender **>rows.owners + i, rows.frames + i, rows.count - i)
+    return 0
+
+
+cdef int _tell_rekey(Rows *rows, object senders, tuple listed, Py_ssize_t count) except -1:
+    """Tells which of the first rows brought a key to half its budget, whatever comes after them."""
+    cdef Py_ssize_t i
+    for i in range(count):
+        if rows.frames[i].rekey_due:
+            rows.frames[i].rekey_due = False
+            (senders if listed is None else listed[i])._rekey_due()
     return 0
 
 
@@ -330,6 +341,7 @@ cdef int _seal_all(Rows *rows, object senders, tuple listed, bint at_once) excep
     if at_once:
         i = sfr_protect_many(<sfr_sender **>rows.owners, rows.frames, rows.count)
         if i < rows.count:
+            _tell_rekey(rows, senders, listed, i)
             _refuse_row(rows, senders, listed, i)
             raise MisuseError(f"row {i}: its lease was changed during the call")
     elif rows.work < UNLOCKED_WORK:
@@ -344,13 +356,10 @@ cdef int _seal_all(Rows *rows, object senders, tuple listed, bint at_once) excep
 
 cdef int _tell_senders(Rows *rows, object senders, tuple listed) except -1:
     cdef Py_ssize_t i
-    cdef SenderCore sender
+    _tell_rekey(rows, senders, listed, rows.count)
     for i in range(rows.count):
-        sender = senders if listed is None else listed[i]
         if rows.frames[i].status != SFR_OK:   # closed by another thread since it was reserved
-            sender._refused(&rows.frames[i], i)
-        if rows.frames[i].rekey_due:
-            sender._rekey_due()
+            (<SenderCore>(senders if listed is None else listed[i]))._refused(&rows.frames[i], i)
     return 0
 
 

@@ -361,8 +361,11 @@ cdef class SenderCore:
 
     cdef int _refused(self, sfr_frame *f, row=None) except -1:
         """Raises for a refusal, unless the policy found a new lease of counters."""
-        if f.status == SFR_E_LEASE_ENDED and self._lease_ended():
-            return 0
+        try:
+            if f.status == SFR_E_LEASE_ENDED and self._lease_ended():
+                return 0
+        except MisuseError as error:
+            raise error if row is None else type(error)(f"row {row}: {error}") from None
         raise _misuse(f.status, kid=self.kid, size=f.in_size, limit=self._max_frame,
                       reason=self._reason, row=row)
 
@@ -484,10 +487,10 @@ cdef class ReceiverCore:
 
     # -- keys --
 
-    def _add(self, uint64_t kid, Secret secret not None, bint provisional):
-        status = sfr_receiver_add(self.pointer(), kid, secret.pointer(), provisional)
+    def _add(self, uint64_t kid, Secret secret not None, int kind):
+        status = sfr_receiver_add(self.pointer(), kid, secret.pointer(), kind)
         if status != SFR_OK:
-            raise _misuse(status, kid=kid, reason="the secret is of another suite")
+            raise _misuse(status, kid=kid, reason="the secret is of another suite, or of no kind")
 
     def _remove(self, uint64_t kid):
         return sfr_receiver_remove(self.pointer(), kid) == SFR_OK

@@ -7,6 +7,7 @@ from types import ModuleType
 
 from ..errors import FrameRejected, FrameStatus
 from ..suites import CipherSuite
+from ._types import GIVEN
 
 BASE_KEY = bytes(range(16))
 KID = 0x123
@@ -34,7 +35,7 @@ def run(engine: ModuleType, kernel: str) -> str:
 def _opens(engine: ModuleType, receiver_class: type, suite: CipherSuite) -> bool:
     receiver = receiver_class()
     receiver._open(suite, 0, 1 << 10, True)
-    receiver._add(KID, engine.Secret(suite, BASE_KEY), False)
+    receiver._add(KID, engine.Secret(suite, BASE_KEY), GIVEN)
     ciphertext = bytes.fromhex(CIPHERTEXTS[suite])
     try:
         right: bool = receiver.unprotect(ciphertext, METADATA) == PLAINTEXT

@@ -102,7 +102,7 @@ cdef extern from "sfr.h":
                          size_t replay_window, size_t max_frame, int strict)
     void sfr_receiver_close(sfr_receiver *)
     void sfr_receiver_free(sfr_receiver *)
-    int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int provisional)
+    int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int kind)
     int sfr_receiver_remove(sfr_receiver *, uint64_t kid)
     int sfr_receiver_knows(sfr_receiver *, uint64_t kid)
     size_t sfr_plaintext_size(const sfr_receiver *, const uint8_t *data, size_t size, size_t clear)

@@ -4,6 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+# Kinds of a receiver's keys, as csrc/sfr.h numbers them: given by the caller; derived ahead of any
+# frame; asked for by a header, which may be forged.
+GIVEN, AHEAD, ASKED = range(3)
+
 
 class KeyStats(NamedTuple):
     """What a receiver counted for one KID: frames, unless said otherwise."""

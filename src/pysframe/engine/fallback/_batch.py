@@ -45,9 +45,7 @@ def protect_many(
     """
     owners, departures = _departures(senders, list(frames), metadata, clear)
     reserved = _each(_reserve, owners, departures)
-    sealed = [one.seal(departure) for one, departure in zip(reserved, departures, strict=True)]
-    _tell_senders(owners, reserved)
-    return sealed
+    return [one.seal(departure) for one, departure in zip(reserved, departures, strict=True)]
 
 
 def protect_batch(
@@ -70,7 +68,6 @@ def protect_batch(
     data, rows = _lay_out([one.size_of(departure) for one, departure in jobs], target)
     for (one, departure), row in zip(jobs, rows, strict=True):
         row[:] = one.seal(departure)
-    _tell_senders(owners, reserved)
     kids, ctrs = [one.kid for one in reserved], [one.ctr for one in reserved]
     return _finish(out, data, rows, kids, ctrs, [FrameStatus.OK] * len(rows))
 
@@ -158,13 +155,10 @@ def _expected(owner: SenderCore, departure: Departure, rows: int) -> int:
 
 
 def _reserve(owner: SenderCore, departure: Departure) -> Reserved:
-    return sender_state(owner).reserve(departure, None, owner._lease_ended)
-
-
-def _tell_senders(owners: list[SenderCore], reserved: list[Reserved]) -> None:
-    for owner, one in zip(owners, reserved, strict=True):
-        if one.rekey_due:
-            owner._rekey_due()
+    reserved = sender_state(owner).reserve(departure, None, owner._lease_ended)
+    if reserved.rekey_due:  # told now: the rest of the batch may be refused
+        owner._rekey_due()
+    return reserved
 
 
 def _tell_receivers(owners: list[ReceiverCore]) -> None:

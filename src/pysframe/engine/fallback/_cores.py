@@ -189,13 +189,14 @@ class ReceiverCore(Unshareable):
         source = _aead.provider(self._kernel)
         self._twin = ReceiverState(CipherSuite(suite), replay_window, max_frame, strict, source)
 
-    def _add(self, kid: int, secret: Secret, provisional: bool) -> None:
-        """Knows a key; the same one again changes nothing, but makes a provisional one real.
+    def _add(self, kid: int, secret: Secret, kind: int) -> None:
+        """Knows a key: GIVEN, derived AHEAD, or ASKED for by a header that may be forged.
 
-        MisuseError when another key lives under this KID. Of more than 128 provisional keys
+        The same one again changes nothing but, at most, its kind to an earlier one. MisuseError
+        when another key lives under this KID. Of more than 128 keys that are AHEAD, or ASKED for,
         the oldest makes room.
         """
-        receiver_state(self).add(kid, secret, provisional)
+        receiver_state(self).add(kid, secret, kind)
 
     def _remove(self, kid: int) -> bool:
         """Forgets a key; False when there is none."""

@@ -8,6 +8,7 @@ Rules of this file:
 
 import os
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn
 from weakref import WeakSet
@@ -43,7 +44,8 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lock.release()
+        with suppress(RuntimeError):  # a child, forked by a signal handler in the middle: it is new
+            self._lock.release()
 
 
 _locks: "WeakSet[Lock]" = WeakSet()

@@ -15,7 +15,7 @@ from ...errors import FrameRejected, FrameStatus, MisuseCode, misuse, rejection
 from ...header import MAX_VALUE
 from ...suites import CipherSuite
 from .._aead import Provider
-from .._types import KeyStats
+from .._types import GIVEN, KeyStats
 from ._arrival import Arrival
 from ._guard import Lock
 from ._keys import FrameKey, Secret
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20.
 SHORT_TAG_FAILURES = 1 << 12
-MAX_PROVISIONAL = 128
+MAX_PROVISIONAL = 128  # keys of each kind
 MAX_WINDOW = 1 << 20  # frames
 
 
@@ -36,15 +36,15 @@ class Slot:
     """One KID's key, its replay window, and what was counted under it."""
 
     __slots__ = (
-        "auth_failed", "closed", "key", "kid", "opened", "provisional", "replayed", "too_old",
+        "auth_failed", "closed", "key", "kid", "kind", "opened", "replayed", "too_old",
         "window",
     )  # fmt: skip
 
-    def __init__(self, kid: int, key: FrameKey, window: int, provisional: bool) -> None:
+    def __init__(self, kid: int, key: FrameKey, window: int, kind: int) -> None:
         self.kid = kid
         self.key = key
         self.window = ReplayWindow(window)
-        self.provisional = provisional
+        self.kind = kind  # GIVEN, AHEAD or ASKED
         self.closed = False
         self.opened = self.auth_failed = self.replayed = self.too_old = 0
 
@@ -64,7 +64,7 @@ class Slot:
             self.replayed,
             self.too_old,
             self.window.top or 0,
-            self.provisional,
+            self.kind != GIVEN,
             self.closed,
         )
 
@@ -98,11 +98,11 @@ class ReceiverState:
 
     # ---- keys ----
 
-    def add(self, kid: int, secret: Secret, provisional: bool) -> None:
-        """Knows a key; the same one again changes nothing, but makes a provisional one real.
+    def add(self, kid: int, secret: Secret, kind: int) -> None:
+        """Knows a key; the same one again changes nothing but, at most, its kind to an earlier one.
 
-        MisuseError when another key lives under this KID. Of more than 128 provisional keys
-        the oldest makes room.
+        MisuseError when another key lives under this KID. Of more than 128 keys of a provisional
+        kind the oldest makes room.
         """
         checked("kid", kid, MAX_VALUE)
         key = FrameKey(secret.of_suite(self.suite), kid, self._source)
@@ -110,12 +110,14 @@ class ReceiverState:
             self.check_open()
             known = self._slots.get(kid)
             if known is None:
-                self._make_room(provisional)
-                self._slots[kid] = Slot(kid, key, self._window, provisional)
+                self._make_room(kind)
+                self._slots[kid] = Slot(kid, key, self._window, kind)
             elif known.key.fingerprint != key.fingerprint:
                 raise misuse(MisuseCode.CONFLICT, kid=kid)
-            else:
-                known.provisional &= provisional
+            elif kind < known.kind:
+                self._make_room(kind)
+                known.kind = kind
+                self._slots[kid] = self._slots.pop(kid)  # the newest of its kind
 
     def remove(self, kid: int) -> bool:
         """Forgets a key; False when there is none."""
@@ -158,9 +160,11 @@ class ReceiverState:
         if self.closed:
             raise misuse(MisuseCode.ARGUMENT, reason="this Receiver is closed; make another one")
 
-    def _make_room(self, provisional: bool) -> None:
-        kids = [slot.kid for slot in self._slots.values() if slot.provisional]
-        if provisional and len(kids) >= MAX_PROVISIONAL:
+    def _make_room(self, kind: int) -> None:
+        # Headers ask for keys, and forged ones for many: theirs push out each other, and no key
+        # that was derived ahead.
+        kids = [slot.kid for slot in self._slots.values() if slot.kind == kind]
+        if kind != GIVEN and len(kids) >= MAX_PROVISIONAL:
             del self._slots[kids[0]]
 
     # ---- one frame ----
@@ -223,8 +227,8 @@ class ReceiverState:
             raise rejection(FrameStatus.AUTHENTICATION_FAILED, arrival.kid, arrival.ctr)
         slot.window.mark(arrival.ctr)
         slot.opened += 1
-        if slot.provisional:
-            slot.provisional = False
+        if slot.kind != GIVEN:
+            slot.kind = GIVEN
             self._news.append(slot.kid)
         return opened
 

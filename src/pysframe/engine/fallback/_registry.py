@@ -35,15 +35,17 @@ class SenderRegistry:
             # RFC 9605 4.4.1 MUST NOT: one base_key and KID, two senders.
             if name in self._alive or next_ctr < self._closed.get(name, 0):
                 return False
-            self._closed.pop(name, None)
+            # In this order, here and in close: an exception in between, such as Ctrl-C, leaves a
+            # claim that nobody can take, and never a used counter forgotten.
             self._alive.add(name)
+            self._closed.pop(name, None)
             return True
 
     def close(self, name: bytes, unused: int) -> None:
         """Gives a claim back; `unused` is the first counter that was not used."""
         with self._lock:
-            self._alive.discard(name)
             self._closed[name] = unused
+            self._alive.discard(name)
             if len(self._closed) > REMEMBERED:
                 del self._closed[next(iter(self._closed))]
 

@@ -53,6 +53,7 @@ class Reserved(NamedTuple):
     kid: int
     ctr: int
     key: FrameKey
+    pid: int  # the process whose frame it is
     rekey_due: bool  # this frame brought the key to half its budget
 
     def size_of(self, departure: Departure) -> int:
@@ -66,7 +67,10 @@ class Reserved(NamedTuple):
         header = encode_header(self.kid, self.ctr)
         # RFC 9605 4.4.3: aad = header || metadata; clear bytes are the head of the metadata.
         aad = b"".join((header, clear, departure.metadata))
-        return b"".join((clear, header, self.key.seal(self.ctr, aad, payload)))
+        sealed = b"".join((clear, header, self.key.seal(self.ctr, aad, payload)))
+        if self.pid != os.getpid():  # a fork since: the counter is the parent's
+            raise misuse(MisuseCode.FORKED, kid=self.kid)
+        return sealed
 
 
 class SenderState:
@@ -198,7 +202,7 @@ class SenderState:
             raise misuse(MisuseCode.KEY_EXHAUSTED, kid=self.kid)
         rekey_due = self.blocks < KEY_BUDGET // 2 <= blocks
         self.blocks = blocks
-        return Reserved(self.kid, self._take_ctr(), key, rekey_due)
+        return Reserved(self.kid, self._take_ctr(), key, self._pid, rekey_due)
 
     def _take_ctr(self) -> int:
         # RFC 9605 4.3 MUST: a KID and a CTR together are for one frame.

@@ -6,10 +6,13 @@ import os
 import platform
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from isolated import in_child
+from machine import has_native
 from parties import GCM, SUITES, new_receiver, new_sender, pair
+from security.shims import madvise_that, run_tests
 
 from pysframe import DuplicateSender, SenderRetired
 
@@ -135,3 +138,31 @@ def test_a_fork_while_threads_are_at_work(engine, suite, rng):
         stop.set()
         for thread in threads:
             thread.join()
+
+
+# ---- where the operating system cannot wipe a page ----
+
+THESE = str(Path(__file__).relative_to(Path(__file__).parents[2]))
+NATIVE = "native and not under_another_kernel"
+
+
+def under(answer, tmp_path, select, *more):
+    """The outcome of these tests of the native engine, under such a madvise."""
+    if not has_native():
+        pytest.skip("no native engine")
+    done = run_tests(madvise_that(answer, tmp_path), THESE, "-k", select, *more)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("answer", ["refuses", "nods"])
+def test_the_same_under_another_kernel(answer, tmp_path, by_tier):
+    """No wiping, or qemu's false promise of it: the process id tells, in all these tests."""
+    some = f"{NATIVE} and (childs_sender or cannot_take)"
+    code, output = under(answer, tmp_path, by_tier(some, NATIVE, NATIVE))
+    assert (code, " passed" in output) == (0, True), output
+
+
+def test_a_kernel_that_lies_is_noticed_by_these_tests(tmp_path):
+    """The seeded fault: nothing is wiped, and nobody looks at the process id."""
+    code, output = under("lies", tmp_path, f"{NATIVE} and childs_sender")
+    assert (code, "DID NOT RAISE" in output) == (1, True), output

@@ -1,0 +1,74 @@
+"""Something happens in the middle of a call: at any bytecode of the twin, or at any moment.
+
+CPython delivers a signal between some bytecodes. Here it may come between any two, so that what
+holds here holds for every CPython.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pysframe
+
+PACKAGE = str(Path(pysframe.__file__).parent)
+
+
+class Tracer:
+    """Counts the bytecodes that the package runs, and acts before the nth of them."""
+
+    def __init__(self, nth: int, act: Callable[[], None]) -> None:
+        self.left, self.act = nth, act
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                self.act()
+        return self
+
+
+def at_bytecode(nth: int, act: Callable[[], None], call: Callable[[], Any]) -> bool:
+    """Runs call() and act() before its nth bytecode; whether call() was that long."""
+    tracer = Tracer(nth, act)
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return tracer.left <= 0
+
+
+def soon(seconds: float, error: type[BaseException], call: Callable[[], Any]) -> None:
+    """Runs call() again and again until a signal handler has raised `error` once."""
+    fired = False
+
+    def fire(number: int, frame: Any) -> None:
+        nonlocal fired
+        fired = True
+        raise error
+
+    def send() -> None:
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, fire)  # not an alarm: the test runner has that one
+    sending = threading.Thread(target=send)
+    try:
+        sending.start()
+        while not fired:  # not only until it is raised: a finalizer may swallow it
+            call()
+    except error:
+        pass
+    finally:
+        sending.join()
+        signal.signal(signal.SIGUSR1, before)

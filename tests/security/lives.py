@@ -1,0 +1,187 @@
+"""Lives of a process that seals with counters from a store, and how each of them ends.
+
+Rules of this harness:
+  1. A counter counts as used when its frame is on the wire: appended to a file, since what a
+     killed process wrote to a file stays written.
+  2. A life ends by SIGKILL, from outside at any moment, or from inside at a chosen step. In which
+     phase it ended stands in shared memory.
+  3. A killed process leaves the page cache behind, a power cut does not. So the disk is played,
+     too: a file is what was synced before it was renamed, and a rename is not there before its
+     directory was synced. After a power cut the store is put back to that.
+"""
+
+import mmap
+import os
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy
+from parties import GCM
+from security.ledger import Ledger
+
+from pysframe import CounterStore, Header
+
+PHASES = ("start", "lease", "write", "fsync", "rename", "use")
+PATIENCE = 0.4  # seconds for a life to come to its aim
+LEASE = 8  # counters: a life of some frames has many leases
+
+
+class Stage:
+    """Where a life is, as the one who kills it can see, and the step at which it kills itself."""
+
+    def __init__(self) -> None:
+        self.shared = mmap.mmap(-1, mmap.PAGESIZE)
+        self.aim: tuple[str, int] | None = None
+        self.steps: Counter[str] = Counter()
+
+    def enter(self, phase: str) -> None:
+        self.shared[0] = PHASES.index(phase)
+        self.steps[phase] += 1
+        if self.aim == (phase, self.steps[phase]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @property
+    def phase(self) -> str:
+        return PHASES[self.shared[0]]
+
+
+class Disk:
+    """What a power cut would leave of the store, in a file beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.durable = path, path.with_name("durable")
+        self.synced: bytes | None = None  # of the new file
+        self.renamed: bytes | None = None
+
+    def fsync(self, name: Path) -> None:
+        if name == self.path.parent and self.renamed is not None:
+            spare = self.path.with_name("durable.new")
+            spare.write_bytes(self.renamed)
+            spare.rename(self.durable)
+        elif name.suffix == ".new":
+            self.synced = name.read_bytes()
+
+    def power_cut(self) -> None:
+        if self.durable.exists():
+            shutil.copy(self.durable, self.path)
+        else:
+            self.path.unlink(missing_ok=True)
+
+
+def watch(stage: Stage, disk: Disk, patch: Callable[[str, Any], None]) -> None:
+    """Shows this process's steps on the disk to the stage and to the played disk."""
+    opened, fsync, replace = os.open, os.fsync, os.replace
+
+    def watched_open(path, *arguments):
+        if str(path).endswith(".lock"):
+            stage.enter("lease")
+        fd = opened(path, *arguments)
+        if str(path).endswith(".new"):
+            disk.synced = None
+            stage.enter("write")
+        return fd
+
+    def watched_fsync(fd):
+        stage.enter("fsync")
+        fsync(fd)
+        disk.fsync(Path(os.readlink(f"/proc/self/fd/{fd}")))
+        stage.enter("fsync")
+
+    def watched_replace(old, new):
+        stage.enter("rename")
+        replace(old, new)
+        disk.renamed = disk.synced
+        stage.enter("rename")
+
+    patch("open", watched_open)
+    patch("fsync", watched_fsync)
+    patch("replace", watched_replace)
+
+
+def ended_within(seconds: float, pid: int) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return True
+        time.sleep(0.001)
+    return False
+
+
+@dataclass
+class Lives:
+    """Processes that seal with one key and one store, one after the other or two at a time."""
+
+    folder: Path
+    engines: list[Any]
+    rng: random.Random
+    store: type[CounterStore] = CounterStore
+    phases: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.path, self.wire = self.folder / "counters", self.folder / "wire"
+        self.wire.touch()
+        self.base_key = self.rng.randbytes(16)
+
+    def run(self, kills: int, power_cuts: bool = True) -> Ledger:
+        aims = cycle(PHASES[1:])
+        while self.phases.total() < kills:
+            together = 2 if self.rng.random() < 0.2 else 1
+            self.kinds["in pairs"] += together if together > 1 else 0
+            for stage, pid in [self.begin(next(aims)) for _ in range(together)]:
+                self.end(stage, pid)
+            if power_cuts and self.rng.random() < 0.5:
+                Disk(self.path).power_cut()
+                self.kinds["and a power cut"] += 1
+        ledger = Ledger()
+        ledger.note_counters(numpy.fromfile(self.wire, dtype=">u8").tolist())
+        return ledger
+
+    def begin(self, phase: str) -> tuple[Stage, int]:
+        stage, engine = Stage(), self.rng.choice(self.engines)
+        if self.rng.random() < 0.7:
+            stage.aim = phase, self.rng.randrange(1, 80 if phase == "use" else 9)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self.live(stage, engine)
+            finally:
+                os._exit(1)
+        return stage, pid
+
+    def end(self, stage: Stage, pid: int) -> None:
+        """Kills at any moment, unless the life has an aim and comes to it."""
+        at_a_step = stage.aim is not None and ended_within(PATIENCE, pid)
+        if not at_a_step:
+            time.sleep(self.rng.uniform(0, 0.02))
+            os.kill(pid, signal.SIGKILL)
+        end = os.waitid(os.P_PID, pid, os.WEXITED)
+        assert end and end.si_status == signal.SIGKILL, "it ended by itself"
+        self.kinds["at a step" if at_a_step else "at any moment"] += 1
+        self.phases[stage.phase] += 1
+
+    def live(self, stage: Stage, engine: Any) -> None:
+        watch(stage, Disk(self.path), lambda name, watched: setattr(os, name, watched))
+        wire = os.open(self.wire, os.O_WRONLY | os.O_APPEND)
+        store = self.store(self.path, lease=LEASE)
+        sender = engine.Sender(GCM, kid=7, base_key=self.base_key, counters=store)
+        while True:
+            store.renew()
+            for _ in range(3):
+                stage.enter("use")
+                ciphertext = sender.protect(b"frame")
+                stage.enter("use")
+                os.write(wire, Header.parse(ciphertext).ctr.to_bytes(8))
+
+    def __str__(self) -> str:
+        histogram = ", ".join(f"{phase} {self.phases[phase]}" for phase in PHASES)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.kinds.items()))
+        return f"{self.phases.total()} kills ({kinds}): {histogram}"
