@@ -219,7 +219,7 @@ static __attribute__((target("avx512f"))) void clear_zmm(void)
 
 KERNEL(128_aesni, 128, crypt128, sfr_hash_of(32), clear_xmm)
 KERNEL(128_vaes256, 128, sfr_crypt128_vaes256, sfr_hash_of(32), clear_ymm)
-KERNEL(128_vaes512, 128, sfr_crypt128_vaes512, sfr_hash_of(32), clear_zmm)
+KERNEL(128_vaes512, 128, sfr_crypt128_vaes512, &sfr_hash256_avx512, clear_zmm)
 KERNEL(256_aesni, 256, crypt256, &sfr_hash512_ssse3, clear_xmm)
 KERNEL(256_vaes256, 256, sfr_crypt256_vaes256, &sfr_hash512_avx2, clear_ymm)
 KERNEL(256_vaes512, 256, sfr_crypt256_vaes512, &sfr_hash512_avx512, clear_zmm)

@@ -25,7 +25,7 @@ typedef struct sfr_hash {
 
 extern const sfr_hash sfr_hash256_portable, sfr_hash512_portable;
 #ifdef SFR_X86
-extern const sfr_hash sfr_hash256_ssse3, sfr_hash256_ni;
+extern const sfr_hash sfr_hash256_ssse3, sfr_hash256_ni, sfr_hash256_avx512;
 extern const sfr_hash sfr_hash512_ssse3, sfr_hash512_bmi2, sfr_hash512_avx2, sfr_hash512_avx512;
 #endif
 

@@ -3,8 +3,11 @@
 
 #ifdef SFR_X86
 
+#define WIDE 1
 #define TARGET __attribute__((target("avx2")))
 #define LANES 4
+#define FEW 1
+#define FEWER (&sfr_hash512_bmi2)
 #define HASH sfr_hash512_avx2
 
 typedef __m256i vec;
@@ -39,6 +42,6 @@ SFR_INLINE TARGET void transpose(vec v[LANES])
     v[3] = _mm256_permute2x128_si256(b, d, 0x31);
 }
 
-#include "sfr_sha512_lanes.h"
+#include "sfr_sha2_lanes.h"
 
 #endif

@@ -3,8 +3,11 @@
 
 #ifdef SFR_X86
 
+#define WIDE 1
 #define TARGET __attribute__((target("avx512f,avx512bw")))
 #define LANES 8
+#define FEW 1
+#define FEWER (&sfr_hash512_bmi2)
 #define HASH sfr_hash512_avx512
 
 typedef __m512i vec;
@@ -46,6 +49,6 @@ SFR_INLINE TARGET void transpose(vec v[LANES])
     for (int i = 0; i < 8; i++) v[i] = t[i];
 }
 
-#include "sfr_sha512_lanes.h"
+#include "sfr_sha2_lanes.h"
 
 #endif

@@ -98,7 +98,9 @@ static const struct {
     uint32_t needs;
 } hashes[] = {
     {"sha256 portable", &sfr_hash256_portable, 0},
+    {"sha256 ssse3", &sfr_hash256_ssse3, SFR_CPU_AESNI},
     {"sha256 ni", &sfr_hash256_ni, SFR_CPU_SHANI},
+    {"sha256 avx512", &sfr_hash256_avx512, SFR_CPU_VAES512},
     {"sha512 portable", &sfr_hash512_portable, 0},
     {"sha512 ssse3", &sfr_hash512_ssse3, SFR_CPU_AESNI},
     {"sha512 bmi2", &sfr_hash512_bmi2, SFR_CPU_VAES256},

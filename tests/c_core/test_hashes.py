@@ -20,8 +20,8 @@ SHA2_START = {
 
 
 NAMES = (
-    *("sha256 portable", "sha256 ni", "sha512 portable", "sha512 ssse3"),
-    *("sha512 bmi2", "sha512 avx2", "sha512 avx512"),
+    *("sha256 portable", "sha256 ssse3", "sha256 ni", "sha256 avx512"),
+    *("sha512 portable", "sha512 ssse3", "sha512 bmi2", "sha512 avx2", "sha512 avx512"),
 )
 
 
