@@ -30,7 +30,7 @@ from typing import Any
 import shapes
 from interleave import Contender, Timing, race, ratio
 from peers import cryptography
-from workloads import Workload
+from workloads import PeerCalls, Workload
 
 import pysframe
 from pysframe import engine
@@ -86,7 +86,8 @@ def measure(row: str, suite: int, size: int, repetitions: int) -> tuple[float, T
     """How many times faster ours is than the peer, and ours."""
     workload, peer = Workload(suite, size), cryptography()
     ours = OURS[row](workload)
-    theirs = workload.peer_open(peer) if row.startswith("un") else workload.peer_seal(peer)
+    calls = PeerCalls(workload, peer)
+    theirs = calls.opening() if row.startswith("un") else calls.sealing()
     timings = race([ours, theirs], repetitions)
     return ratio(timings[peer.name], timings["ours"]), timings["ours"]
 

@@ -5,29 +5,39 @@ Rules of this file:
      a neighbour on the machine meets them all. A ratio is the median of the repetitions' ratios.
   2. What is timed is checked after every repetition: a wrong or rejected frame ends the run.
   3. The garbage collector is off while the clock runs, and nothing else is.
+  4. A median is over runs of many blocks, a percentile over single blocks of BLOCK operations:
+     the clock costs as much as two of them.
+  5. The allocator keeps the pages it has got, as it does in a process that has run for a while:
+     else a contender pays for pages that an earlier one's results gave back.
 """
 
+import ctypes
 import gc
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from statistics import median, quantiles
 from time import perf_counter_ns
 from typing import Any
 
+BLOCK = 64  # operations
+
 
 @dataclass(frozen=True)
 class Contender:
-    """One way. prepare() makes what run() consumes, untimed; check() judges what it returned.
+    """One way. prepare() makes the blocks that run() consumes, untimed; check() judges what it
+    returned, one result for each block.
 
     count: operations of one run, by which its time is divided.
     """
 
     name: str
     count: int
-    prepare: Callable[[], Any]
-    run: Callable[[Any], Any]
-    check: Callable[[Any, Any], None]
+    prepare: Callable[[], list[Any]]
+    run: Callable[[list[Any]], list[Any]]
+    check: Callable[[list[Any], list[Any]], None]
 
 
 @dataclass(frozen=True)
@@ -45,14 +55,14 @@ class Timing:
     def best(self) -> float:
         return min(self.ns)
 
-    @property
-    def p99(self) -> float:
-        """Of the repetitions' means, each over `count` operations: a timer costs two of them."""
-        return quantiles(self.ns, n=100)[98] if len(self.ns) > 1 else self.ns[0]
+
+def p99(ns: list[float]) -> float:
+    return quantiles(ns, n=100, method="inclusive")[98] if len(ns) > 1 else ns[0]
 
 
 def race(contenders: list[Contender], repetitions: int = 31, seed: int = 0) -> dict[str, Timing]:
     """The timings of all contenders, after one repetition that only warms up."""
+    keep_pages()
     order = random.Random(seed)
     results: dict[str, list[float]] = {c.name: [] for c in contenders}
     for repetition in range(repetitions + 1):
@@ -67,16 +77,52 @@ def once(contender: Contender) -> float:
     """Nanoseconds per operation of one checked run."""
     given = contender.prepare()
     run = contender.run
-    gc.collect(0)
-    gc.disable()
-    try:
+    with _no_collector():
         start = perf_counter_ns()
         result = run(given)
         elapsed = perf_counter_ns() - start
-    finally:
-        gc.enable()
     contender.check(given, result)
     return elapsed / contender.count
+
+
+def by_block(contender: Contender, repetitions: int) -> list[float]:
+    """Nanoseconds per operation of every single block of checked runs."""
+    found: list[float] = []
+    run = contender.run
+    for repetition in range(repetitions + 1):
+        given, result, times = contender.prepare(), [], []
+        with _no_collector():
+            for block in given:
+                start = perf_counter_ns()
+                result += run([block])
+                times.append(perf_counter_ns() - start)
+        contender.check(given, result)
+        if repetition:  # the first only warms up
+            found += [ns * len(given) / contender.count for ns in times]
+    return found
+
+
+@cache
+def keep_pages() -> None:
+    """glibc: no trimming, and no mappings of their own for large blocks."""
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
+    libc = ctypes.CDLL(None)
+    for option, value in (
+        (trim_threshold, 1 << 30),
+        (top_pad, 64 << 20),
+        (mmap_threshold, 1 << 30),
+    ):
+        libc.mallopt(option, value)
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    gc.collect(0)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def ratio(slower: Timing, faster: Timing) -> float:

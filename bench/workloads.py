@@ -2,13 +2,15 @@
 
 Ours pays for header, counter, key look-up, replay window, AEAD and the result as the API returns
 it; a peer only for its AEAD, with key object and nonces ready. KIDs are random in 2^16, counters
-above 2^24, contents distinct; every ciphertext is opened once.
+above 2^24, contents distinct; every ciphertext is opened once. What either made is opened, and
+what either opened compared, after every run.
 """
 
 import random
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from interleave import Contender
+from interleave import BLOCK, Contender
 from peers import KEY_SIZES, Peer
 
 import pysframe
@@ -25,10 +27,20 @@ def require(right: bool, what: str) -> None:
         raise WrongResult(what)
 
 
+def blocks_of(*columns: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Columns cut into blocks of BLOCK."""
+    cuts = range(0, len(columns[0]), BLOCK)
+    return [tuple(column[at : at + BLOCK] for column in columns) for at in cuts]
+
+
+def flat(blocks: list[list[Any]]) -> list[Any]:
+    return [item for block in blocks for item in block]
+
+
 def count_for(size: int) -> int:
-    """Frames of one repetition, in whole batches: so few that what is kept for checking does not
-    make the allocator ask the system for pages while the clock runs."""
-    return min(max(65536 // max(size, 1) // 64 * 64, 64), 512)
+    """Frames of one repetition, in whole blocks: few enough that frames and results stay in the
+    nearest caches, as those of a call just received do."""
+    return min(max((64 << 10) // max(size, 1) // BLOCK, 1), 8) * BLOCK
 
 
 class Workload:
@@ -59,83 +71,49 @@ class Workload:
     # ---- one frame a call ----
 
     def protect(self) -> Contender:
-        (sender, receiver), frames = self.pairs(1)[0], self.frames
+        (sender, receiver), frames = self.pairs(1)[0], blocks_of(self.frames)
 
-        def check(_: Any, out: list[bytes]) -> None:
-            require([receiver.unprotect(c) for c in out] == frames, "protect")
-
-        def run(_: Any) -> list[bytes]:
+        def run(blocks: list[Any]) -> list[Any]:
             protect = sender.protect
-            return [protect(frame) for frame in frames]
+            return [[protect(frame) for frame in block] for (block,) in blocks]
 
-        return Contender("ours", self.count, lambda: None, run, check)
+        def check(_: Any, out: list[list[bytes]]) -> None:
+            require([receiver.unprotect(one) for one in flat(out)] == self.frames, "protect")
+
+        return Contender("ours", self.count, lambda: frames, run, check)
 
     def unprotect(self) -> Contender:
         (sender, receiver), frames = self.pairs(1)[0], self.frames
 
-        def run(ciphertexts: list[bytes]) -> list[bytes]:
+        def run(blocks: list[Any]) -> list[Any]:
             unprotect = receiver.unprotect
-            return [unprotect(ciphertext) for ciphertext in ciphertexts]
+            return [[unprotect(ciphertext) for ciphertext in block] for (block,) in blocks]
 
         return Contender(
             "ours",
             self.count,
-            lambda: [sender.protect(frame) for frame in frames],
+            lambda: blocks_of([sender.protect(frame) for frame in frames]),
             run,
-            lambda _, out: require(out == frames, "unprotect"),
-        )
-
-    def peer_seal(self, peer: Peer) -> Contender:
-        seal, unseal = peer.make(self.rng.randbytes(KEY_SIZES[self.suite]))
-        frames = self.frames
-
-        def run(nonces: list[Any]) -> list[Any]:
-            return [seal(nonce, frame, AAD) for nonce, frame in zip(nonces, frames, strict=True)]
-
-        def check(nonces: list[Any], out: list[Any]) -> None:
-            if unseal is not None:
-                require(unseal(nonces[-1], out[-1], AAD) == frames[-1], peer.name)
-
-        return Contender(peer.name, self.count, lambda: peer.nonces(self), run, check)
-
-    def peer_open(self, peer: Peer) -> Contender:
-        seal, unseal = peer.make(self.rng.randbytes(KEY_SIZES[self.suite]))
-        assert unseal is not None
-        frames = self.frames
-
-        def prepare() -> list[tuple[Any, Any]]:
-            return [
-                (nonce, seal(nonce, frame, AAD))
-                for nonce, frame in zip(peer.nonces(self), frames, strict=True)
-            ]
-
-        def run(sealed: list[tuple[Any, Any]]) -> list[Any]:
-            return [unseal(nonce, ciphertext, AAD) for nonce, ciphertext in sealed]
-
-        return Contender(
-            peer.name, self.count, prepare, run, lambda _, out: require(out == frames, peer.name)
+            lambda _, out: require(flat(out) == frames, "unprotect"),
         )
 
     # ---- 64 frames of 64 keys a call ----
 
-    def batches(self, keys: int = 64) -> "Batches":
+    def batches(self, keys: int = BLOCK) -> "Batches":
         return Batches(self, keys)
 
 
 class Batches:
     """Frames of many senders in batches of 64, one frame of each sender at a time."""
 
-    SIZE = 64
-
     def __init__(self, workload: Workload, keys: int) -> None:
         self.rng, self.count = workload.rng, workload.count
         made = workload.pairs(keys)
         self.senders = [sender for sender, _ in made]
         self.receivers = [receiver for _, receiver in made]
-        self.frames = [
-            tuple(workload.frames[at : at + self.SIZE]) for at in range(0, self.count, self.SIZE)
-        ]
+        self.frames = [tuple(block) for (block,) in blocks_of(workload.frames)]
         self.batches = [pysframe.FrameBatch.from_frames(frames) for frames in self.frames]
+        self.room = max(len(batch.data) for batch in self.batches) + BLOCK * 33
 
     def owners(self) -> list[tuple[tuple[pysframe.Sender, ...], tuple[pysframe.Receiver, ...]]]:
         """Who seals and opens each row of each batch: a fresh permutation of all keys."""
@@ -144,11 +122,14 @@ class Batches:
             order += self.rng.sample(range(len(self.senders)), len(self.senders))
         return [
             (
-                tuple(self.senders[i] for i in order[at : at + self.SIZE]),
-                tuple(self.receivers[i] for i in order[at : at + self.SIZE]),
+                tuple(self.senders[i] for i in order[at : at + BLOCK]),
+                tuple(self.receivers[i] for i in order[at : at + BLOCK]),
             )
-            for at in range(0, self.count, self.SIZE)
+            for at in range(0, self.count, BLOCK)
         ]
+
+    def buffers(self, out: bool) -> list[bytearray | None]:
+        return [bytearray(self.room) if out else None for _ in self.batches]
 
     def _check(self, opened: list[Any], what: str) -> None:
         for batch, frames in zip(opened, self.frames, strict=True):
@@ -161,49 +142,44 @@ class Batches:
         ]
 
     def protect_many(self) -> Contender:
-        def run(owners: Any) -> list[Any]:
+        def prepare() -> list[Any]:
+            return [(*owners, f) for owners, f in zip(self.owners(), self.frames, strict=True)]
+
+        def run(blocks: list[Any]) -> list[Any]:
             many = pysframe.protect_many
-            return [
-                many(senders, frames)
-                for (senders, _), frames in zip(owners, self.frames, strict=True)
-            ]
+            return [many(senders, frames) for senders, _, frames in blocks]
 
-        def check(owners: Any, out: list[Any]) -> None:
-            opened = [
-                pysframe.unprotect_many(receivers, ciphertexts)
-                for (_, receivers), ciphertexts in zip(owners, out, strict=True)
-            ]
-            self._check(opened, "protect_many")
+        def check(blocks: list[Any], out: list[Any]) -> None:
+            rows = zip(blocks, out, strict=True)
+            self._check([pysframe.unprotect_many(r, c) for (_, r, _), c in rows], "protect_many")
 
-        return Contender("ours", self.count, self.owners, run, check)
+        return Contender("ours", self.count, prepare, run, check)
 
     def protect_batch(self, out: bool = False) -> Contender:
-        room = max(len(batch.data) for batch in self.batches) + 64 * 33
-        buffers = [bytearray(room) if out else None for _ in self.batches]
+        buffers = self.buffers(out)
 
-        def run(owners: Any) -> list[Any]:
+        def prepare() -> list[Any]:
+            rows = zip(self.owners(), self.batches, buffers, strict=True)
+            return [(*owners, batch, buffer) for owners, batch, buffer in rows]
+
+        def run(blocks: list[Any]) -> list[Any]:
             protect = pysframe.protect_batch
-            return [
-                protect(senders, batch, out=buffer)
-                for (senders, _), batch, buffer in zip(owners, self.batches, buffers, strict=True)
-            ]
+            return [protect(senders, batch, out=buffer) for senders, _, batch, buffer in blocks]
 
-        def check(owners: Any, sealed: list[Any]) -> None:
-            opened = [
-                pysframe.unprotect_batch(receivers, batch)
-                for (_, receivers), batch in zip(owners, sealed, strict=True)
-            ]
+        def check(blocks: list[Any], sealed: list[Any]) -> None:
+            rows = zip(blocks, sealed, strict=True)
+            opened = [pysframe.unprotect_batch(block[1], batch) for block, batch in rows]
             self._check(opened, "protect_batch")
 
-        return Contender("ours", self.count, self.owners, run, check)
+        return Contender("ours", self.count, prepare, run, check)
 
     def unprotect_many_to_list(self) -> Contender:
         def prepare() -> list[Any]:
             return [(receivers, tuple(sealed.to_list())) for receivers, sealed in self._sealed()]
 
-        def run(given: list[Any]) -> list[Any]:
+        def run(blocks: list[Any]) -> list[Any]:
             many = pysframe.unprotect_many
-            return [many(receivers, ciphertexts).to_list() for receivers, ciphertexts in given]
+            return [many(receivers, ciphertexts).to_list() for receivers, ciphertexts in blocks]
 
         def check(_: Any, out: list[Any]) -> None:
             require(out == [list(frames) for frames in self.frames], "unprotect_many")
@@ -211,20 +187,71 @@ class Batches:
         return Contender("ours", self.count, prepare, run, check)
 
     def unprotect_batch(self, out: bool = False) -> Contender:
-        room = max(len(batch.data) for batch in self.batches) + 64 * 33
-        buffers = [bytearray(room) if out else None for _ in self.batches]
+        buffers = self.buffers(out)
 
-        def run(given: list[Any]) -> list[Any]:
+        def prepare() -> list[Any]:
+            return [(*row, out) for row, out in zip(self._sealed(), buffers, strict=True)]
+
+        def run(blocks: list[Any]) -> list[Any]:
             unprotect = pysframe.unprotect_batch
+            return [unprotect(receivers, batch, out=buffer) for receivers, batch, buffer in blocks]
+
+        def check(_: Any, opened: list[Any]) -> None:
+            self._check(opened, "unprotect_batch")
+
+        return Contender("ours", self.count, prepare, run, check)
+
+
+class PeerCalls:
+    """A peer's own calls on the frames of a workload."""
+
+    def __init__(self, workload: Workload, peer: Peer) -> None:
+        self.workload, self.peer = workload, peer
+        self.frames = workload.frames[: peer.blocks * BLOCK]
+        key = workload.rng.randbytes(KEY_SIZES[workload.suite])
+        self.seal, self.open = (self._runner(call) for call in peer.make(key))
+
+    def _runner(self, call: Callable[..., Any]) -> Callable[[list[Any]], list[Any]]:
+        def run(blocks: list[Any]) -> list[Any]:
             return [
-                unprotect(receivers, batch, out=buffer)
-                for (receivers, batch), buffer in zip(given, buffers, strict=True)
+                [call(nonce, one, AAD) for nonce, one in zip(nonces, data, strict=True)]
+                for nonces, data, _ in blocks
             ]
 
-        return Contender(
-            "ours",
-            self.count,
-            self._sealed,
-            run,
-            lambda _, opened: self._check(opened, "unprotect_batch"),
-        )
+        def run_into(blocks: list[Any]) -> list[Any]:
+            for nonces, data, buffers in blocks:
+                for nonce, one, buffer in zip(nonces, data, buffers, strict=True):
+                    call(nonce, one, AAD, buffer)
+            return [buffers for _, _, buffers in blocks]
+
+        return run_into if self.peer.into else run
+
+    def _blocks(self, nonces: list[Any], data: list[Any], growth: int) -> list[Any]:
+        buffers = [bytearray(len(one) + growth) for one in data] if self.peer.into else data
+        return blocks_of(nonces, data, buffers)
+
+    def _unsealed(self) -> list[Any]:
+        nonces = self.peer.nonces(self.workload)[: len(self.frames)]
+        return self._blocks(nonces, self.frames, 16)
+
+    def _sealed(self, blocks: list[Any], sealed: list[Any]) -> list[Any]:
+        return self._blocks(flat([block[0] for block in blocks]), flat(sealed), -16)
+
+    def sealing(self) -> Contender:
+        def check(blocks: list[Any], sealed: list[Any]) -> None:
+            require(self._opened(blocks, sealed) == flat([b[1] for b in blocks]), self.peer.name)
+
+        return Contender(self.peer.name, len(self.frames), self._unsealed, self.seal, check)
+
+    def _opened(self, blocks: list[Any], sealed: list[Any]) -> list[Any]:
+        return flat(self.open(self._sealed(blocks, sealed)))
+
+    def opening(self) -> Contender:
+        def prepare() -> list[Any]:
+            blocks = self._unsealed()
+            return self._sealed(blocks, self.seal(blocks))
+
+        def check(_: Any, opened: list[Any]) -> None:
+            require(flat(opened) == self.frames, self.peer.name)
+
+        return Contender(self.peer.name, len(self.frames), prepare, self.open, check)

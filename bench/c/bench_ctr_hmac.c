@@ -11,15 +11,13 @@
  * All outputs are compared with OpenSSL's before and after timing. Engines take turns within each
  * repetition; minimum and median over the repetitions are printed. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <getopt.h>
 #include <intel-ipsec-mb.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "openssl.h"
 #include "sfr_internal.h"
 
 enum { MAX_ENGINES = 16, MAX_LIST = 32, MAX_KEYS = 64, AAD = 12, HEAD = 48, NT = 10, SPARE = 64 };
@@ -114,26 +112,6 @@ static size_t mac_size(void)
 }
 
 /* ---- OpenSSL, whichever library --openssl names ---- */
-
-#define OPENSSL(X)                                                                     \
-    X(OpenSSL_version)                                                                 \
-    X(EVP_CIPHER_fetch)                                                                \
-    X(EVP_CIPHER_CTX_new) X(EVP_EncryptInit_ex2) X(EVP_EncryptUpdate) X(EVP_MAC_fetch) \
-        X(EVP_MAC_CTX_new) X(EVP_MAC_init) X(EVP_MAC_update) X(EVP_MAC_final)
-#define FIELD(name) __typeof__(&name) name;
-static struct {
-    OPENSSL(FIELD)
-} ssl;
-
-static void openssl_load(void)
-{
-    void *library = dlopen(opt.openssl, RTLD_NOW | RTLD_LOCAL);
-    if (!library) die("dlopen", dlerror());
-#define LOAD(name)                               \
-    *(void **)&ssl.name = dlsym(library, #name); \
-    if (!ssl.name) die("no symbol", #name);
-    OPENSSL(LOAD)
-}
 
 static void openssl_key(key *k)
 {
@@ -504,7 +482,7 @@ int main(int argc, char **argv)
     engine *chosen[MAX_ENGINES];
     size_t count = 0;
     read_options(argc, argv);
-    openssl_load();
+    openssl_load(opt.openssl);
     for (int i = optind; i < argc && count < MAX_ENGINES; i++) {
         chosen[count] = engine_find(argv[i]);
         engine_prepare(chosen[count++]);
