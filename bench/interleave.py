@@ -85,11 +85,12 @@ def once(contender: Contender) -> float:
     return elapsed / contender.count
 
 
-def by_block(contender: Contender, repetitions: int) -> list[float]:
-    """Nanoseconds per operation of every single block of checked runs."""
+def by_block(contender: Contender, blocks: int = 250) -> list[float]:
+    """Nanoseconds per operation of single blocks, at least so many, of checked runs."""
     found: list[float] = []
     run = contender.run
-    for repetition in range(repetitions + 1):
+    once(contender)
+    while len(found) < blocks:
         given, result, times = contender.prepare(), [], []
         with _no_collector():
             for block in given:
@@ -97,8 +98,7 @@ def by_block(contender: Contender, repetitions: int) -> list[float]:
                 result += run([block])
                 times.append(perf_counter_ns() - start)
         contender.check(given, result)
-        if repetition:  # the first only warms up
-            found += [ns * len(given) / contender.count for ns in times]
+        found += [ns * len(given) / contender.count for ns in times]
     return found
 
 

@@ -4,25 +4,22 @@ Every figure is a ratio within one process, or a plain amount (bytes, microsecon
 """
 
 import random
-import subprocess
-import sys
 import threading
 from bisect import bisect
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 from time import perf_counter_ns
 from typing import Any
 
+import edges
+import objects
 from frames import mixed
-from interleave import Contender, race, ratio
-from workloads import Batches, Workload, require
+from interleave import BLOCK, Contender, race, ratio
+from workloads import Batches, Workload, blocks_of, flat, require
 
 import pysframe
-
-BATCH = 64
-
 
 # ---- mixed lengths, many keys ----
 
@@ -32,7 +29,7 @@ class Sized(Workload):
 
     def __init__(self, suite: int, sizes: list[int]) -> None:
         super().__init__(suite, 0)
-        self.count = len(sizes) // BATCH * BATCH
+        self.count = len(sizes) // BLOCK * BLOCK
         self.frames = [self.rng.randbytes(size) for size in sizes[: self.count]]
 
 
@@ -42,7 +39,7 @@ def mixed_traffic(suite: int, repetitions: int, keys: int = 1000) -> float:
     grid = sorted({20, 48, 64, 80, 96, 112, 128, 160, *range(256, max(sizes) + 512, 512)})
     contenders = [replace(Batches(Sized(suite, sizes), keys).protect_batch(), name="mixed")]
     for size in grid:
-        uniform = Batches(Sized(suite, [size] * BATCH * 4), keys).protect_batch()
+        uniform = Batches(Sized(suite, [size] * BLOCK * 4), keys).protect_batch()
         contenders.append(replace(uniform, name=str(size)))
     timings = race(contenders, repetitions)
     costs = [timings[str(size)].median for size in grid]
@@ -57,14 +54,17 @@ def _between(grid: list[int], costs: list[float], size: int) -> float:
 
 
 def many_keys(suite: int, repetitions: int, keys: int = 10_000) -> float:
-    """Columnar, 160 bytes: each pass a fresh permutation of all keys, against 64 keys."""
-    few = replace(Batches(Workload(suite, 160), BATCH).protect_batch(), name="few")
+    """Columnar, 160 bytes: each pass a fresh permutation of all keys, against 64 keys.
+
+    The best passes of both: what a neighbour does to the cache that all cores share is not ours.
+    """
+    few = replace(Batches(Workload(suite, 160), BLOCK).protect_batch(), name="few")
     many_workload = Workload(suite, 160)
-    many_workload.count = keys // BATCH * BATCH
+    many_workload.count = keys // BLOCK * BLOCK
     many_workload.frames = [many_workload.frames[i % 256] for i in range(many_workload.count)]
     many = replace(Batches(many_workload, keys).protect_batch(), name="many")
     timings = race([few, many], repetitions)
-    return ratio(timings["many"], timings["few"])
+    return timings["many"].best / timings["few"].best
 
 
 # ---- one call ----
@@ -82,15 +82,16 @@ def _with_metadata(w: Workload) -> Contender:
     sender = pysframe.Sender(w.suite, kid=kid, base_key=key, next_ctr=1 << 63)
     receiver = pysframe.Receiver(w.suite)
     receiver.add_key(kid, key)
+    blocks = blocks_of(w.frames)
 
-    def run(_: Any) -> list[bytes]:
+    def run(blocks: list[Any]) -> list[Any]:
         protect = sender.protect
-        return [protect(frame, metadata) for frame in w.frames]
+        return [[protect(frame, metadata) for frame in block] for (block,) in blocks]
 
-    def check(_: Any, out: list[bytes]) -> None:
-        require([receiver.unprotect(c, metadata) for c in out] == w.frames, "metadata")
+    def check(_: Any, out: list[Any]) -> None:
+        require([receiver.unprotect(c, metadata) for c in flat(out)] == w.frames, "metadata")
 
-    return Contender("long", w.count, lambda: None, run, check)
+    return Contender("long", w.count, lambda: blocks, run, check)
 
 
 # ---- threads ----
@@ -138,54 +139,32 @@ def _seconds(work: list[Callable[[], None]]) -> float:
     return (perf_counter_ns() - begun) / 1e9
 
 
-# ---- objects ----
+# ---- the list that budgets.toml names ----
 
 
-def resident() -> int:
-    """Bytes of this process in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+@dataclass(frozen=True)
+class Shape:
+    unit: str
+    most: bool  # the bar is a ceiling
+    measure: Callable[[], float]
 
 
-def bytes_each(kind: str, count: int = 10_000) -> float:
-    """Growth of a fresh process over `count` objects: in a used one freed pages would hide it."""
-    program = (
-        f"import shapes; make = shapes.make_{kind}; kept = [make(-1 % 2**63)]; "
-        f"before = shapes.resident(); kept += [make(i) for i in range({count})]; "
-        f"print((shapes.resident() - before) / {count})"
-    )
-    here = Path(__file__).parent
-    return float(subprocess.check_output([sys.executable, "-c", program], cwd=here, text=True))
+def worst(of: Callable[[int], float], suites: tuple[int, ...] = (4, 5)) -> Callable[[], float]:
+    return lambda: max(of(suite) for suite in suites)
 
 
-def make_sender(i: int, suite: int = 4) -> pysframe.Sender:
-    return pysframe.Sender(suite, kid=i, base_key=random.randbytes(16), next_ctr=0)
-
-
-def make_receiver(i: int, suite: int = 4) -> pysframe.Receiver:
-    receiver = pysframe.Receiver(suite)
-    receiver.add_key(i, random.randbytes(16))
-    return receiver
-
-
-def microseconds(make: Callable[[int], Any], count: int = 2000) -> float:
-    """The median over ten runs of making `count` objects, each."""
-    runs = []
-    for _ in range(10):
-        start = perf_counter_ns()
-        kept = [make(i) for i in range(count)]
-        runs.append((perf_counter_ns() - start) / count / 1000)
-        del kept
-    return median(runs)
-
-
-def add_key_microseconds(count: int = 1000) -> float:
-    """Receiver.add_key, key schedule included, on receivers that are there."""
-    runs = []
-    for _ in range(10):
-        receivers = [pysframe.Receiver(4) for _ in range(count)]
-        keys = [random.randbytes(16) for _ in range(count)]
-        start = perf_counter_ns()
-        for receiver, key in zip(receivers, keys, strict=True):
-            receiver.add_key(7, key)
-        runs.append((perf_counter_ns() - start) / count / 1000)
-    return median(runs)
+SHAPES = {
+    "mixed traffic": Shape("x uniform", True, worst(partial(mixed_traffic, repetitions=21))),
+    "10,000 keys": Shape("x 64 keys", True, worst(partial(many_keys, repetitions=25))),
+    "page edges": Shape("x mid-page", True, worst(edges.worst_of)),
+    "long header, metadata": Shape(
+        "x plain", True, worst(partial(long_header_and_metadata, repetitions=41))
+    ),
+    "threads 1200 B x 1024": Shape("x one", False, lambda: two_threads(1200, 1024, 21)),
+    "threads 160 B x 1024": Shape("x one", False, lambda: two_threads(160, 1024, 21)),
+    "threads 160 B x 64": Shape("x one", False, lambda: two_threads(160, 64, 21)),
+    "memory of a Sender": Shape("bytes", True, lambda: objects.bytes_each("sender")),
+    "memory of a Receiver": Shape("bytes", True, lambda: objects.bytes_each("receiver")),
+    "Sender(...)": Shape("us", True, lambda: objects.microseconds(objects.make_sender)),
+    "Receiver.add_key": Shape("us", True, objects.add_key_microseconds),
+}

@@ -1,0 +1,26 @@
+"""The machine that figures come from, in words."""
+
+import os
+import platform
+from pathlib import Path
+
+
+def name() -> str:
+    return f"{cpu()}, {os.cpu_count()} cores, Linux {platform.machine()}, CPython {python()}"
+
+
+def python() -> str:
+    return platform.python_version()
+
+
+def cpu() -> str:
+    """The model as the system names it; what it can do, where a hypervisor hides the name."""
+    text = Path("/proc/cpuinfo").read_text()
+    model, vendor = _field(text, "model name"), _field(text, "vendor_id")
+    maker = {"GenuineIntel": "Intel", "AuthenticAMD": "AMD"}.get(vendor, vendor)
+    return model if any(c.isalpha() for c in model) else f"an unnamed {maker} CPU"
+
+
+def _field(text: str, key: str) -> str:
+    found = (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(key))
+    return next(found, "")
