@@ -19,7 +19,8 @@ NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.c csrc/*.h) \
 C_FILES = $(wildcard csrc/*.c csrc/tests/*.c csrc/fuzz/*.c)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types bench bench-gate bench-tables bench-compare bench-peers \
+.PHONY: help demo test lint format types \
+        bench bench-gate bench-record bench-tables bench-compare bench-peers \
         test-c test-deep test-nightly coverage wheel clean
 
 help:            ## this list
@@ -56,11 +57,14 @@ format: $(MADE)/dev  ## rewrite Python and C in the house style
 types: $(MADE)/dev   ## mypy --strict alone
 	$(BIN)/mypy
 
-bench: $(MADE)/bench ## all figures against the pinned peers: JSON, a page, charts
-	$(BIN)/python bench/report.py
+bench: $(MADE)/bench ## all figures against the pinned peers: JSON, a page, charts (BENCH_ARGS=--resume)
+	$(BIN)/python bench/report.py $(BENCH_ARGS)
 
 bench-gate: $(MADE)/bench ## the latency budget on every kernel; fails when it is broken
-	$(BIN)/python bench/gates.py
+	$(BIN)/python bench/gates.py $(BENCH_ARGS)
+
+bench-record: $(MADE)/bench ## what this machine reaches, into bench/budgets.toml
+	$(BIN)/python bench/record.py
 
 bench-tables: $(MADE)/bench ## pytest-benchmark's tables
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only $(PYTEST_ARGS)

@@ -69,7 +69,8 @@ def ipsec_version() -> str | None:
 
 
 @cache
-def _built() -> Path:
+def build() -> Path:
+    """Where the programs lie; makes them first."""
     if ipsec_version() is None:
         raise MissingPeer("intel-ipsec-mb is not installed (make bench-peers)")
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,7 @@ def run(
 ) -> list[dict[str, Any]]:
     """One entry for each engine and size, its min_ns and median_ns per frame; batches of 64."""
     gcm = suite in GCM_SUITES
-    program = _built() / ("bench_gcm" if gcm else "bench_ctr_hmac")
+    program = build() / ("bench_gcm" if gcm else "bench_ctr_hmac")
     number = GCM_SUITES[suite] if gcm else HMAC_SUITES[suite]
     command = [program, "--json", "--suite", number, "--keys", str(keys), "--reps", str(reps)]
     command += ["--sizes", ",".join(map(str, sizes)), "--openssl", str(openssl())]

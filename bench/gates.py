@@ -281,7 +281,7 @@ def main() -> int:
 def kernels(budgeted: bool = True) -> list[str]:
     """The kernels of this machine, widest first; each must have a budget."""
     ready = [name.split(":")[1] for name in engine.available() if name.startswith("native:")]
-    if not ready:
+    if not ready or not engine.default().name.startswith("native:"):
         sys.exit("the gates are for the native engine; here is only the fallback")
     if budgeted and (missing := [kernel for kernel in ready if kernel not in budgets()]):
         sys.exit(f"budgets.toml has nothing for {', '.join(missing)}")
