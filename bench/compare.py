@@ -1,76 +1,100 @@
-"""Two commits side by side: `python bench/compare.py BASE HEAD`.
+"""Two commits side by side: `make bench-compare BASE=main HEAD=HEAD`.
 
-Builds each in a worktree and environment of its own, then lets them take turns, a block of
-frames each, and prints the ratio of their medians for every row. No stored figures: both are
-measured on this machine, in the same minutes.
+    python bench/compare.py BASE [HEAD] [--turns 41]
+
+Builds each in an environment of its own under build/compare (kept: a second run only measures),
+then lets the two take turns, a block of frames each, and prints the ratio of their medians for
+every call. No stored figures: both are measured on this machine, in the same minutes, by the
+bench/ of the checkout that runs it.
 """
 
 import argparse
-import json
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import venv
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).parent.parent
-BLOCK = """
+KEPT = ROOT / "build" / "compare"
+RUNNER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from interleave import once
+from interleave import keep_pages, once
 from gates import OURS
 from workloads import Workload
-cases = [(row, size, OURS[row](Workload(4, size))) for row in OURS for size in (40, 160, 1200)]
-for case in cases:
-    once(case[2])
+keep_pages()
+cases = {f"{call} {size} B": make(Workload(4, size))
+         for call, make in OURS.items() for size in (40, 160, 1200)}
 for line in sys.stdin:
-    print(json.dumps({f"{row} {size} B": once(c) for row, size, c in cases}), flush=True)
+    name = line.strip()
+    once(cases[name])
+    print(once(cases[name]), flush=True)
 """
+CASES = "import json, sys; sys.path.insert(0, sys.argv[1]); from gates import OURS; print(*OURS)"
 
 
-def build(commit: str, home: Path) -> Path:
+def build(revision: str) -> Path:
     """The interpreter of an environment that has this commit."""
-    source = home / "source"
-    subprocess.run(["git", "-C", ROOT, "worktree", "add", "--detach", source, commit], check=True)
-    venv.create(home / "env", with_pip=True)
+    commit = git("rev-parse", "--short=12", f"{revision}^{{commit}}").decode().strip()
+    home = KEPT / commit
     python = home / "env" / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", str(source), "cryptography"]
-    subprocess.run(pip, check=True, env=os.environ | {"PYSFRAME_BUILD": "require"})
+    if (home / "done").exists():
+        return python
+    say(f"building {revision} ({commit})")
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "source").mkdir(parents=True)
+    archive = git("archive", commit)
+    subprocess.run(["tar", "x", "-C", home / "source"], input=archive, check=True)
+    venv.create(home / "env", with_pip=True)
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    environment = os.environ | {"PYSFRAME_BUILD": "require"}
+    subprocess.run([*pip, home / "source", "cryptography"], check=True, env=environment)
+    (home / "done").touch()
     return python
 
 
+def git(*words: str) -> bytes:
+    return subprocess.check_output(["git", "-C", ROOT, *words])
+
+
 def start(python: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [python, "-c", BLOCK, Path(__file__).parent],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = [python, "-c", RUNNER, Path(__file__).parent]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=KEPT)
 
 
-def turn(process: "subprocess.Popen[str]") -> dict[str, float]:
-    assert process.stdin and process.stdout
-    process.stdin.write("\n")
-    process.stdin.flush()
-    block: dict[str, float] = json.loads(process.stdout.readline())
-    return block
+def turn(runner: "subprocess.Popen[str]", case: str) -> float:
+    assert runner.stdin and runner.stdout
+    runner.stdin.write(f"{case}\n")
+    runner.stdin.flush()
+    said = runner.stdout.readline()
+    if not said:
+        raise SystemExit(f"the runner of {runner.args!r} ended: {case}")
+    return float(said)
 
 
-def compare(base: Path, head: Path, turns: int) -> dict[str, tuple[float, float]]:
-    """{row: (base, head)}: median nanoseconds per frame."""
-    runners = [start(base), start(head)]
-    blocks: list[list[dict[str, float]]] = [[], []]
-    for number in range(turns):
-        for which in (0, 1) if number % 2 else (1, 0):
-            blocks[which].append(turn(runners[which]))
+def compare(base: Path, head: Path, turns: int) -> dict[str, tuple[float, float, float]]:
+    """{case: (base, head, ratio)}: median nanoseconds per frame; the median of the ratios."""
+    command = [head, "-c", CASES, Path(__file__).parent]
+    calls = subprocess.check_output(command, text=True, cwd=KEPT).split()
+    runners, found = [start(base), start(head)], {}
+    for case in (f"{call} {size} B" for call in calls for size in (40, 160, 1200)):
+        blocks: list[list[float]] = [[], []]
+        for number in range(turns):
+            for which in (0, 1) if number % 2 else (1, 0):
+                blocks[which].append(turn(runners[which], case))
+        ratios = [before / after for before, after in zip(*blocks, strict=True)]
+        found[case] = median(blocks[0]), median(blocks[1]), median(ratios)
     for runner in runners:
         runner.terminate()
-    return {
-        row: (median(b[row] for b in blocks[0]), median(b[row] for b in blocks[1]))
-        for row in blocks[0][0]
-    }
+    return found
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -79,20 +103,10 @@ def main() -> int:
     parser.add_argument("head", nargs="?", default="HEAD")
     parser.add_argument("--turns", type=int, default=41)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        homes = [Path(directory) / "base", Path(directory) / "head"]
-        try:
-            base, head = (
-                build(commit, home)
-                for commit, home in zip((options.base, options.head), homes, strict=True)
-            )
-            result = compare(base, head, options.turns)
-        finally:
-            for home in homes:
-                remove = ["git", "-C", ROOT, "worktree", "remove", "--force", home / "source"]
-                subprocess.run(remove, check=False)
-    for row, (before, after) in result.items():
-        print(f"{row:32} {before:8.1f} -> {after:8.1f} ns  {before / after:5.2f}x")
+    base, head = build(options.base), build(options.head)
+    print(f"{'ns per frame':32}{options.base:>12}{options.head:>12}  faster")
+    for case, (before, after, ratio) in compare(base, head, options.turns).items():
+        print(f"{case:32}{before:12.1f}{after:12.1f}{ratio:7.2f}x")
     return 0
 
 
