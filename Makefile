@@ -67,7 +67,8 @@ bench-record: $(MADE)/bench ## what this machine reaches, into bench/budgets.tom
 	$(BIN)/python bench/record.py
 
 bench-tables: $(MADE)/bench ## pytest-benchmark's tables
-	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only $(PYTEST_ARGS)
+	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only \
+	    --benchmark-columns=min,median,iqr,max $(PYTEST_ARGS)
 
 bench-compare: $(MADE)/bench ## two commits in turns: make bench-compare BASE=main HEAD=HEAD
 	$(BIN)/python bench/compare.py $(BASE) $(HEAD)

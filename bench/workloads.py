@@ -44,12 +44,12 @@ def count_for(size: int) -> int:
 
 
 class Workload:
-    """One suite and one frame size, seeded: the material of all contenders."""
+    """One suite and one frame size: the material of all contenders."""
 
-    def __init__(self, suite: int, size: int, seed: int | None = None) -> None:
+    def __init__(self, suite: int, size: int, count: int | None = None) -> None:
         # Keys must differ from run to run: a base_key and KID have one sender in a process.
-        self.rng = random.Random(seed)
-        self.suite, self.size, self.count = suite, size, count_for(size)
+        self.rng = random.Random()
+        self.suite, self.size, self.count = suite, size, count or count_for(size)
         self.frames = [self.rng.randbytes(size) for _ in range(self.count)]
 
     # ---- material ----
