@@ -32,10 +32,24 @@ def test_json(capsys):
 
 def test_streams_are_what_fits_into_a_second():
     timing = Timing(seal=[100.0] * 3, open=[300.0] * 3)  # 400 ns a frame, 20 us a stream
-    assert bench.voice_streams({80: {"calls": timing, "batch": timing}}) == {
+    assert bench.voice_streams({"calls": timing, "batch": timing}) == {
         "calls": 50_000,
         "batch": 50_000,
     }
+
+
+def test_the_crowd_is_as_large_as_it_says(monkeypatch):
+    """Every stream of it has keys of its own and takes part in every round."""
+    monkeypatch.setattr(_contest, "CROWD", 100)
+    monkeypatch.setattr(_contest, "CROWD_ROWS", 20)
+    seen = []
+    monkeypatch.setattr(
+        _contest, "_one_block", lambda way, frames: (seen.append(way), (1.0, 2.0))[1]
+    )
+    suite = CipherSuite.AES_128_GCM_SHA256_128
+    timings = _contest.crowd(suite, 80, 0.0, lambda share: None)
+    assert list(timings) == ["calls", "batch"] and len(timings["batch"].seal) == 5
+    assert len({id(s) for way in seen for s in way.senders}) == 100
 
 
 def test_percentiles_are_over_blocks():
@@ -48,7 +62,9 @@ def test_a_wrong_answer_ends_the_run(capsys, monkeypatch):
         def open(self, sealed):
             return [*super().open(sealed)[:-1], b""]
 
-    monkeypatch.setattr(_contest, "contestants", lambda suite: [Forgetful(suite)])
+    monkeypatch.setattr(
+        _contest, "contestants", lambda suite: [Forgetful(_contest.streams(suite, _contest.BLOCK))]
+    )
     assert main(["bench", "--seconds", "0.1"]) == 1
     assert "did not give back the frames" in capsys.readouterr().err
 

@@ -5,6 +5,7 @@ Rules of this file:
   2. Every frame is sealed under a new nonce and opened once, with replay protection on.
   3. The others do less: a bare AEAD, without header, counter, key look-up or replay window, and
      with their nonces ready made.
+  4. Few keys fit into a cache, many do not: how many streams a core carries is measured with many.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from typing import Any, Protocol
 from .. import CipherSuite, FrameBatch, Receiver, Sender, protect_batch, unprotect_batch
 
 BLOCK = 64  # frames timed at once: a timer costs as much as a frame
-KIDS = range(300, 300 + BLOCK)
+TURN = 4  # blocks in a row; the first wakes up caches and wide units, and is not counted
+CROWD, CROWD_ROWS = 10_000, 500  # streams, and how many of them make a batch
+FIRST_KID = 300
+MOST_OVERHEAD = 33  # bytes: header and tag
 AAD = bytes(5)  # as long as an SFrame header
 
 Frames = Sequence[bytes]
@@ -41,16 +45,26 @@ class Contestant(Protocol):
     def read(self, opened: Any) -> Frames: ...
 
 
+Stream = tuple[Sender, Receiver]
+
+
+def streams(suite: CipherSuite, count: int) -> list[Stream]:
+    made = []
+    for kid in range(FIRST_KID, FIRST_KID + count):
+        sender, receiver = Sender.generate(suite, kid=kid), Receiver(suite)
+        receiver.add_key(kid, sender.base_key)
+        made.append((sender, receiver))
+    return made
+
+
 class Streams:
-    """BLOCK streams with a key each, as a server has them; one frame of each is a block."""
+    """Streams with a key each, as a server has them; one frame of each is a block."""
 
     block = BLOCK
 
-    def __init__(self, suite: CipherSuite) -> None:
-        self.senders = [Sender.generate(suite, kid=kid) for kid in KIDS]
-        self.receivers = [Receiver(suite) for _ in KIDS]
-        for sender, receiver in zip(self.senders, self.receivers, strict=True):
-            receiver.add_key(sender.kid, sender.base_key)
+    def __init__(self, streams: Sequence[Stream]) -> None:
+        self.senders = [sender for sender, _ in streams]
+        self.receivers = [receiver for _, receiver in streams]
 
 
 class Calls(Streams):
@@ -72,18 +86,23 @@ class Calls(Streams):
 
 
 class Batches(Streams):
-    """One call of protect_batch or unprotect_batch for the whole block."""
+    """One call of protect_batch or unprotect_batch for the whole block, into buffers kept."""
 
     name = "batch"
 
+    _rooms = bytearray(), bytearray()
+
     def prepare(self, frames: Frames) -> FrameBatch:
+        room = sum(map(len, frames)) + MOST_OVERHEAD * len(frames)
+        if len(self._rooms[0]) != room:
+            self._rooms = bytearray(room), bytearray(room)
         return FrameBatch.from_frames(frames)
 
     def seal(self, batch: FrameBatch) -> FrameBatch:
-        return protect_batch(self.senders, batch)
+        return protect_batch(self.senders, batch, out=self._rooms[0])
 
     def open(self, sealed: FrameBatch) -> FrameBatch:
-        return unprotect_batch(self.receivers, sealed)
+        return unprotect_batch(self.receivers, sealed, out=self._rooms[1])
 
     def read(self, opened: FrameBatch) -> Frames:
         return opened.to_list()
@@ -146,7 +165,8 @@ class PyCryptodome:
 
 def contestants(suite: CipherSuite) -> list[Contestant]:
     """Ours, and those of the others that are installed (GCM suites only)."""
-    ours: list[Contestant] = [Calls(suite), Batches(suite)]
+    some = streams(suite, BLOCK)
+    ours: list[Contestant] = [Calls(some), Batches(some)]
     if suite.is_gcm and find_spec("cryptography"):
         ours.append(Cryptography(suite))
     if suite.is_gcm and find_spec("Crypto"):
@@ -173,19 +193,42 @@ class WrongAnswer(Exception):
 def race(
     suite: CipherSuite, size: int, seconds: float, progress: Callable[[float], None]
 ) -> dict[str, Timing]:
-    """Block after block, everybody in a new order each time; the first block only warms up."""
+    """Turn after turn, everybody in a new order each time; the first turn only warms up."""
     ways, order = contestants(suite), random.Random(size)
     timings = {way.name: Timing() for way in ways}
     started, rounds = perf_counter_ns(), 0
     while (spent := (perf_counter_ns() - started) / 1e9) < seconds or rounds < 3:
         frames = [os.urandom(size) for _ in range(BLOCK)]
         for way in order.sample(ways, len(ways)):
-            seal, opened = _one_block(way, frames[: way.block])
-            if rounds:
+            blocks = [_one_block(way, frames[: way.block]) for _ in range(TURN)]
+            for seal, opened in blocks[1:] if rounds else ():
                 timings[way.name].seal.append(seal)
                 timings[way.name].open.append(opened)
         rounds += 1
         progress(min(spent / seconds, 1.0))
+    return timings
+
+
+def crowd(
+    suite: CipherSuite, size: int, seconds: float, progress: Callable[[float], None]
+) -> dict[str, Timing]:
+    """The same for CROWD streams, each with one frame a round; blocks of CROWD_ROWS."""
+    timings: dict[str, Timing] = {}
+    kinds: tuple[type[Calls] | type[Batches], ...] = (Calls, Batches)
+    everybody = streams(suite, CROWD)
+    random.shuffle(everybody)  # who speaks does not do so in the order in which keys lie in memory
+    cuts = range(0, CROWD, CROWD_ROWS)
+    for number, kind in enumerate(kinds):
+        parts = [kind(everybody[at : at + CROWD_ROWS]) for at in cuts]
+        timing = timings[kind.name] = Timing()
+        started, rounds = perf_counter_ns(), 0
+        while (perf_counter_ns() - started) / 1e9 < seconds / len(kinds) or rounds < 2:
+            frames = [os.urandom(size) for _ in range(CROWD_ROWS)]
+            for seal, opened in [_one_block(part, frames) for part in parts] if rounds else ():
+                timing.seal.append(seal)
+                timing.open.append(opened)
+            rounds += 1
+        progress((number + 1) / len(kinds))
     return timings
 
 
