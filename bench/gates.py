@@ -11,7 +11,8 @@ Exit status 1 when a gate fails. Rules of this file:
      `reached`, less than 0.9 of its bar, has a lower gate: that share of what it reached. Such a
      row is marked LOW, counted in the last line, and told when it needs the excuse no more.
   3. A row is judged at each of its sizes and suites; every figure is printed. A neighbour on the
-     machine can only make it slower, so one that fails is measured up to twice more.
+     machine can only make it slower, so one that fails is measured up to twice more, a little
+     later.
   4. A kernel is a property of the process here (PYSFRAME_KERNEL), so each tier runs in its own.
   5. What this machine cannot measure (two threads on one core, a C peer that is not installed) is
      named, and is neither passed nor failed.
@@ -22,6 +23,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -41,7 +43,7 @@ from pysframe import engine
 BUDGETS = Path(__file__).parent / "budgets.toml"
 LEAST_SHARE = 0.75
 NEAR = 0.9  # a row that reaches so much of its bar needs no excuse
-TRIES = 3
+TRIES, PAUSE = 3, 2.0  # seconds between tries
 MOST_P99 = 3.0  # an absolute cap is so many times the recorded p99
 REPETITIONS = 41
 
@@ -222,6 +224,7 @@ def patiently(judged: Callable[[], Verdict]) -> Verdict:
         verdict = judged()
         if verdict.passed:
             return verdict
+        time.sleep(PAUSE)
     return judged()
 
 

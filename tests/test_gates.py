@@ -25,8 +25,10 @@ def bench(monkeypatch):
 
 
 @pytest.fixture
-def gates(bench):
-    return bench("gates")
+def gates(bench, monkeypatch):
+    module = bench("gates")
+    monkeypatch.setattr(module, "PAUSE", 0)
+    return module
 
 
 def every_row(gates):
