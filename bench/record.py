@@ -3,9 +3,10 @@
     python bench/record.py
 
 Bars of vaes512, and of shapes on every kernel, are the project's aims. The calls and C kernels of
-narrower tiers get bars from what they reached in this run, rounded down. Recorded from this run for every kernel: the 99th percentile of each call
-over blocks of 64 frames, at its worst size and suite; and `reached`, where a figure is short of
-its bar by more than a tenth. A row that has caught up loses its `reached` by recording again.
+narrower tiers get bars from what they reached in this run, rounded down. Recorded from this run
+for every kernel: the 99th percentile of each call over blocks of 64 frames, at its worst size and
+suite; and `reached`, where a figure is short of its bar by more than a tenth. A row that has
+caught up loses its `reached` by recording again.
 """
 
 import json

@@ -136,7 +136,7 @@ static void seal_some(const composite *c, sfr_row *const *rows, size_t count)
         write_tag(rows[i], streams[i].mac);
         wipe_mac(&streams[i]);
     }
-    sfr_burn_stack(c->hash->deep);
+    sfr_burn_stack(count > c->hash->shallow);
     c->clear();
 }
 
@@ -157,7 +157,7 @@ static void open_some(const composite *c, sfr_row *const *rows, size_t count)
             sfr_wipe(rows[i]->out, rows[i]->size);
         wipe_mac(&streams[i]);
     }
-    sfr_burn_stack(c->hash->deep);
+    sfr_burn_stack(count > c->hash->shallow);
     c->clear();
 }
 

@@ -28,7 +28,7 @@ __attribute__((noinline)) void sfr_burn_little_stack(void)
 
 __attribute__((noinline)) void sfr_burn_much_stack(void)
 {
-    uint8_t below[4096];
+    uint8_t below[4608];
     sfr_wipe(below, sizeof below);
     burnt();
 }

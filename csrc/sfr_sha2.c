@@ -99,8 +99,8 @@ static void compress512(sfr_sha_state *const *states, const uint8_t *const *data
     for (size_t i = 0; i < count; i++) sfr_sha512_blocks(&states[i]->s512, data[i], blocks);
 }
 
-const sfr_hash sfr_hash256_portable = {32, 64, compress256, false};
-const sfr_hash sfr_hash512_portable = {64, 128, compress512, false};
+const sfr_hash sfr_hash256_portable = {32, 64, compress256, SIZE_MAX};
+const sfr_hash sfr_hash512_portable = {64, 128, compress512, SIZE_MAX};
 
 const sfr_hash *sfr_hash_of(int nh)
 {

@@ -17,7 +17,7 @@ typedef void sfr_compress(sfr_sha_state *const *states, const uint8_t *const *da
 typedef struct sfr_hash {
     size_t size, block;            /* bytes of a state (and of a digest), bytes of a block */
     sfr_compress *compress;
-    bool deep;                     /* takes more than a little stack */
+    size_t shallow;                /* so many streams, or fewer, take only a little stack */
 } sfr_hash;
 
 #define SFR_MAX_BLOCK 128
@@ -75,8 +75,8 @@ const uint8_t *sfr_stream_last(sfr_stream *, const sfr_hash *, const uint8_t *da
 #define SFR_STREAMS 16             /* count at most */
 void sfr_stream_finish(sfr_stream *, size_t count, const sfr_hash *);
 
-/* Overwrites the stack below its caller, deep enough for HMAC with a hash that is not deep, or for
- * everything in these files; clears the registers xmm0-15. */
+/* Overwrites the stack below its caller, deep enough for HMAC of as many streams as are shallow, or
+ * for everything in these files; clears the registers xmm0-15. */
 void sfr_burn_little_stack(void);
 void sfr_burn_much_stack(void);
 SFR_INLINE void sfr_burn_stack(bool deep)

@@ -106,4 +106,4 @@ static void compress(sfr_sha_state *const *states, const uint8_t *const *data, s
     if (count) FEWER->compress(states, data, blocks, count);
 }
 
-const sfr_hash HASH = {8 * sizeof(WORD), BLOCK, compress, true};
+const sfr_hash HASH = {8 * sizeof(WORD), BLOCK, compress, FEW};

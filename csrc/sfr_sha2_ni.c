@@ -88,6 +88,6 @@ static SHANI void compress(sfr_sha_state *const *states, const uint8_t *const *d
     if (count) compress_side_by_side(states, data, blocks, 1);
 }
 
-const sfr_hash sfr_hash256_ni = {32, 64, compress, false};
+const sfr_hash sfr_hash256_ni = {32, 64, compress, SIZE_MAX};
 
 #endif

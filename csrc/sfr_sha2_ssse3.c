@@ -96,7 +96,7 @@ static SSSE3 void compress_256(sfr_sha_state *const *states, const uint8_t *cons
         for (size_t j = 0; j < blocks; j++) block_256(states[i]->s256.h, data[i] + 64 * j);
 }
 
-const sfr_hash sfr_hash256_ssse3 = {32, 64, compress_256, false};
+const sfr_hash sfr_hash256_ssse3 = {32, 64, compress_256, SIZE_MAX};
 
 /* ---- SHA-512: two words in a vector ---- */
 
@@ -180,7 +180,7 @@ static BMI2 void compress_512_bmi2(sfr_sha_state *const *states, const uint8_t *
         for (size_t j = 0; j < blocks; j++) block_512(states[i]->s512.h, data[i] + 128 * j);
 }
 
-const sfr_hash sfr_hash512_ssse3 = {64, 128, compress_512, false};
-const sfr_hash sfr_hash512_bmi2 = {64, 128, compress_512_bmi2, false};
+const sfr_hash sfr_hash512_ssse3 = {64, 128, compress_512, SIZE_MAX};
+const sfr_hash sfr_hash512_bmi2 = {64, 128, compress_512_bmi2, SIZE_MAX};
 
 #endif
