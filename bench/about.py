@@ -2,11 +2,19 @@
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 
 def name() -> str:
     return f"{cpu()}, {os.cpu_count()} cores, Linux {platform.machine()}, CPython {python()}"
+
+
+def commit() -> str:
+    """What was measured; empty outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    here = Path(__file__).parent
+    return subprocess.run(command, cwd=here, capture_output=True, text=True).stdout.strip()
 
 
 def python() -> str:

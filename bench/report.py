@@ -88,6 +88,7 @@ def what() -> dict[str, Any]:
         "machine": about.name(),
         "engine": f"{backend.engine}:{backend.kernel}",
         "versions": backend.versions,
+        "commit": about.commit(),
         "peers": {peer.title: peer.caveat for peer in (make() for make in peers.ALL)},
         "c_peers": {
             "intel-ipsec-mb": c_peers.ipsec_version(),
