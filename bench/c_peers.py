@@ -90,7 +90,7 @@ def run(
     number = GCM_SUITES[suite] if gcm else HMAC_SUITES[suite]
     command = [program, "--json", "--suite", number, "--keys", str(keys), "--reps", str(reps)]
     command += ["--sizes", ",".join(map(str, sizes)), "--openssl", str(openssl())]
-    command += ["--open"] if opening else []
+    command += ["--open"] if opening else ["--seal"] if gcm else []
     done = subprocess.run([*command, *engines], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{program.name}: {done.stderr.strip()}")

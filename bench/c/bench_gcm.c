@@ -1,14 +1,16 @@
 /* Nanoseconds per frame of the GCM kernels and of intel-ipsec-mb's direct calls, in one process.
  *
  *   bench_gcm [--sizes 40,160] [--keys 1,64] [--suite 128|256] [--seal | --open] [--in-place]
- *             [--rows 64] [--frames 64] [--aad 12] [--reps 41] [--json] [engine...]
+ *             [--rows 64] [--frames 64] [--aad 12] [--reps 41] [--openssl libcrypto.so.3] [--json]
+ *             [engine...]
  *
- * Engines: aesni vaes256 vaes512 (ours: one call per --rows frames) and ipsec-sse ipsec-avx2
+ * Engines: aesni vaes256 vaes512 (ours: one call per --rows frames), ipsec-sse ipsec-avx2
  * ipsec-avx512 (one call per frame, on the path of that width whatever the CPU could do; opening
- * includes the comparison of the tag). Without names, all of them; without --suite, --seal or
- * --open, both of each. Every frame has a nonce and contents of its own; with 64 keys frame i uses
- * key i. Before timing each engine's output is compared with ipsec-sse, which seals the reference.
- * Engines take turns within each repetition.
+ * includes the comparison of the tag) and openssl (EVP of any libcrypto.so, a context kept for each
+ * key). Without names, all but openssl; without --suite, --seal or --open, both of each. Every
+ * frame has a nonce and contents of its own; with 64 keys frame i uses key i. Before timing each
+ * engine's output is compared with ipsec-sse, which seals the reference. Engines take turns within
+ * each repetition.
  *
  * Prints Markdown tables of medians; ours are followed by how many times quicker they are than
  * ipsec-mb on the same width, if that is measured, too. --json has minima as well. */
@@ -19,9 +21,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "openssl.h"
 #include "sfr_internal.h"
 
-enum { MAX_ENGINES = 6, MAX_LIST = 32, MAX_AAD = 128, TAG = 16, MISALIGNED = 9 };
+enum { MAX_ENGINES = 7, MAX_LIST = 32, MAX_AAD = 128, TAG = 16, MISALIGNED = 9 };
 
 typedef struct frame {
     sfr_row row;
@@ -52,20 +55,23 @@ static engine engines[] = {
     {"vaes256", "ipsec-avx2", {&sfr_gcm128_vaes256, &sfr_gcm256_vaes256}, NULL, NULL},
     {"ipsec-sse", NULL, {0}, init_mb_mgr_sse, NULL},
     {"aesni", "ipsec-sse", {&sfr_gcm128_aesni, &sfr_gcm256_aesni}, NULL, NULL},
+    {"openssl", NULL, {0}, NULL, NULL},
 };
-#define ENGINES (sizeof engines / sizeof *engines)
+#define ENGINES (sizeof engines / sizeof *engines) /* the last one by name only */
 
 static struct {
     size_t sizes[MAX_LIST], keys[MAX_LIST], rows, frames, aad, reps;
     int suite, direction; /* 128 or 256; 'l' for seal or 'o' for open; 0: both */
     int wide, opening;    /* of them, what is measured now; wide: AES-256 */
     int in_place, json;
+    const char *openssl;
 } opt = {.sizes = {40, 80, 120, 160, 320, 640, 1200, 4096, 16384},
          .keys = {1, 64},
          .rows = 64,
          .frames = 64,
          .aad = 12,
-         .reps = 41};
+         .reps = 41,
+         .openssl = "libcrypto.so.3"};
 
 static void die(const char *what, const char *value)
 {
@@ -101,13 +107,25 @@ static engine *engine_find(const char *name)
 
 static void engine_prepare(engine *e)
 {
-    if (!e->init_mb_mgr) {
+    if (!strcmp(e->name, "openssl")) {
+        openssl_load(opt.openssl);
+    } else if (!e->init_mb_mgr) {
         if (!e->ops[0] || !e->ops[1]) die("not built", e->name);
     } else if (!e->manager) {
         e->manager = alloc_mb_mgr(0);
         if (!e->manager) die("no manager for", e->name);
         e->init_mb_mgr(e->manager);
     }
+}
+
+static void *openssl_key(const uint8_t *raw)
+{
+    EVP_CIPHER_CTX *context = ssl.EVP_CIPHER_CTX_new();
+    EVP_CIPHER *cipher = ssl.EVP_CIPHER_fetch(NULL, opt.wide ? "AES-256-GCM" : "AES-128-GCM", NULL);
+    int done = opt.opening ? ssl.EVP_DecryptInit_ex2(context, cipher, raw, NULL, NULL)
+                           : ssl.EVP_EncryptInit_ex2(context, cipher, raw, NULL, NULL);
+    if (!done) die("key of", "openssl");
+    return context;
 }
 
 /* The key of one frame on one engine; keys live until the process ends. */
@@ -121,6 +139,7 @@ static void *key_new(engine *e, const uint8_t *raw)
             IMB_AES128_GCM_PRE(e->manager, raw, key);
         return key;
     }
+    if (!e->ops[0]) return openssl_key(raw);
     const sfr_ops *ops = e->ops[opt.wide];
     sfr_key *key = aligned_alloc(64, (sizeof(sfr_key) + ops->state_size + 63) / 64 * 64);
     memset(key, 0, sizeof *key);
@@ -156,6 +175,26 @@ static int run_ipsec(const engine *e, frame *f)
     return differing ? SFR_AUTH_FAILED : SFR_OK;
 }
 
+static int run_openssl(frame *f)
+{
+    EVP_CIPHER_CTX *context = f->ipsec_key;
+    const sfr_row *row = &f->row;
+    int n, size = (int)row->size;
+    if (!opt.opening) {
+        ssl.EVP_EncryptInit_ex2(context, NULL, NULL, f->nonce, NULL);
+        ssl.EVP_EncryptUpdate(context, NULL, &n, f->aad, (int)opt.aad);
+        ssl.EVP_EncryptUpdate(context, row->out, &n, row->in, size);
+        ssl.EVP_EncryptFinal_ex(context, row->out + size, &n);
+        ssl.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG, f->tag);
+        return SFR_OK;
+    }
+    ssl.EVP_DecryptInit_ex2(context, NULL, NULL, f->nonce, NULL);
+    ssl.EVP_DecryptUpdate(context, NULL, &n, f->aad, (int)opt.aad);
+    ssl.EVP_DecryptUpdate(context, row->out, &n, row->in, size);
+    ssl.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG, f->tag);
+    return ssl.EVP_DecryptFinal_ex(context, row->out + size, &n) ? SFR_OK : SFR_AUTH_FAILED;
+}
+
 static void run_engine(const engine *e, frame *frames, sfr_row **rows)
 {
     if (e->manager) {
@@ -163,7 +202,8 @@ static void run_engine(const engine *e, frame *frames, sfr_row **rows)
         return;
     }
     const sfr_ops *ops = e->ops[opt.wide];
-    for (size_t i = 0; i < opt.frames; i += opt.rows) {
+    for (size_t i = 0; !ops && i < opt.frames; i++) frames[i].row.status = run_openssl(&frames[i]);
+    for (size_t i = 0; ops && i < opt.frames; i += opt.rows) {
         size_t n = opt.frames - i < opt.rows ? opt.frames - i : opt.rows;
         if (opt.opening)
             ops->open(rows + i, n);
@@ -348,10 +388,13 @@ static void read_list(size_t *list, char *text)
 
 static void read_options(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"sizes", 1, 0, 's'}, {"keys", 1, 0, 'k'},     {"suite", 1, 0, 'u'},  {"open", 0, 0, 'o'},
-        {"seal", 0, 0, 'l'},  {"rows", 1, 0, 'r'},     {"frames", 1, 0, 'f'}, {"aad", 1, 0, 'a'},
-        {"reps", 1, 0, 'n'},  {"in-place", 0, 0, 'i'}, {"json", 0, 0, 'j'},   {0, 0, 0, 0}};
+    static const struct option names[] = {{"sizes", 1, 0, 's'},  {"keys", 1, 0, 'k'},
+                                          {"suite", 1, 0, 'u'},  {"open", 0, 0, 'o'},
+                                          {"seal", 0, 0, 'l'},   {"rows", 1, 0, 'r'},
+                                          {"frames", 1, 0, 'f'}, {"aad", 1, 0, 'a'},
+                                          {"reps", 1, 0, 'n'},   {"in-place", 0, 0, 'i'},
+                                          {"json", 0, 0, 'j'},   {"openssl", 1, 0, 'S'},
+                                          {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == 's')
             read_list(opt.sizes, optarg);
@@ -371,6 +414,8 @@ static void read_options(int argc, char **argv)
             opt.reps = strtoul(optarg, NULL, 10);
         else if (c == 'i')
             opt.in_place = 1;
+        else if (c == 'S')
+            opt.openssl = optarg;
         else if (c == 'j')
             opt.json = 1;
         else
@@ -394,7 +439,7 @@ int main(int argc, char **argv)
     read_options(argc, argv);
     for (int i = optind; i < argc && count < MAX_ENGINES; i++)
         chosen[count++] = engine_find(argv[i]);
-    for (size_t i = 0; optind == argc && i < ENGINES; i++) chosen[count++] = &engines[i];
+    for (size_t i = 0; optind == argc && i < ENGINES - 1; i++) chosen[count++] = &engines[i];
     for (size_t i = 0; i < count; i++) engine_prepare(chosen[i]);
     for (opt.wide = opt.suite == 256; opt.wide <= (opt.suite != 128); opt.wide++)
         for (opt.opening = opt.direction == 'o'; opt.opening <= (opt.direction != 'l');
