@@ -200,11 +200,13 @@ int sfr_receiver_knows(sfr_receiver *, uint64_t kid);
 size_t sfr_plaintext_size(const sfr_receiver *, const uint8_t *in, size_t in_size, size_t clear);
 int sfr_unprotect(sfr_receiver *, sfr_frame *);
 /* A batch, `count` frames with a receiver each. Room sets out_size to the room each frame needs
- * and returns the sum; unprotect then wants `out` set and returns how many frames it refused. */
+ * and returns the sum; unprotect then wants `out` set, apart from all that it reads, and returns
+ * how many frames it refused. */
 size_t sfr_room_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 /* The same from columns to columns, apart from each other. Open room is SIZE_MAX where a row lies
- * outside the data. Unprotect writes the frames back to back, zeros for what it refuses. */
+ * outside the data. Unprotect writes the frames back to back, zeros for what it refuses and in what
+ * is left of the room. */
 size_t sfr_open_room(sfr_receiver *const *, const sfr_rows_in *, size_t count);
 size_t sfr_unprotect_columns(sfr_receiver *const *, const sfr_rows_in *, size_t count,
                              uint8_t *out, size_t room, const sfr_rows_out *);

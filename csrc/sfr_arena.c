@@ -220,7 +220,7 @@ typedef struct slot {
 
 static slot *free_slots[LARGEST_SLOT / LINE + 1];
 static size_t slabs;
-bool sfr_arena_is_large;
+_Atomic bool sfr_arena_is_large;
 static sfr_lock arena_lock;
 
 static void *map_anonymous(size_t size)

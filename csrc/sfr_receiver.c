@@ -508,25 +508,22 @@ SFR_INLINE const sfr_ops *ops_of(const sfr_receiver *r)
 
 /* ---- one frame ---- */
 
-/* With the lock held: all that can be known before the key runs. */
-SFR_INLINE int plan(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key)
+/* With the lock held: all that can be known before the key runs. Only looks at `out`. */
+SFR_INLINE int plan(sfr_receiver *r, sfr_frame *f, parsed *p, rx_key **key)
 {
-    parsed p;
-    int status = parse(r, f, &p);
+    int status = parse(r, f, p);
     if (SFR_UNLIKELY(status != SFR_OK)) {
         r->malformed++;
         return status;
     }
-    status = check_out(f, &p);
+    status = check_out(f, p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     rx_key *k = *key = find(r, f->kid);
     if (SFR_UNLIKELY(!k)) {
         note_stranger(r, f->kid);
         return SFR_UNKNOWN_KEY;
     }
-    status = judge(r, k, f->ctr);
-    if (SFR_LIKELY(status == SFR_OK)) make_row(row, k->key, f, &p);
-    return status;
+    return judge(r, k, f->ctr);
 }
 
 SFR_INLINE void open_row(sfr_row *row)
@@ -536,9 +533,9 @@ SFR_INLINE void open_row(sfr_row *row)
 }
 
 /* With the lock held. A frame that cannot be opened is refused here. */
-SFR_INLINE int screen(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key)
+SFR_INLINE int screen(sfr_receiver *r, sfr_frame *f, parsed *p, rx_key **key)
 {
-    int status = SFR_UNLIKELY(r->closed) ? SFR_E_RETIRED : plan(r, f, row, key);
+    int status = SFR_UNLIKELY(r->closed) ? SFR_E_RETIRED : plan(r, f, p, key);
     if (SFR_LIKELY(status == SFR_OK)) return status;
     if (status > 0) count_frame(r);
     refuse(f, status);
@@ -547,10 +544,10 @@ SFR_INLINE int screen(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key)
 
 int sfr_screen(sfr_receiver *r, sfr_frame *f)
 {
-    sfr_row row;
+    parsed p;
     rx_key *k;
     sfr_object_take(&r->lock);
-    int status = screen(r, f, &row, &k);
+    int status = screen(r, f, &p, &k);
     sfr_object_drop(&r->lock);
     return status;
 }
@@ -558,8 +555,10 @@ int sfr_screen(sfr_receiver *r, sfr_frame *f)
 SFR_INLINE void unprotect_locked(sfr_receiver *r, sfr_frame *f)
 {
     sfr_row row;
+    parsed p;
     rx_key *k;
-    if (SFR_UNLIKELY(screen(r, f, &row, &k) != SFR_OK)) return;
+    if (SFR_UNLIKELY(screen(r, f, &p, &k) != SFR_OK)) return;
+    make_row(&row, k->key, f, &p);
     unsigned ticket = 0;
     bool brief = row.size <= SFR_BRIEF;
     if (SFR_UNLIKELY(!brief)) ticket = sfr_run_enter(), sfr_object_drop(&r->lock);
@@ -608,11 +607,15 @@ typedef struct chunk {
     size_t planned;
 } chunk;
 
-/* Without the lock: parse and resolve, no more. Whether it is a replay is for commit to say. */
-SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key)
+/* Without the lock: parse and resolve, no more. Whether it is a replay is for commit to say.
+ * `apart`: in and out are known not to overlap. A frame that was screened may have another header
+ * by now, so that it no longer lies exactly in place. */
+SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key, bool apart)
 {
     parsed p;
     int status = parse(r, f, &p);
+    if (SFR_UNLIKELY(status != SFR_OK)) return status;
+    if (!apart) status = check_out(f, &p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     if (SFR_UNLIKELY(f->clear + p.size > f->out_size)) return SFR_E_ROOM;
     rx_key *k = find(r, f->kid);
@@ -622,13 +625,15 @@ SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key 
     return SFR_OK;
 }
 
-static void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count, chunk *c)
+SFR_INLINE void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count,
+                           chunk *c, bool apart)
 {
     c->planned = 0;
     for (size_t i = 0; i < count; i++) {
         c->keys[i] = NULL;
         c->row_of[i] = (uint8_t)c->planned;
-        frames[i].status = plan_batched(receivers[i], &frames[i], &c->rows[c->planned], &c->keys[i]);
+        frames[i].status =
+            plan_batched(receivers[i], &frames[i], &c->rows[c->planned], &c->keys[i], apart);
         c->planned += frames[i].status == SFR_OK;
     }
 }
@@ -668,7 +673,7 @@ size_t sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, siz
     for (size_t at = 0, some; at < count; at += some) {
         some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
         unsigned ticket = sfr_run_enter();
-        plan_chunk(receivers + at, frames + at, some, &c);
+        plan_chunk(receivers + at, frames + at, some, &c, true);
         sfr_run(c.rows, c.planned, false);
         refused += commit_chunk(receivers + at, frames + at, some, &c);
         sfr_run_leave(ticket);
@@ -685,8 +690,7 @@ size_t sfr_open_room(sfr_receiver *const *receivers, const sfr_rows_in *in, size
         prefetch_receiver(receivers, i, count);
         fetch_key(receivers[i], ops_of(receivers[0]), (size_t)in->lengths[i]);
         if (SFR_UNLIKELY(!sfr_row_inside(in, i))) return SIZE_MAX;
-        room += sfr_plaintext_size(receivers[i], sfr_row_start(in, i),
-                                   (size_t)in->lengths[i], 0);
+        room += sfr_plaintext_size(receivers[i], sfr_row_start(in, i), (size_t)in->lengths[i], 0);
     }
     return room;
 }
@@ -711,7 +715,7 @@ static uint8_t *plan_columns(sfr_receiver *const *receivers, const sfr_rows_in i
         sfr_frame f = frame_of(receivers[i], in, i, out, end);
         c->keys[i] = NULL;
         c->row_of[i] = (uint8_t)c->planned;
-        c->refusals[i] = plan_batched(receivers[i], &f, &c->rows[c->planned], &c->keys[i]);
+        c->refusals[i] = plan_batched(receivers[i], &f, &c->rows[c->planned], &c->keys[i], true);
         c->planned += c->refusals[i] == SFR_OK;
         to.lengths[i] = (int32_t)f.out_size;
         to.kid[i] = f.kid;
@@ -749,9 +753,8 @@ static size_t commit_columns(sfr_receiver *const *receivers, size_t count, uint8
         const sfr_row *row = &c->rows[c->row_of[i]];
         const int32_t room = to.lengths[i];
         sfr_object_take(&r->lock);
-        int status = SFR_LIKELY(c->keys[i] != NULL)
-                         ? commit(r, c->keys[i], to.ctr[i], row->status)
-                         : refuse_row(r, c->refusals[i], to.kid[i]);
+        int status = SFR_LIKELY(c->keys[i] != NULL) ? commit(r, c->keys[i], to.ctr[i], row->status)
+                                                    : refuse_row(r, c->refusals[i], to.kid[i]);
         sfr_object_drop(&r->lock);
         settle(to, i, out, row->size, status);
         refused += status != SFR_OK;
@@ -771,11 +774,14 @@ size_t sfr_unprotect_columns(sfr_receiver *const *receivers, const sfr_rows_in *
         some = count - row < SFR_CHUNK ? count - row : SFR_CHUNK;
         const sfr_rows_out here = sfr_rows_to(to, row);
         unsigned ticket = sfr_run_enter();
-        next = plan_columns(receivers + row, sfr_rows_from(in, row), some, at, out + room, here, &c);
+        next =
+            plan_columns(receivers + row, sfr_rows_from(in, row), some, at, out + room, here, &c);
         sfr_run(c.rows, c.planned, false);
         refused += commit_columns(receivers + row, some, at, at - out, here, &c);
         sfr_run_leave(ticket);
     }
+    /* Rows that another thread made smaller since their room was measured leave some over. */
+    if (SFR_UNLIKELY(at != out + room)) memset(at, 0, (size_t)(out + room - at));
     return refused;
 }
 
@@ -788,7 +794,7 @@ void sfr_open_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t cou
     for (size_t at = 0, some; at < count; at += some) {
         some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
         unsigned ticket = sfr_run_enter();
-        plan_chunk(receivers + at, frames + at, some, &c);
+        plan_chunk(receivers + at, frames + at, some, &c, false);
         sfr_run(c.rows, c.planned, false);
         for (size_t i = 0; i < some; i++) {
             sfr_frame *f = &frames[at + i];

@@ -31,6 +31,7 @@ struct sfr_sender {
     bool spent, has_ahead;
     uint64_t last; /* of the lease */
     range ahead;   /* the lease after this one */
+    const struct sfr_ops *ops;
     uint32_t key_size;
     uint8_t fingerprint[16];
 };
@@ -142,6 +143,7 @@ static int sender_init(sfr_sender *s, const sfr_secret *secret, const sfr_kernel
     int status = sfr_registry_open(s->fingerprint, peek_ctr(s));
     if (status != SFR_OK) return status;
     s->tag_size = key->tag_size;
+    s->ops = key->ops;
     atomic_store(&s->key, key);
     return SFR_OK;
 }
@@ -219,6 +221,7 @@ uint64_t sfr_sender_blocks(sfr_sender *s)
 
 void sfr_sender_set_blocks(sfr_sender *s, uint64_t blocks)
 {
+    if (blocks > KEY_BUDGET) blocks = KEY_BUDGET; /* beyond it, what is left would wrap */
     sfr_object_take(&s->lock);
     if (blocks > s->blocks) s->blocks = blocks;
     sfr_object_drop(&s->lock);
@@ -307,12 +310,12 @@ SFR_INLINE void prefetch_sender(sfr_sender *const *senders, size_t i, size_t cou
 
 SFR_INLINE const sfr_ops *some_ops(sfr_sender *const *senders, size_t count)
 {
-    return count && key_of(senders[0]) ? key_of(senders[0])->ops : NULL;
+    return count ? senders[0]->ops : NULL;
 }
 
 SFR_INLINE void fetch_key(const sfr_sender *s, const sfr_ops *like, size_t size)
 {
-    if (sfr_arena_is_large && like && key_of(s)) sfr_key_fetch(key_of(s), like, size);
+    if (sfr_arena_is_large && key_of(s)) sfr_key_fetch(key_of(s), like, size);
 }
 
 size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
@@ -321,24 +324,33 @@ size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
     return frame_size + sfr_header_size(s->kid, ctr) + s->tag_size;
 }
 
+/* With the lock held. */
+SFR_INLINE int check(sfr_sender *s, sfr_frame *f, size_t count, uint32_t generation, bool *all)
+{
+    int status = check_frame(s, f);
+    if (SFR_UNLIKELY(status == SFR_OK && !ready(s, generation))) status = refusal(s);
+    f->status = status;
+    if (SFR_UNLIKELY(status != SFR_OK)) return status;
+    f->out_size = f->in_size + header_size_of(s) + s->tag_size;
+    if (SFR_LIKELY(last_alike(s) - peek_ctr(s) >= count)) return status;
+    f->out_size = sfr_protected_size(s, f->in_size, count);
+    *all = false;
+    return status;
+}
+
 size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t count, int *steady)
 {
     const uint32_t generation = sfr_process_generation();
     const sfr_ops *like = some_ops(senders, count);
     bool all = true;
     for (size_t i = 0; i < count; i++) {
-        const sfr_sender *s = senders[i];
-        sfr_frame *f = &frames[i];
-        int status = check_frame(s, f);
+        sfr_sender *s = senders[i];
         prefetch_sender(senders, i, count);
-        fetch_key(s, like, f->in_size);
-        if (SFR_UNLIKELY(status == SFR_OK && !ready(s, generation))) status = refusal(s);
-        f->status = status;
+        fetch_key(s, like, frames[i].in_size);
+        sfr_object_take(&s->lock);
+        int status = check(s, &frames[i], count, generation, &all);
+        sfr_object_drop(&s->lock);
         if (SFR_UNLIKELY(status != SFR_OK)) return i;
-        f->out_size = f->in_size + header_size_of(s) + s->tag_size;
-        if (SFR_LIKELY(last_alike(s) - peek_ctr(s) >= count)) continue;
-        f->out_size = sfr_protected_size(senders[i], f->in_size, count);
-        all = false;
     }
     *steady = all;
     return count;
@@ -489,11 +501,18 @@ size_t sfr_protect_many(sfr_sender *const *senders, sfr_frame *frames, size_t co
 
 /* ---- columns ---- */
 
-/* Nothing but counters will change while so many rows of so many bytes go by. */
+/* With the lock held: nothing but counters will change while `rows` rows go by, of which those up to
+ * this one take `size` bytes. A sender's last row so accounts for all of its rows. */
 SFR_INLINE bool steady(const sfr_sender *s, uint32_t generation, size_t rows, size_t size)
 {
     return ready(s, generation) && last_alike(s) - peek_ctr(s) >= rows &&
            s->blocks + 4 * rows + size / 16 < KEY_BUDGET / 2;
+}
+
+/* Lengths are int32, those of ciphertexts too. */
+SFR_INLINE bool fits(const sfr_sender *s, size_t size)
+{
+    return size <= s->max_frame && size <= INT32_MAX - SFR_MAX_OVERHEAD;
 }
 
 size_t sfr_columns_room(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)
@@ -501,14 +520,16 @@ size_t sfr_columns_room(sfr_sender *const *senders, const sfr_rows_in *in, size_
     const uint32_t generation = sfr_process_generation();
     const sfr_ops *like = some_ops(senders, count);
     size_t room = 0;
-    bool all = like != NULL;
+    bool all = true;
     for (size_t i = 0; i < count; i++) {
-        const sfr_sender *s = senders[i];
+        sfr_sender *s = senders[i];
         size_t size = (size_t)in->lengths[i];
         prefetch_sender(senders, i, count);
         fetch_key(s, like, size);
-        all &= sfr_row_inside(in, i) && size <= s->max_frame && steady(s, generation, count, in->size);
+        sfr_object_take(&s->lock);
         room += size + header_size_of(s) + s->tag_size;
+        all &= sfr_row_inside(in, i) && fits(s, size) && steady(s, generation, count, room);
+        sfr_object_drop(&s->lock);
     }
     return all ? room : 0;
 }

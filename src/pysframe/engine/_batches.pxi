@@ -22,6 +22,9 @@ cdef struct Rows:
 
 
 cdef int _make_rows(Rows *rows, Py_ssize_t count) except -1:
+    if count < 0 or <size_t>count > SIZE_MAX // sizeof(sfr_frame):
+        rows.count, rows.views = 0, NULL
+        raise MemoryError
     rows.count = count
     rows.work = count * FRAME_WORK
     rows.watching = False
@@ -563,7 +566,7 @@ cdef inline void _settle(Rows *rows, uint8_t *end) noexcept:
     for i in range(rows.count):
         f = &rows.frames[i]
         next = _end_of(rows, i, end)
-        if f.out + f.out_size == next:
+        if f.out + f.out_size == next and f.status >= 0:
             continue
         if f.status < 0:
             f.status = SFR_MALFORMED
@@ -663,12 +666,13 @@ def to_list(data, bytes columns, Py_ssize_t count):
     cdef sfr_rows_out column
     cdef Py_buffer view
     cdef object row
-    cdef list out = PyList_New(count)
+    cdef list out
     _read(data, &room, &view)
     try:
         if len(columns) != count * ROW_SIZE:
             raise MisuseError("the columns of this FrameBatch are damaged")
         columns_of(PyBytes_AS_STRING(columns), count, &column)
+        out = PyList_New(count)
         for i in range(count):
             start, size = column.offsets[i], column.lengths[i]
             _check_row(i, start, size, room.size)
