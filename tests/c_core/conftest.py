@@ -3,6 +3,7 @@
 import pytest
 from c_core.core import KERNELS, kernel_or_skip, load
 from c_core.rows import FAMILIES
+from isolated import in_child
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +21,19 @@ def kernel(request):
 def family(request):
     """A suite for each family: the two key sizes of GCM, and of CTR with HMAC."""
     return request.param
+
+
+@pytest.fixture(params=["locks", "turns"])
+def either_way(request):
+    """Runs work() with locks; or in a child whose callers take turns, a promise for all of it."""
+    if request.param == "locks":
+        return lambda work: work()
+
+    def in_turns(work):
+        def promised():
+            load()[1].sfr_callers_take_turns()
+            work()
+
+        in_child(promised)
+
+    return in_turns
