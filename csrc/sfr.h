@@ -236,6 +236,7 @@ typedef struct sfr_receiver_stats {
 } sfr_receiver_stats;
 
 void sfr_receiver_totals(sfr_receiver *, sfr_receiver_stats *);
-size_t sfr_receiver_keys(sfr_receiver *, sfr_key_stats *, size_t room);   /* returns all there are */
+/* Returns how many keys there are, be there room for them or not. */
+size_t sfr_receiver_keys(sfr_receiver *, sfr_key_stats *, size_t room);
 
 #endif

@@ -210,7 +210,7 @@ void sfr_run_synchronize(void)
 #define LINE 64
 #define SLAB ((size_t)64 << 10)
 #define HUGE_PAGE ((size_t)2 << 20)
-#define SMALL_SLABS 32 /* then slabs are huge pages: who has thousands of keys misses the TLB less */
+#define SMALL_SLABS 32 /* then huge pages: who has thousands of keys misses the TLB less */
 #define LARGEST_SLOT ((size_t)4096)
 
 /* A free slot is all zeros but for its first word, the next free slot. */

@@ -65,7 +65,8 @@ SFR_INLINE uint64_t sfr_header_load_first(const uint8_t *in, size_t size)
 /* The size of a header, told by its config byte. */
 SFR_INLINE size_t sfr_header_length(uint8_t config)
 {
-    return 1u + (config & 0x80 ? (config >> 4 & 7) + 1u : 0) + (config & 0x08 ? (config & 7) + 1u : 0);
+    unsigned kid_bytes = config & 0x80 ? (config >> 4 & 7) + 1u : 0;
+    return 1u + kid_bytes + (config & 0x08 ? (config & 7) + 1u : 0);
 }
 
 /* True when the field could have been written shorter: RFC 9605 4.3 MUST. `raw` begins with its
@@ -95,7 +96,7 @@ SFR_INLINE int sfr_header_read(const uint8_t *in, size_t size, int strict, uint6
     words[1] = words[2] = 0;
     if (SFR_LIKELY(total <= 8)) {
         ctr_raw = word >> (8 * (1 + kid_bytes) & 63);
-        words[0] &= ~(uint64_t)0 >> (64 - 8 * total); /* what follows the header is not part of it */
+        words[0] &= ~(uint64_t)0 >> (64 - 8 * total); /* what follows is not the header's */
     } else {
         sfr_header_load_rest(in, total, words);
         sfr_u128 fields = (sfr_u128)words[1] << 64 | word;

@@ -88,12 +88,12 @@ typedef struct sfr_row {
 
 /* One family on one kernel. All rows of one call are of this family and kernel; keys, lengths
  * and AADs may differ from row to row; rows of like size class come together. Neither function
- * touches a byte outside the row's buffers, reads each byte of `in` and of the tag once
- * (GCM) or takes a snapshot in `out` first (HMAC, unless in place), and leaves no secret on the stack or in
+ * touches a byte outside the row's buffers; it reads each byte of `in` and of the tag once (GCM) or
+ * takes a snapshot in `out` first (HMAC, unless in place), and leaves no secret on the stack or in
  * vector registers. */
 typedef struct sfr_ops {
     size_t state_size;             /* bytes of sfr_key.state */
-    size_t hot_offset, hot_size;   /* what of it a frame of up to 224 bytes reads: for prefetching */
+    size_t hot_offset, hot_size;   /* what of it a frame of up to 224 bytes reads: fetched early */
     void (*key_init)(void *state, const uint8_t *sframe_key);
     void (*seal)(sfr_row *const *rows, size_t count);
     void (*open)(sfr_row *const *rows, size_t count);
@@ -251,7 +251,8 @@ void sfr_run_synchronize(void);
 
 /* ---- senders known to this process: one live sender per (base_key, KID) ---- */
 
-int sfr_registry_open(const uint8_t fingerprint[16], uint64_t next_ctr);      /* SFR_OK or SFR_E_DUPLICATE */
+/* SFR_OK or SFR_E_DUPLICATE. */
+int sfr_registry_open(const uint8_t fingerprint[16], uint64_t next_ctr);
 /* spent: next_ctr itself was used, too. */
 void sfr_registry_close(const uint8_t fingerprint[16], uint64_t next_ctr, bool spent);
 

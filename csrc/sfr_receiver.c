@@ -358,8 +358,11 @@ SFR_INLINE int judge(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 
 /* ---- parse and resolve ---- */
 
+/* Strangers lie in the order they came in, so that of those with the fewest frames the oldest makes
+ * room. */
 static void note_stranger(sfr_receiver *r, uint64_t kid)
 {
+    const size_t last = SFR_UNKNOWN_TRACKED - 1;
     size_t least = 0;
     r->unknown++;
     if (!r->strangers) r->strangers = calloc(SFR_UNKNOWN_TRACKED, sizeof *r->strangers);
@@ -371,8 +374,8 @@ static void note_stranger(sfr_receiver *r, uint64_t kid)
         }
         if (r->strangers[i].frames < r->strangers[least].frames) least = i;
     }
-    r->strangers[least].kid = kid;
-    r->strangers[least].frames = 1;
+    memmove(&r->strangers[least], &r->strangers[least + 1], (last - least) * sizeof *r->strangers);
+    r->strangers[last] = (struct sfr_stranger){kid, 1};
 }
 
 /* What parse found: the header's words and size, and the payload's. */

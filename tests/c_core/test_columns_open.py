@@ -20,8 +20,10 @@ class Wires:
         self.frames = [rng.randbytes(rng.choice(sizes)) for _ in range(count)]
         rows = enumerate(zip(self.picked, self.frames, strict=True))
         self.wires = [oracles[which].seal(500 + i, frame) for i, (which, frame) in rows]
-        self.good = [(0, frame, keys[which][2], 500 + i)
-                     for i, (which, frame) in enumerate(zip(self.picked, self.frames, strict=True))]
+        self.good = [
+            (0, frame, keys[which][2], 500 + i)
+            for i, (which, frame) in enumerate(zip(self.picked, self.frames, strict=True))
+        ]
         self.sides = [[CReceiver(kernel, *key) for key in keys] for _ in range(2)]
 
     def owners(self, side=0):
@@ -162,7 +164,7 @@ def test_a_header_that_grew(core, kernel, position, size, rng):
 
 
 def test_a_header_that_shrank(core, kernel, rng):
-    """The rows behind it find less room than they need: malformed, and nothing is written beyond."""
+    """The last row finds less room than it needs: malformed, and nothing is written beyond."""
     _, lib = core
     wires = Wires(kernel, rng, 70, sizes=(160,))
     columns = Columns(wires.owners(), wires.wires)

@@ -1,4 +1,4 @@
-"""sfr_columns_room and sfr_protect_columns: the bytes of single frames, or a plain no beforehand."""
+"""sfr_columns_room and sfr_protect_columns: the bytes of single frames, or no room for any."""
 
 import pytest
 from c_core.columns import FILL, Columns
@@ -141,7 +141,7 @@ def blocks_for(rows, size):
 
 @pytest.mark.parametrize("overlapping", [True, False])
 def test_half_of_the_budget_is_not_passed_unnoticed(core, kernel, overlapping, rng):
-    """Columns tell nobody that a key is due, so they end before it. Rows may overlap in the data."""
+    """Columns tell nobody that a key is due, so they end before it. Rows may overlap."""
     sender = CSender(kernel, 4, rng.randbytes(16), first=100)
     columns = Columns([sender] * 64, [bytes(1600)])
     if overlapping:
@@ -158,7 +158,7 @@ def test_half_of_the_budget_is_not_passed_unnoticed(core, kernel, overlapping, r
 
 
 def test_the_meter_does_not_wrap(core, kernel, rng):
-    ffi, lib = core
+    _, lib = core
     for blocks in (BUDGET, BUDGET + 1, 2**63, 2**64 - 1):
         sender = CSender(kernel, 4, rng.randbytes(16), first=100)
         lib.sfr_sender_set_blocks(sender.pointer, blocks)

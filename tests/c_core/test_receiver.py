@@ -182,6 +182,7 @@ def test_unknown_kids_are_tracked_within_bounds(core, kernel, base_key):
         receiver.unprotect(oracle(base_key, 1000 + kid).seal(0, b"x"))
     totals = receiver.totals()
     assert (totals.unknown, len(totals.unknown_kids)) == (1000, lib.SFR_UNKNOWN_TRACKED)
+    assert [s.kid for s in totals.unknown_kids] == list(range(1984, 2000))  # the oldest made room
 
 
 def test_closed(core, kernel, base_key):

@@ -116,7 +116,9 @@ def in_place(receiver, wire, clear=0):
     at = getattr(f, "in") + clear
     assert receiver.lib.sfr_header_parse(at, len(wire) - clear, 1, header) == 0
     f.out = getattr(f, "in") + header.size
-    f.out_size = receiver.lib.sfr_plaintext_size(receiver.pointer, getattr(f, "in"), len(wire), clear)
+    f.out_size = receiver.lib.sfr_plaintext_size(
+        receiver.pointer, getattr(f, "in"), len(wire), clear
+    )
     return f
 
 

@@ -199,7 +199,8 @@ cdef object _batch_of(Rows *rows, object data, const uint8_t *base):
     return _new_batch(data, block, count)
 
 
-# A FrameBatch has three slots. Their descriptors are asked directly: by name takes four times as long.
+# A FrameBatch has three slots. Their descriptors are asked directly: by name it takes four times as
+# long.
 
 cdef object SLOT_DATA = FrameBatch.data
 cdef object SLOT_COLUMNS = FrameBatch._columns
