@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from oracle import Oracle, encode_header, library_for, ratchet
 from parties import GCM, SUITES, flipped, new_receiver, new_sender, status_of
 
-from pysframe import FrameStatus, MLSLayout, SenderKeyLayout
+from pysframe import FrameStatus, MisuseError, MLSLayout, SenderKeyLayout
 
 OK, UNKNOWN = FrameStatus.OK, FrameStatus.UNKNOWN_KEY
 FAILED, REPLAYED = FrameStatus.AUTHENTICATION_FAILED, FrameStatus.REPLAYED
@@ -201,3 +201,22 @@ def test_a_key_that_arrives_makes_the_same_frames_open(engine):
     receiver.add_key(7, BASE_KEYS[0])
     assert set(engine.unprotect_many(receiver, frames).status) == {OK}
     assert set(engine.unprotect_many(receiver, frames).status) == {REPLAYED}
+
+
+@pytest.mark.parametrize("frame", [b"", b"frame"])
+def test_a_receiver_closed_while_its_policy_is_asked(engine, frame):
+    """Statuses are those there are, also of a row that has no room; or the call is refused."""
+
+    class Closing(engine.Receiver):
+        def _resolve(self, kid):
+            self.close()
+            return True
+
+    receiver = Closing(GCM)
+    receiver.add_epoch(3, BASE_KEYS[0], layout=MLSLayout(E=4, S=10))
+    rows = [Oracle(GCM, BASE_KEYS[0], 9, library_for(engine)).seal(i, frame) for i in range(3)]
+    try:
+        statuses = list(engine.unprotect_many(receiver, rows).status)
+    except MisuseError:  # closed is for the caller to know
+        return
+    assert {FrameStatus(status) for status in statuses} <= {FrameStatus.MALFORMED, UNKNOWN}
