@@ -161,7 +161,8 @@ int sfr_protect(sfr_sender *, sfr_frame *);         /* one frame: reserve and se
  * (in, metadata, clear) would be refused, and sets out_size to the room it needs at most. Protect
  * then wants `out` set; it sets kid, ctr and out_size. Both return how many frames they got
  * through; the next one's status says why it was refused. `steady` tells that each room is exact
- * and that no lease can end within the batch, unless somebody else uses the senders meanwhile. */
+ * and that no lease and no key's budget can end within the batch, unless somebody else uses the
+ * senders meanwhile. */
 size_t sfr_check_many(sfr_sender *const *, sfr_frame *frames, size_t count, int *steady);
 size_t sfr_protect_many(sfr_sender *const *, sfr_frame *frames, size_t count);
 /* The same from columns to columns, apart from each other, for the usual case. Room is 0 where it

@@ -332,7 +332,8 @@ SFR_INLINE int check(sfr_sender *s, sfr_frame *f, size_t count, uint32_t generat
     f->status = status;
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     f->out_size = f->in_size + header_size_of(s) + s->tag_size;
-    if (SFR_LIKELY(last_alike(s) - peek_ctr(s) >= count)) return status;
+    if (SFR_LIKELY(last_alike(s) - peek_ctr(s) >= count && s->blocks < KEY_BUDGET / 2))
+        return status;
     f->out_size = sfr_protected_size(s, f->in_size, count);
     *all = false;
     return status;

@@ -176,7 +176,7 @@ def test_a_lease_that_ends_within_a_batch(engine, way, lease, size, rng, tmp_pat
     protect, unprotect = ways(engine)[way]
     sender, receiver = leased_sender(engine, rng, tmp_path, lease)
     frames = [frame[:size] for frame in frames_of(rng)]
-    with pytest.raises(LeaseEnded):
+    with pytest.raises(LeaseEnded, match=f"row {lease}:"):
         protect(sender, frames)
     sender._grant(500, 1000)
     assert list(unprotect(receiver, protect(sender, frames)).ctr) == [*range(500, 500 + ROWS)]

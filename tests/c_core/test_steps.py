@@ -89,6 +89,17 @@ def test_steady(core, kernel, first, count, steady, rng):
     assert used == rooms if steady else all(a <= b for a, b in zip(used, rooms, strict=True))
 
 
+def test_not_steady_in_the_key_s_second_half(core, kernel, rng):
+    _, lib = core
+    sender = CSender(kernel, 4, rng.randbytes(16), first=300)
+    batch, senders = batch_of(sender, [b"frame"], [0])
+    said = batch.ffi.new("int *")
+    for blocks, steady in ((2**35 - 1, 1), (2**35, 0), (2**36, 0)):
+        lib.sfr_sender_set_blocks(sender.pointer, blocks)
+        assert lib.sfr_check_many(senders, batch.frames, 1, said) == 1
+        assert said[0] == steady
+
+
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
 def test_seal_after_close(core, kernel, count, rng, either_way):
     _, lib = core
