@@ -70,7 +70,8 @@ def test_without_epoch_bits_there_is_one_epoch():
 def test_an_older_epoch_does_not_come_back():
     epochs = Epochs(LAYOUT)
     epochs.add(17, 2)
-    with pytest.raises(MisuseError, match="epoch 1 came after epoch 17"):
+    said = "epoch 1 came after epoch 17, which has the same 4 low bits; epochs only grow$"
+    with pytest.raises(MisuseError, match=said):
         epochs.add(1, 2)
     assert epochs.resolve(LAYOUT.pack(17, 1)).derive[0].number == 17
     assert epochs.add(2).forget == (), "another one's bits are free"
@@ -100,6 +101,24 @@ def test_what_is_stale():
     assert not epochs.is_stale(LAYOUT.pack(6, 0)), "never heard of: we are behind"
     epochs.add(21)
     assert not epochs.is_stale(LAYOUT.pack(21, 0))
+
+
+def test_an_epoch_that_was_dropped_is_past_beside_those_that_were_removed():
+    epochs = Epochs(LAYOUT)
+    epochs.add(5)
+    epochs.remove(5)
+    epochs.add(6)
+    epochs.add(22, 3)
+    epochs.remove(22)
+    assert [low for low in range(16) if epochs.is_stale(LAYOUT.pack(low, 0))] == [5, 6]
+
+
+def test_an_epoch_that_drops_another_has_its_members_ready():
+    epochs = Epochs(LAYOUT)
+    epochs.add(1, 2)
+    changes = epochs.add(17, 3)
+    assert changes.forget == (1,)
+    assert kids(changes) == [LAYOUT.pack(17, index) for index in range(3)]
 
 
 def test_memory_of_past_epochs_is_bounded():

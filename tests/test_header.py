@@ -1,5 +1,7 @@
 """The header of RFC 9605 4.3, scalar and in bulk."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from figures import integer, load, octets
@@ -60,6 +62,22 @@ def test_no_shorter_encoding_exists(kid, ctr):
     """RFC 9605 4.3 MUST: the minimum number of bytes."""
     needed = sum(0 if value < 8 else len(f"{value:x}") + 1 >> 1 for value in (kid, ctr))
     assert Header(kid, ctr).size == len(Header(kid, ctr).encode()) == 1 + needed
+
+
+def test_the_smallest_values_of_each_size():
+    """Where a value takes a byte more, to the number."""
+    for value in range(300):
+        size = 0 if value <= 7 else 1 if value <= 255 else 2
+        assert Header(value, 0).size == Header(0, value).size == 1 + size
+        assert Header.parse(Header(value, value).encode()) == Header(value, value)
+
+
+def test_headers_are_values():
+    header = Header(1, 2)
+    assert {header, Header(1, 2)} == {header}
+    assert not hasattr(header, "__dict__")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        header.kid = 9
 
 
 @given(st.binary(max_size=24))
@@ -145,9 +163,10 @@ def test_integers_of_numpy_are_integers():
 
 @pytest.mark.parametrize("wrong", ["00", None, 0, [0], 1.5])
 def test_only_bytes_like_objects_are_parsed(wrong):
-    with pytest.raises(TypeError, match=f"not {type(wrong).__name__}"):
+    what = f"^ciphertext must be a bytes-like object, not {type(wrong).__name__}$"
+    with pytest.raises(TypeError, match=what):
         Header.parse(wrong)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=what):
         parse_headers([b"\0", wrong])
 
 
@@ -163,6 +182,8 @@ def test_any_contiguous_buffer_is_parsed():
 
 
 @given(st.lists(st.binary(max_size=24)), st.booleans())
+@example([b"\x80\x03"], True)
+@example([b"\x80\x03"], False)
 def test_many_headers_are_each_header(ciphertexts, strict):
     columns = parse_headers(ciphertexts, strict=strict)
     assert len(columns) == len(ciphertexts)
@@ -186,6 +207,11 @@ def test_the_columns_are_typed_and_read_only():
     assert not any(columns.status)
     with pytest.raises(TypeError):
         columns.kid[0] = 1
+
+
+def test_headers_that_are_not_minimal_are_malformed_unless_asked_for():
+    assert parse_headers([b"\x80\x03"]).status.tolist() == [FrameStatus.MALFORMED]
+    assert parse_headers([b"\x80\x03"], strict=False).kid.tolist() == [3]
 
 
 def test_clear_bytes_before_the_headers_are_passed_over():

@@ -103,6 +103,10 @@ def test_max_steps_is_as_far_as_it_goes(max_steps):
     assert ring.receive(1, max_steps)
 
 
+def test_the_most_steps_that_may_be_asked_for():
+    assert keyring(R=16, max_steps=1024).receive(1, 1024)
+
+
 @pytest.mark.parametrize("max_steps", [-1, 1025])
 def test_max_steps_out_of_range(max_steps):
     with pytest.raises(MisuseError, match="max_steps"):
@@ -114,6 +118,13 @@ def test_steps_wrap(R):
     """A whole turn and more, one step after the other: 2^R KIDs are enough for any R > 0."""
     ring = keyring(R=R, max_steps=64)
     assert all(ring.receive(1, step) for step in range(1, 100)) == (R > 0)
+
+
+@pytest.mark.parametrize(("R", "kept"), [(1, [3, 4]), (2, [2, 3, 4, 5]), (3, [1, 2, 3, 4, 5])])
+def test_few_bits_leave_room_ahead_first_and_then_behind(R, kept):
+    ring = keyring(R=R)
+    assert all(ring.receive(1, step) for step in (1, 2, 3))
+    assert ring.steps(1) == kept
 
 
 def test_a_base_key_may_belong_to_any_step():
@@ -238,12 +249,21 @@ def test_what_is_stale():
         ring.add(generation)
     for step in (5, 10):
         ring.receive(3, step)
-    stale = [ring.rules.is_stale(ring.layout.pack(3, step)) for step in range(3, 18)]
-    assert stale == [True] * 7 + [False] * 8
+    stale = [ring.rules.is_stale(ring.layout.pack(3, step)) for step in range(3, 19)]
+    assert stale == [True] * 7 + [False] * 9, "as near ahead as behind is ahead"
     assert ring.rules.is_stale(0x10)
     assert not ring.rules.is_stale(0x40), "never heard of"
     ring.add(1)
     assert not ring.rules.is_stale(0x10)
+
+
+def test_a_generation_that_is_removed_goes_and_is_past():
+    ring = keyring()
+    changes = ring.rules.remove(1)
+    assert changes.forget == (1,)
+    ring.carry_out(changes)
+    assert not ring.keys
+    assert ring.rules.is_stale(0x10)
 
 
 def test_memory_of_past_generations_is_bounded():
@@ -263,3 +283,4 @@ def test_ratchet_base_key(suite):
     figures = OURS["ratchet"][suite.Nh == 64]["steps"]
     for steps, figure in enumerate(figures, start=1):
         assert ratchet_base_key(suite, bytes(range(16)), steps).hex() == figure
+    assert ratchet_base_key(suite, bytes(range(16))).hex() == figures[0]
