@@ -21,7 +21,7 @@ C_FILES = $(wildcard csrc/*.c csrc/tests/*.c csrc/fuzz/*.c)
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint format types \
         bench bench-gate bench-record bench-tables bench-compare bench-peers \
-        test-c test-deep test-nightly coverage wheel clean
+        test-c test-deep test-nightly mutants coverage wheel clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,11 +34,14 @@ test: $(MADE)/test   ## the same build and install, then the whole test suite
 	@echo "== pytest: every engine, kernel and provider"
 	@$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
-test-deep: $(MADE)/test   ## more of tests/security: sanitizers, fuzzers, emulated CPUs, kills
+test-deep: $(MADE)/test ## tests/security with sanitizers, fuzzers, emulated CPUs; minutes
 	@$(BIN)/python -m pytest $(IN_PARALLEL) --tier=deep tests/security $(PYTEST_ARGS)
 
 test-nightly: $(MADE)/test ## far more of it; hours
 	@$(BIN)/python -m pytest $(IN_PARALLEL) --tier=nightly tests/security $(PYTEST_ARGS)
+
+mutants: $(MADE)/mutants ## mutation testing of the Python code: do the tests notice small faults?
+	@$(BIN)/python tools/mutants.py $(MODULES)
 
 lint: $(MADE)/dev    ## every linter: ruff, mypy, import rules, clang-format, Cython
 	$(BIN)/ruff check .
@@ -113,7 +116,7 @@ $(MADE)/engine-$(BUILD): $(MADE)/python $(NATIVE_SOURCES)
 	@sed -n 's/^ *pysframe: /pysframe: /p' $(VENV)/build.log
 	@touch $@
 
-$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench: $(MADE)/engine-$(BUILD) pyproject.toml
+$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench $(MADE)/mutants: $(MADE)/engine-$(BUILD) pyproject.toml
 	@echo "== installing what '$(@F)' needs into $(VENV)"
 	@$(PIP) install 'pysframe[$(@F)]'
 	@$(BIN)/python -c "import pysframe; b = pysframe.backend_info(); print('== engine:', b.engine, b.kernel)"

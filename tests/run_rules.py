@@ -8,6 +8,7 @@ Rule 3: a run says what it ran on, with which seed, how many tests each part had
 
 import os
 import random
+import re
 import tomllib
 from collections import Counter
 from fnmatch import fnmatchcase
@@ -133,8 +134,11 @@ class RunRules:
 
 
 def part_of(nodeid: str) -> str:
-    """tests/capi/test_x.py::test_y -> tests/capi ; tests/test_x.py::test_y -> tests/test_x.py"""
-    return "/".join(nodeid.split("::")[0].split(os.sep)[:2])
+    """A folder, a file of tests/ itself, or a promise: "tests/security: promise 05"."""
+    file = nodeid.split("::")[0]
+    if promise := re.match(r"tests/security/(?:deep/)?test_p(\d\d)_", file):
+        return f"tests/security: promise {promise[1]}"
+    return "/".join(file.split(os.sep)[:2])
 
 
 def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -232,24 +232,50 @@ def test_when_the_disk_refuses_nobody_gets_a_counter(path, monkeypatch, call, nt
     assert store.lease(NAME)[0] == 10 + 10 * lost
 
 
-def content(next_ctr=5, **more):
-    table = {NAME: next_ctr}
+def content(next_ctr=5, changed=None, **others):
+    """A file's text, as an earlier release may have left it; `changed` after it was digested."""
+    table = {NAME: next_ctr} | others
     digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
-    return json.dumps({"format": "pysframe-counters/1", "next": table, "sha256": digest} | more)
+    fields = {"format": "pysframe-counters/1", "next": table, "sha256": digest}
+    return json.dumps(fields | (changed or {}))
 
 
 def test_the_format_of_the_file(path):
     path.write_text(content(5))
     assert CounterStore(path, lease=10).lease(NAME) == (5, 14)
-    assert json.loads(path.read_text()) == json.loads(content(15))
+    assert path.read_text() == json.dumps(json.loads(content(15)), indent=1)
+
+
+def test_the_order_of_keys_in_the_file_is_nothing(path):
+    first = content(5, other=8)
+    path.write_text(first)
+    store = CounterStore(path, lease=10)
+    assert (store.lease(NAME), store.lease("other")) == ((5, 14), (8, 17))
+    turned = json.loads(first)
+    turned["next"] = dict(reversed(turned["next"].items()))
+    path.write_text(json.dumps(turned))
+    assert (store.lease(NAME), store.lease("other")) == ((5, 14), (8, 17))
+
+
+def test_the_last_counter_of_all_is_given_out(path):
+    path.write_text(content(2**64 - 1))
+    assert CounterStore(path).lease(NAME) == (2**64 - 1, 2**64 - 1)
+    with pytest.raises(CounterExhausted):
+        CounterStore(path).lease(NAME)
+
+
+def test_a_repr_names_the_file(path):
+    assert repr(CounterStore(path)) == f"<CounterStore {str(path)!r}>"
 
 
 @pytest.mark.parametrize(
     "damaged",
     [
         "", "null", "[]", "{}", "0", '"text"', "{", "\x00" * 100, "[" * 100_000,
-        content(format="pysframe-counters/2"), content(next={}), content(next=None),
-        content(next=[]), content(next={NAME: "5"}), content(sha256=""), content(sha256=None),
+        *(content(changed=wrong) for wrong in (
+            {"format": "pysframe-counters/2"}, {"next": {}}, {"next": None}, {"next": []},
+            {"next": {NAME: "5"}}, {"sha256": ""}, {"sha256": None},
+        )),
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_left_as_it_is(path, damaged):
@@ -258,6 +284,22 @@ def test_a_damaged_file_is_left_as_it_is(path, damaged):
         with pytest.raises(CounterStoreError, match="damaged"):
             use(CounterStore(path))
     assert path.read_text() == damaged
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"format": "x/2"}, "its format is 'x/2'"),
+        ({"sha256": ""}, "its content and its sha256 differ"),
+    ],
+)
+def test_what_is_wrong_and_what_to_do(path, wrong, why):
+    path.write_text(content(changed=wrong))
+    with pytest.raises(CounterStoreError) as caught:
+        CounterStore(path).lease(NAME)
+    said = str(caught.value)
+    assert said.startswith(str(path)) and why in said
+    assert said.endswith("another path: a guess could use a counter twice")
 
 
 @given(st.data())
@@ -287,7 +329,7 @@ def test_renew_with_a_damaged_file_takes_nothing_away(path):
 
 
 def test_what_a_killed_process_left_behind_is_no_hindrance(path):
-    path.with_name("counters.new").write_bytes(b"half a")
+    path.with_name("counters.new").write_bytes(b"half a file " * 1000)
     path.with_name("counters.lock").write_bytes(b"")
     assert CounterStore(path, lease=10).lease(NAME) == (0, 9)
 

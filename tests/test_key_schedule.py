@@ -62,6 +62,15 @@ def test_expand_is_a_prefix_of_its_chain_of_blocks(name, prk, info, length):
     assert key_schedule.hkdf_expand(name, prk, info, length) == blocks[:length]
 
 
+@pytest.mark.parametrize("name", ["sha256", "sha512"])
+def test_expand_goes_as_far_as_the_rfc_does(name):
+    """RFC 5869 2.3: 255 hashes, since a block's number is one byte."""
+    size = hashlib.new(name).digest_size
+    assert len(key_schedule.hkdf_expand(name, b"prk", b"info", 255 * size)) == 255 * size
+    with pytest.raises(ValueError):
+        key_schedule.hkdf_expand(name, b"prk", b"info", 255 * size + 1)
+
+
 def test_an_empty_salt_is_a_hash_of_zeros():
     for name in ("sha256", "sha512"):
         zeros = bytes(hashlib.new(name).digest_size)

@@ -78,6 +78,21 @@ def test_workers_report_what_they_did_not_run(run):
     result.stdout.fnmatch_lines(["*::test_a: *no such tool", "*::test_other: deselected"])
 
 
-def test_the_run_prints_its_parts_and_seed(run):
-    result = run("def test_a(): pass\n")
-    result.stdout.fnmatch_lines(["engines: *", "seed: *", "*1  test_case.py", "*1  in all, seed *"])
+def test_the_run_prints_its_parts_tier_and_seed(run):
+    result = run("def test_a(): pass\n", "", "--tier=deep")
+    result.stdout.fnmatch_lines(
+        ["engines: *", "tier: deep*", "seed: *", "*1  test_case.py", "*1  in all, seed *"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "part"),
+    [
+        ("tests/test_kid.py::test_x[a/b]", "tests/test_kid.py"),
+        ("tests/c_core/test_rows.py::test_x", "tests/c_core"),
+        ("tests/security/test_p05_fork.py::test_x", "tests/security: promise 05"),
+        ("tests/security/deep/test_p12_core_dumps.py::test_x", "tests/security: promise 12"),
+    ],
+)
+def test_a_part_is_a_file_a_folder_or_a_promise(nodeid, part):
+    assert run_rules.part_of(nodeid) == part

@@ -155,7 +155,7 @@ class CounterStore:
                 fcntl.flock(lock, fcntl.LOCK_UN)  # a child forked meanwhile has the opening, too
 
     def _open_lock(self) -> int:
-        return os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
 
     def _read(self) -> dict[str, int]:
         try:
@@ -173,7 +173,7 @@ class CounterStore:
     def _write(self, table: dict[str, int]) -> None:
         content = {"format": FORMAT, "next": table, "sha256": _digest(table)}
         fresh = f"{self._path}.new"
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(fd, "wb") as file:
             file.write(json.dumps(content, indent=1).encode())
             file.flush()
@@ -183,7 +183,7 @@ class CounterStore:
 
     def _sync_directory(self) -> None:
         """So that the rename, too, outlives a crash."""
-        fd = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(fd)
         finally:
