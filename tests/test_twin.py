@@ -4,7 +4,9 @@ import ast
 import contextlib
 import ctypes
 import inspect
+import re
 import threading
+from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from isolated import in_child
 from pysframe import CipherSuite, FrameStatus, MisuseError
 from pysframe import engine as engines
 from pysframe.engine import _aead, fallback
+from pysframe.engine.fallback import _keys, _receiver, _registry, _sender
 from pysframe.engine.fallback._guard import Lock
 from pysframe.engine.fallback._keys import FrameKey, Secret
 from pysframe.engine.fallback._memory import _address, distance, overlap
@@ -26,6 +29,7 @@ from pysframe.engine.fallback._window import ReplayWindow
 
 SUITE = CipherSuite.AES_128_GCM_SHA256_128
 STUB = Path(engines.__file__).with_name("_native.pyi")
+CSRC = Path(__file__).parents[1] / "csrc"
 
 
 # ---- the contract ----
@@ -78,6 +82,32 @@ def test_a_core_that_was_never_opened_says_so(core):
     with pytest.raises(MisuseError, match="never opened"):
         verb(b"frame")
     core().close()
+
+
+def defined(file: str, name: str) -> int:
+    """The number that csrc/ defines by this name."""
+    found = re.search(rf"^#define {name} +(.+?) *(?:/\*.*)?$", (CSRC / file).read_text(), re.M)
+    assert found, f"{name} is not in {file}"
+    return eval(re.sub(r"\((size_t|uint64_t)\)|(?<=\d)u\b", "", found[1]))
+
+
+@pytest.mark.parametrize(
+    ("ours", "file", "theirs"),
+    [
+        (_keys.MIN_BASE_KEY, "sfr.h", "SFR_MIN_BASE_KEY"),
+        (_receiver.MAX_PROVISIONAL, "sfr.h", "SFR_MAX_PROVISIONAL"),
+        (_receiver.SHORT_TAG_FAILURES, "sfr_receiver.c", "SHORT_TAG_FAILURES"),
+        (_registry.REMEMBERED, "sfr_registry.c", "REMEMBERED"),
+        (_sender.KEY_BUDGET, "sfr_sender.c", "KEY_BUDGET"),
+        (_sender.LIMIT_MAX_FRAME, "sfr.h", "SFR_LIMIT_MAX_FRAME"),
+        (ALLOWANCE, "sfr_receiver.c", "ALLOWANCE"),
+        (FRAMES_PER_ALLOWANCE, "sfr_receiver.c", "FRAMES_PER_ALLOWANCE"),
+        (TRACKED, "sfr.h", "SFR_UNKNOWN_TRACKED"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_both_have_the_same_limits(ours, file, theirs):
+    assert ours == defined(file, theirs)
 
 
 # ---- the window ----
@@ -136,6 +166,14 @@ def test_the_registry_forgets_only_what_closed_long_ago(monkeypatch):
     assert not registry.open(alive[1], 4)
     assert registry.open(alive[1], 5)
     assert not registry.open(alive[9], 2**64 - 1)
+
+
+def test_a_fingerprint_is_short_and_means_nothing_to_another_process(rng):
+    key, salt = rng.randbytes(16), rng.randbytes(12)
+    name = _registry.fingerprint(key, salt)
+    assert len(name) == 16
+    assert name != blake2b(key + salt, digest_size=16).digest()
+    assert len(_registry._process_secret) == 32
 
 
 # ---- keys ----
