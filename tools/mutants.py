@@ -14,6 +14,7 @@ Rules of this file:
      entry that nobody needs any more, and less than 90 % dead in any module fail the run.
 """
 
+import contextlib
 import importlib.util
 import os
 import pickle
@@ -44,7 +45,7 @@ OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--partial", "--seed=1", "--ass
 HEAVY = ("numpy", "hypothesis", "cffi", "Crypto.Cipher.AES", "Crypto.Hash.SHA512",
          "cryptography.hazmat.primitives.ciphers.aead")  # fmt: skip
 PATIENCE = 10  # seconds of CPU time beyond what the same tests take without a mutant
-LONG = 120  # seconds that a child may wait for nothing
+LONG = 60  # seconds that a child may wait for nothing
 TESTS_FAILED = 1
 
 
@@ -118,12 +119,16 @@ def in_child(work: Callable[[], int], seconds: float = 0, quiet: bool = False) -
     pid = os.fork()
     if not pid:
         carry_out(work, seconds, quiet)
-    return os.waitpid(pid, 0)[1]
+    status = os.waitpid(pid, 0)[1]
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)  # children of its own, which may wait for ever
+    return status
 
 
 def carry_out(work: Callable[[], int], seconds: float, quiet: bool) -> NoReturn:
     code = 70
     try:
+        os.setpgid(0, 0)
         if quiet:
             nothing = os.open(os.devnull, os.O_RDWR)
             os.dup2(nothing, 1)
