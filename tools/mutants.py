@@ -58,6 +58,7 @@ def main(words: list[str]) -> int:
         __import__(name)  # once, and not in every child
     listed = tomllib.loads(LIST.read_text())
     wanted = [row for row in listed["module"] if not words or any(w in row["file"] for w in words)]
+    check_itself()
     leave_out = [f"--deselect={test}" for test in listed["leave_out"]]
     print("  killed   alive  listed   mutants", flush=True)
     complaints = [
@@ -65,6 +66,16 @@ def main(words: list[str]) -> int:
         for row in wanted
     ]
     return 1 if not wanted or sum(complaints) else 0
+
+
+def check_itself() -> None:
+    """The judge is seen to judge: mutants of kid.py, by its own tests and by another module's."""
+    path = ROOT / "src/pysframe/kid.py"
+    mutants = [mutant for mutant in mutants_of(path) if mutant.function in ("_field", "")][-12:]
+    for tests, dies in (("tests/test_kid.py", True), ("tests/test_suites.py", False)):
+        wrong = [m.change for m, dead in judged(path, mutants, [tests]) if dead != dies]
+        if wrong:
+            raise SystemExit(f"{tests} should {'kill' if dies else 'pass'}: {wrong}")
 
 
 def examine(file: str, tests: list[str], survivors: list[dict]) -> int:
