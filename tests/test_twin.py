@@ -7,7 +7,7 @@ import inspect
 import re
 import threading
 from hashlib import blake2b
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 
 import pytest
@@ -67,6 +67,11 @@ def test_the_native_engine_offers_what_the_stub_says():
         native = import_module("pysframe.engine._native")
         for owner, name in stubbed():
             assert member(native, owner, name) is not None
+
+
+def test_the_versions_are_those_of_the_libraries_that_can_run():
+    can_run = [name for name, why in fallback.KERNELS.items() if not why]
+    assert fallback.VERSIONS == {name: metadata.version(name) for name in can_run}
 
 
 def test_a_core_leaves_all_other_names_to_the_policy():
@@ -130,6 +135,14 @@ def test_the_window_is_a_set_of_counters(size, ctrs):
         assert window.top == max(opened)
 
 
+@pytest.mark.parametrize("size", [1, 2, 64, 1000])
+def test_the_window_remembers_no_more_than_its_size(size):
+    window = ReplayWindow(size)
+    for ctr in range(3 * size):
+        window.mark(ctr)
+    assert window._seen == (1 << size) - 1
+
+
 # ---- bounded memory ----
 
 
@@ -141,6 +154,25 @@ def test_strangers_are_counted_and_few_are_remembered():
     assert strangers.frames == 20_000
     assert len(strangers.kids) == TRACKED
     assert strangers.kids[7] >= 10_000
+
+
+def test_each_stranger_is_counted_by_itself():
+    strangers = Strangers()
+    for kid in (7, 8, 7, 7):
+        strangers.note(kid)
+    assert (strangers.kids, strangers.frames) == ({7: 3, 8: 1}, 4)
+
+
+def test_an_attempt_is_earned_by_so_many_frames_and_not_by_one_less():
+    strangers = Strangers()
+    while strangers.may_derive():
+        pass
+    for _ in range(3):
+        for _ in range(FRAMES_PER_ALLOWANCE - 1):
+            strangers.count_frame()
+        assert not strangers.may_derive()
+        strangers.count_frame()
+        assert strangers.may_derive()
 
 
 def test_derivations_are_a_burst_and_then_a_trickle():

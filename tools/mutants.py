@@ -29,7 +29,7 @@ from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -45,7 +45,7 @@ OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--partial", "--seed=1", "--ass
 HEAVY = ("numpy", "hypothesis", "cffi", "Crypto.Cipher.AES", "Crypto.Hash.SHA512",
          "cryptography.hazmat.primitives.ciphers.aead")  # fmt: skip
 PATIENCE = 10  # seconds of CPU time beyond what the same tests take without a mutant
-LONG = 60  # seconds that a child may wait for nothing
+IDLE = 15  # seconds without any CPU time after which a child hangs
 TESTS_FAILED = 1
 
 
@@ -111,7 +111,7 @@ def judged(path: Path, mutants: list[Mutant], tests: list[str]) -> list[tuple[Mu
     with tempfile.NamedTemporaryFile() as answer:
         judge = Judge(name, path, inside, answer.name)
         ended = in_child(lambda: run(tests, judge), quiet=True)
-        if ended or not os.path.getsize(answer.name):
+        if ended:
             raise SystemExit(f"{path}: its tests do not pass without a mutant: {' '.join(tests)}")
         seconds, dead = pickle.load(answer)
     at_import = [
@@ -130,16 +130,45 @@ def in_child(work: Callable[[], int], seconds: float = 0, quiet: bool = False) -
     pid = os.fork()
     if not pid:
         carry_out(work, seconds, quiet)
+    if seconds:
+        end_when_idle(pid)
     status = os.waitpid(pid, 0)[1]
+    signal.setitimer(signal.ITIMER_REAL, 0)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # children of its own, which may wait for ever
     return status
+
+
+def end_when_idle(pid: int) -> None:
+    """Kills a group of processes that does nothing for a while, however slow the machine is."""
+    before = [-1]
+
+    def look(number: int, frame: object) -> None:
+        before.append(cpu_ticks(pid))
+        if before[-1] == before[-2]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, IDLE, IDLE)
+
+
+def cpu_ticks(group: int) -> int:
+    """Of all living processes of a group together."""
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = file.read_text().rpartition(")")[2].split()  # from the third on: the state
+            ticks += (int(fields[2]) == group) * (int(fields[11]) + int(fields[12]))
+    return ticks
 
 
 def carry_out(work: Callable[[], int], seconds: float, quiet: bool) -> NoReturn:
     code = 70
     try:
         os.setpgid(0, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         if quiet:
             nothing = os.open(os.devnull, os.O_RDWR)
             os.dup2(nothing, 1)
@@ -147,7 +176,6 @@ def carry_out(work: Callable[[], int], seconds: float, quiet: bool) -> NoReturn:
         if seconds:
             limit = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime + seconds + PATIENCE)
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
-            signal.alarm(LONG)
         code = work()
     finally:
         os._exit(code)
@@ -188,24 +216,41 @@ class Judge(OneEngine):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        calls = [Calls(item, self.path) for item in session.items]
-        if failed := [call.item.nodeid for call in calls if call.failed]:
-            raise pytest.UsageError(f"without a mutant: {failed}")
-        calls.sort(key=lambda call: call.seconds)
-        dead = [self.is_dead(mutant, calls) for mutant in self.mutants]
+        calls = self.watched(session.items)
+        order = sorted(range(len(calls)), key=lambda number: calls[number].seconds)
+        tests = [(session.items[number], calls[number]) for number in order]
+        if self.dies(lambda: None, tests):
+            raise pytest.UsageError("without a mutant these tests fail, in this order")
+        dead = [self.is_dead(mutant, tests) for mutant in self.mutants]
         seconds = sum(call.seconds for call in calls)
         Path(self.answer).write_bytes(pickle.dumps((seconds, dead)))
         return True
 
-    def is_dead(self, mutant: Mutant, calls: list["Calls"]) -> bool:
+    def watched(self, items: list[pytest.Item]) -> list["Call"]:
+        """What each test is without a mutant. In a child, too: here no test leaves a trace."""
+
+        def watch() -> int:
+            calls = [watched_call(item, str(self.path)) for item in items]
+            Path(self.answer).write_bytes(pickle.dumps(calls))
+            return 0
+
+        in_child(watch)
+        calls = pickle.loads(Path(self.answer).read_bytes())
+        if failed := [item.nodeid for item, call in zip(items, calls, strict=True) if call.failed]:
+            raise pytest.UsageError(f"without a mutant: {failed}")
+        return calls
+
+    def is_dead(self, mutant: Mutant, tests: list[tuple[pytest.Item, "Call"]]) -> bool:
         function, code = self.find(mutant.function), mutant.code()
-        touched = [call for call in calls if mutant.function in call.functions] or calls
+        touched = [test for test in tests if mutant.function in test[1].functions] or tests
+        return self.dies(lambda: setattr(function, "__code__", code), touched)
 
-        def try_it() -> int:
-            function.__code__ = code
-            return TESTS_FAILED if any(fails(call.item) for call in touched) else 0
+    def dies(self, change: Callable[[], None], tests: list[tuple[pytest.Item, "Call"]]) -> bool:
+        def work() -> int:
+            change()
+            return TESTS_FAILED if any(fails(item) for item, _ in tests) else 0
 
-        return is_dead(try_it, sum(call.seconds for call in touched))
+        return is_dead(work, sum(call.seconds for _, call in tests))
 
     def find(self, function: str) -> object:
         found: object = sys.modules[self.name]
@@ -215,23 +260,29 @@ class Judge(OneEngine):
         return getattr(found, "__wrapped__", found)
 
 
-class Calls:
-    """One test without a mutant: whether it fails, how long it takes, what it calls."""
+class Call(NamedTuple):
+    """One test without a mutant: whether it fails, its CPU time, what it calls in the module."""
 
-    def __init__(self, item: pytest.Item, path: Path) -> None:
-        self.item, self.path, self.codes = item, str(path), set[CodeType]()
-        start = time.process_time()
-        threading.setprofile(self.note)
-        sys.setprofile(self.note)
-        self.failed = fails(item)
-        sys.setprofile(None)
-        threading.setprofile(None)
-        self.seconds = time.process_time() - start
-        self.functions = {code.co_qualname.split(".<locals>")[0] for code in self.codes}
+    failed: bool
+    seconds: float
+    functions: set[str]
 
-    def note(self, frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_filename == self.path:
-            self.codes.add(frame.f_code)
+
+def watched_call(item: pytest.Item, path: str) -> Call:
+    codes: set[CodeType] = set()
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename == path:
+            codes.add(frame.f_code)
+
+    start = time.process_time()
+    threading.setprofile(note)
+    sys.setprofile(note)
+    failed = fails(item)
+    sys.setprofile(None)
+    threading.setprofile(None)
+    functions = {code.co_qualname.split(".<locals>")[0] for code in codes}
+    return Call(failed, time.process_time() - start, functions)
 
 
 def fails(item: pytest.Item) -> bool:
