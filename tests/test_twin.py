@@ -71,7 +71,7 @@ def test_the_native_engine_offers_what_the_stub_says():
 
 def test_the_versions_are_those_of_the_libraries_that_can_run():
     can_run = [name for name, why in fallback.KERNELS.items() if not why]
-    assert fallback.VERSIONS == {name: metadata.version(name) for name in can_run}
+    assert {name: metadata.version(name) for name in can_run} == fallback.VERSIONS
 
 
 def test_a_core_leaves_all_other_names_to_the_policy():
