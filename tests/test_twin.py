@@ -10,10 +10,12 @@ from hashlib import blake2b
 from importlib import import_module, metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from isolated import in_child
+from parties import pair
 
 from pysframe import CipherSuite, FrameStatus, MisuseError
 from pysframe import engine as engines
@@ -113,6 +115,48 @@ def defined(file: str, name: str) -> int:
 )
 def test_both_have_the_same_limits(ours, file, theirs):
     assert ours == defined(file, theirs)
+
+
+# ---- what an error says (the native engine says it in the interpreter's words) ----
+
+
+def named_calls(wrong, rng):
+    """(the argument that is wrong, a call with it)"""
+    engine = engines.bind("fallback")
+    sender, receiver = pair(engine, SUITE, rng)
+    good = sender.protect(b"frame")
+    return [
+        ("frame", lambda: sender.protect(wrong)),
+        ("metadata", lambda: sender.protect(b"frame", wrong)),
+        ("out", lambda: sender.protect_into(b"frame", wrong)),
+        ("row 1: frame", lambda: engine.protect_many(sender, [b"frame", wrong])),
+        ("ciphertext", lambda: receiver.unprotect(wrong)),
+        ("metadata", lambda: receiver.unprotect(good, wrong)),
+        ("out", lambda: receiver.unprotect_into(good, wrong)),
+        ("row 1: ciphertext", lambda: engine.unprotect_many(receiver, [good, wrong])),
+        ("base_key", lambda: receiver.add_key(8, wrong)),
+    ]
+
+
+def test_errors_name_the_argument_and_its_row(rng):
+    for name, call in named_calls("text", rng):
+        with pytest.raises(TypeError, match=f"^{name} must be a bytes-like object, not str$"):
+            call()
+    for name, call in named_calls(memoryview(bytearray(99))[::2], rng):
+        with pytest.raises(BufferError, match=f"^{name} must be contiguous; copy a strided view"):
+            call()
+
+
+def test_an_out_that_is_read_only_is_named(rng):
+    sender, receiver = pair(engines.bind("fallback"), SUITE, rng)
+    good = sender.protect(b"frame")
+    said = "^out must be writable, and this bytes is not; use a bytearray$"
+    for call in (
+        lambda: sender.protect_into(b"frame", bytes(99)),
+        lambda: receiver.unprotect_into(good, bytes(99)),
+    ):
+        with pytest.raises(BufferError, match=said):
+            call()
 
 
 # ---- the window ----
@@ -274,6 +318,19 @@ def test_overlap_is_a_shared_byte(read_only):
             assert overlap(view, other) == overlap(other, view) == shared
             if size:
                 assert distance(view, other) == start - 10
+
+
+def test_what_cannot_be_written_overlaps_nothing():
+    """Other objects may share a bytes object's memory, but then nobody can write to it."""
+    data = bytes(range(100))
+    same = np.frombuffer(data, np.uint8)
+    for a, b in ((data, data), (data, same), (same, data)):
+        assert not overlap(memoryview(a), memoryview(b))
+    assert overlap(memoryview(same), memoryview(same))
+
+
+def test_the_address_of_nothing_is_a_number():
+    assert _address(memoryview(b"").cast("B")) >= 0
 
 
 def test_the_address_of_read_only_memory_is_that_of_its_bytes():

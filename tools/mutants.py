@@ -15,6 +15,7 @@ Rules of this file:
 """
 
 import contextlib
+import gc
 import importlib.util
 import os
 import pickle
@@ -58,7 +59,8 @@ def main(words: list[str]) -> int:
         __import__(name)  # once, and not in every child
     listed = tomllib.loads(LIST.read_text())
     wanted = [row for row in listed["module"] if not words or any(w in row["file"] for w in words)]
-    check_itself()
+    if not words:
+        check_itself()
     leave_out = [f"--deselect={test}" for test in listed["leave_out"]]
     print("  killed   alive  listed   mutants", flush=True)
     complaints = [
@@ -216,6 +218,8 @@ class Judge(OneEngine):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        gc.collect()
+        gc.freeze()  # what is here is not looked at, and so not copied, in every child
         calls = self.watched(session.items)
         order = sorted(range(len(calls)), key=lambda number: calls[number].seconds)
         tests = [(session.items[number], calls[number]) for number in order]
@@ -286,6 +290,7 @@ def watched_call(item: pytest.Item, path: str) -> Call:
 
 
 def fails(item: pytest.Item) -> bool:
+    item._repr_failure_py = lambda *_, **__: "fails"  # nobody reads why, and to write it is slow
     return any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
 
 
