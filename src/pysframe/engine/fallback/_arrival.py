@@ -29,7 +29,8 @@ class Arrival:
         self.metadata = metadata_view(metadata)
         self.clear = index(clear)
         if self.clear < 0:
-            raise misuse(MisuseCode.ARGUMENT, reason=f"clear is {clear}; it cannot be negative")
+            reason = f"clear is {clear} and the frame has {self.view.nbytes} bytes"
+            raise misuse(MisuseCode.ARGUMENT, reason=reason)
         self._wire = bytes(self.view)
         self._body = self.clear  # where the ciphertext begins, once parsed
         self.kid = self.ctr = 0

@@ -158,7 +158,7 @@ class ReceiverState:
     def check_open(self) -> None:
         """Raises MisuseError after close()."""
         if self.closed:
-            raise misuse(MisuseCode.ARGUMENT, reason="this Receiver is closed; make another one")
+            raise misuse(MisuseCode.ARGUMENT, reason="this receiver is closed")
 
     def _make_room(self, kind: int) -> None:
         # Headers ask for keys, and forged ones for many: theirs push out each other, and no key
@@ -208,7 +208,7 @@ class ReceiverState:
         with self._lock:
             slot = self._slots.get(arrival.kid)
             if slot is None:
-                detail = f"; {len(self._slots)} keys are known"
+                detail = f"{len(self._slots)} keys are known"
                 raise rejection(FrameStatus.UNKNOWN_KEY, arrival.kid, arrival.ctr, detail)
             verdict = slot.judge(arrival.ctr)
         if verdict != FrameStatus.OK:

@@ -118,7 +118,7 @@ class SenderState:
         view = byte_view(frame, "frame")
         departure = Departure(view, metadata_view(metadata), index(clear))
         if not 0 <= departure.clear <= departure.size:
-            reason = f"clear is {clear}; it must be 0..{departure.size}, the size of the frame"
+            reason = f"clear is {clear} and the frame has {departure.size} bytes"
             raise misuse(MisuseCode.ARGUMENT, reason=reason)
         if departure.size > self._max_frame:
             raise misuse(MisuseCode.TOO_LARGE, size=departure.size, limit=self._max_frame)

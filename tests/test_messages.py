@@ -1,0 +1,173 @@
+"""What a refusal says, with its values, where it is raised; the texts themselves are in errors.py.
+
+Both engines say the same, down to the number: whoever reads a log need not know which one ran.
+"""
+
+import pytest
+from oracle import Oracle, library_for
+from parties import GCM, LAST_CTR, flipped, new_receiver, new_sender, pair, status_of
+
+from pysframe import CounterExhausted, FrameRejected, KeyExhausted, MisuseError, errors
+from pysframe.errors import FrameStatus, MisuseCode
+
+KID = 0x123
+
+
+def says(call, code, **values):
+    """That the call raises exactly this."""
+    expected = errors.misuse(code, **values)
+    with pytest.raises(type(expected)) as raised:
+        call()
+    assert str(raised.value) == str(expected)
+
+
+def rejects(call, status, kid, ctr, *details):
+    with pytest.raises(errors.rejection(status).__class__) as raised:
+        call()
+    assert (raised.value.status, raised.value.kid, raised.value.ctr) == (status, kid, ctr)
+    assert all(detail in str(raised.value) for detail in details), str(raised.value)
+
+
+@pytest.fixture
+def parties(engine, rng):
+    sender, receiver = pair(engine, GCM, rng, kid=KID)
+    with sender, receiver:
+        yield sender, receiver
+
+
+def test_too_small_an_out(engine, parties):
+    sender, receiver = parties
+    size = sender.protected_size(5)
+    room = {"size": size, "limit": size - 1}
+    says(lambda: sender.protect_into(b"frame", bytearray(size - 1)), MisuseCode.ROOM, **room)
+    assert sender.protect_into(b"frame", bytearray(size)) == size
+    good = sender.protect(b"frame")
+    says(lambda: receiver.unprotect_into(good, bytearray(4)), MisuseCode.ROOM, size=5, limit=4)
+    batch = engine.protect_many(sender, [b"frame"] * 2)
+    assert receiver.unprotect_into(good, bytearray(5)) == 5
+    frames = engine.unprotect_many(receiver, batch)
+    says(
+        lambda: engine.protect_batch(sender, frames, out=bytearray(9)),
+        MisuseCode.ROOM,
+        size=2 * size,
+        limit=9,
+    )
+
+
+def test_an_out_that_overlaps(parties):
+    sender, receiver = parties
+    memory = bytearray(200)
+    view = memoryview(memory)
+    says(lambda: sender.protect_into(view[:50], view[1:]), MisuseCode.OVERLAP)
+    says(lambda: sender.protect_into(b"frame", view[:100], view[9:19]), MisuseCode.OVERLAP)
+    view[:100] = sender.protect(bytes(100 - sender.protected_size(0)))
+    says(lambda: receiver.unprotect_into(view[:100], view[2:]), MisuseCode.OVERLAP)
+    good = sender.protect(bytes(50))
+    says(lambda: receiver.unprotect_into(good, view, view[9:19]), MisuseCode.OVERLAP)
+
+
+@pytest.mark.parametrize("clear", [-1, 6])
+def test_clear_out_of_range(engine, parties, clear):
+    sender, _ = parties
+    reason = f"clear is {clear} and the frame has 5 bytes"
+    says(lambda: sender.protect(b"frame", clear=clear), MisuseCode.ARGUMENT, reason=reason)
+    for frames, clears in (([b"frames", b"frame"], [0, clear]), ([b"frame", b""], [clear, 0])):
+        with pytest.raises(MisuseError, match=f"^row {clears.index(clear)}: clear is {clear}"):
+            engine.protect_many(sender, frames, clear=clears)
+
+
+def test_clear_below_zero_of_a_ciphertext(parties):
+    _, receiver = parties
+    reason = "clear is -1 and the frame has 50 bytes"
+    says(lambda: receiver.unprotect(bytes(50), clear=-1), MisuseCode.ARGUMENT, reason=reason)
+
+
+def test_larger_than_the_limit_and_just_as_large(engine, rng):
+    base_key = rng.randbytes(16)
+    sender = new_sender(engine, GCM, base_key, KID, max_frame=10)
+    receiver = new_receiver(engine, GCM, base_key, KID, max_frame=10)
+    assert receiver.unprotect(sender.protect(bytes(10))) == bytes(10)
+    says(lambda: sender.protect(bytes(11)), MisuseCode.TOO_LARGE, size=11, limit=10)
+    large = Oracle(GCM, base_key, KID, library_for(engine)).seal(9, bytes(11))
+    assert status_of(receiver, large)[0] == FrameStatus.MALFORMED
+    assert receiver._stats()[0] == 1
+
+
+def test_a_key_or_its_counters_that_are_used_up(engine, rng):
+    sender = new_sender(engine, GCM, rng.randbytes(16), KID, LAST_CTR)
+    sender.protect(b"frame")
+    for call in (lambda: sender.protect(b"frame"), lambda: sender.next_ctr):
+        says(call, MisuseCode.CTR_EXHAUSTED, kid=KID)
+    assert isinstance(errors.misuse(MisuseCode.CTR_EXHAUSTED), CounterExhausted)
+    sender = new_sender(engine, GCM, rng.randbytes(16), KID)
+    sender._set_blocks(2**36 - 2)
+    sender.protect(b"")
+    says(lambda: sender.protect(b""), MisuseCode.KEY_EXHAUSTED, kid=KID)
+    assert isinstance(errors.misuse(MisuseCode.KEY_EXHAUSTED), KeyExhausted)
+
+
+def test_a_sender_that_is_closed_or_there_already(engine, rng):
+    base_key = rng.randbytes(16)
+    sender = new_sender(engine, GCM, base_key, KID)
+    says(lambda: new_sender(engine, GCM, base_key, KID), MisuseCode.DUPLICATE, kid=KID)
+    sender.close()
+    for call in (lambda: sender.protect(b"frame"), lambda: sender.next_ctr):
+        says(call, MisuseCode.RETIRED, kid=KID, reason="closed")
+
+
+def test_another_key_under_a_kid(engine, parties, rng):
+    _, receiver = parties
+    says(lambda: receiver.add_key(KID, rng.randbytes(16)), MisuseCode.CONFLICT, kid=KID)
+
+
+def test_a_receiver_that_is_closed(parties):
+    _, receiver = parties
+    receiver.close()
+    reason = "this receiver is closed"
+    for call in (
+        lambda: receiver.unprotect(bytes(50)),
+        lambda: receiver.add_key(1, bytes(16)),
+        lambda: receiver.remove_key(1),
+        lambda: receiver.kids,
+    ):
+        says(call, MisuseCode.ARGUMENT, reason=reason)
+
+
+def test_rejected_frames_say_whose_they_are(parties):
+    sender, receiver = parties
+    first, good = sender.protect(b"frame"), sender.protect(b"frame")
+    kid, ctr = f"KID {KID:#x}", "CTR 1"
+    bad = flipped(good, -1)
+    failed = FrameStatus.AUTHENTICATION_FAILED
+    rejects(lambda: receiver.unprotect(bad), failed, KID, 1, kid, ctr)
+    rejects(lambda: receiver.unprotect(good, b"more"), failed, KID, 1, kid, ctr)
+    receiver.unprotect(good)
+    rejects(lambda: receiver.unprotect(good), FrameStatus.REPLAYED, KID, 1, kid, ctr)
+    assert receiver.unprotect(first) == b"frame"
+    unknown = b"\x10" + bytes(40)
+    rejects(lambda: receiver.unprotect(unknown), FrameStatus.UNKNOWN_KEY, 1, 0, "KID 0x1 ")
+
+
+@pytest.mark.parametrize("clear", [0, 3])
+def test_too_short_for_any_frame(parties, clear):
+    """A header of a byte and a tag: whatever is shorter is malformed, and changes no key."""
+    _, receiver = parties
+    receiver.add_key(1, bytes(16))
+    for size in range(clear + 1 + 16):
+        frame = (bytes(clear) + b"\x10" * 40)[:size]
+        rejects(
+            lambda f=frame: receiver.unprotect(f, clear=clear), FrameStatus.MALFORMED, None, None
+        )
+    with pytest.raises(FrameRejected) as raised:
+        receiver.unprotect(bytes(clear) + b"\x10" * 17, clear=clear)
+    assert raised.value.status == FrameStatus.AUTHENTICATION_FAILED
+    malformed, _, _, keys = receiver._stats()
+    assert malformed == clear + 17
+    assert sorted((key.kid, key.auth_failed) for key in keys) == [(1, 1), (KID, 0)]
+
+
+def test_a_suite_or_a_secret_of_another(engine):
+    secret = engine.Secret(GCM, bytes(16))
+    receiver = new_receiver(engine, 5)
+    with pytest.raises(MisuseError):
+        receiver._add(1, secret, False)
