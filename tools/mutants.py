@@ -46,7 +46,7 @@ OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--partial", "--seed=1", "--ass
 HEAVY = ("numpy", "hypothesis", "cffi", "Crypto.Cipher.AES", "Crypto.Hash.SHA512",
          "cryptography.hazmat.primitives.ciphers.aead")  # fmt: skip
 PATIENCE = 10  # seconds of CPU time beyond what the same tests take without a mutant
-IDLE = 15  # seconds without any CPU time after which a child hangs
+IDLE = 30  # seconds without any CPU time after which a child hangs
 TESTS_FAILED = 1
 
 
