@@ -269,6 +269,15 @@ def test_the_registry_forgets_only_what_closed_long_ago(monkeypatch):
     assert not registry.open(alive[9], 2**64 - 1)
 
 
+def test_the_registry_forgets_who_closed_first_and_a_sender_made_again_closes_anew(monkeypatch):
+    monkeypatch.setattr("pysframe.engine.fallback._registry.REMEMBERED", 2)
+    registry = SenderRegistry()
+    for name in (b"a", b"b", b"a", b"c"):
+        assert registry.open(name, 9)
+        registry.close(name, 9)
+    assert [registry.open(name, 0) for name in (b"a", b"b", b"c")] == [False, True, False]
+
+
 def test_a_fingerprint_is_short_and_means_nothing_to_another_process(rng):
     key, salt = rng.randbytes(16), rng.randbytes(12)
     name = _registry.fingerprint(key, salt)
