@@ -311,6 +311,43 @@ def test_a_secret_is_wiped_and_then_refuses(rng):
         secret.ratchet()
 
 
+def test_a_secret_that_is_forgotten_is_wiped(rng):
+    secret = Secret(SUITE, rng.randbytes(16))
+    material = secret._sframe_secret
+    del secret
+    assert len(material) == 32 and not any(material)
+
+
+def test_a_key_knows_the_size_of_its_tags(rng):
+    for suite in CipherSuite:
+        key = FrameKey(Secret(suite, rng.randbytes(16)), 1, _aead.provider(None))
+        assert key.tag_size == suite.Nt == len(key.seal(0, b"", b""))
+
+
+def test_what_a_secret_refuses(rng):
+    secret, base_key = Secret(SUITE, rng.randbytes(16)), rng.randbytes(16)
+    for said, call in (
+        ("ssrc is -1; it must be 0..4294967295", lambda: Secret.for_ssrc(SUITE, base_key, -1)),
+        (
+            "ssrc is 4294967296; it must be 0..4294967295",
+            lambda: Secret.for_ssrc(SUITE, base_key, 1 << 32),
+        ),
+        ("steps is -1; a ratchet only goes forward", lambda: secret.ratchet(-1)),
+        (
+            "the secret is of AES_128_GCM_SHA256_128, not of AES_256_GCM_SHA512_128",
+            lambda: secret.of_suite(CipherSuite(5)),
+        ),
+        ("base_key has 15 bytes; it needs at least 16", lambda: Secret(SUITE, bytes(15))),
+    ):
+        with pytest.raises(MisuseError) as raised:
+            call()
+        assert str(raised.value) == said
+    for ssrc in (0, (1 << 32) - 1):
+        assert Secret.for_ssrc(SUITE, base_key, ssrc)._open()
+    with pytest.raises(TypeError, match="^base_key must be a bytes-like object, not str$"):
+        Secret(SUITE, "text")
+
+
 def test_a_secret_closed_while_it_is_read_is_never_read_as_zeros(rng):
     for _ in range(300):
         secret = Secret(SUITE, rng.randbytes(16))
