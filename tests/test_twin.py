@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import copy
 import ctypes
 import inspect
 import re
@@ -80,6 +81,13 @@ def test_a_core_leaves_all_other_names_to_the_policy():
     for core in (fallback.SenderCore, fallback.ReceiverCore):
         assert core.__slots__ == ("_twin",)
         assert not hasattr(core(), "__dict__")
+
+
+@pytest.mark.parametrize("cls", [fallback.SenderCore, fallback.ReceiverCore, Secret])
+def test_what_cannot_be_copied_says_what_it_is(cls):
+    said = f"^{cls.__name__} cannot be pickled or copied; make another one$"
+    with pytest.raises(TypeError, match=said):
+        copy.copy(cls.__new__(cls))
 
 
 @pytest.mark.parametrize("core", [fallback.SenderCore, fallback.ReceiverCore])
@@ -344,7 +352,7 @@ def test_what_a_secret_refuses(rng):
         assert str(raised.value) == said
     for ssrc in (0, (1 << 32) - 1):
         assert Secret.for_ssrc(SUITE, base_key, ssrc)._open()
-    with pytest.raises(TypeError, match="^base_key must be a bytes-like object, not str$"):
+    with pytest.raises(TypeError, match=r"^base_key must be a bytes-like object, not str$"):
         Secret(SUITE, "text")
 
 
