@@ -171,3 +171,11 @@ def test_a_suite_or_a_secret_of_another(engine):
     receiver = new_receiver(engine, 5)
     with pytest.raises(MisuseError):
         receiver._add(1, secret, False)
+
+
+def test_a_rejected_row_tells_no_kid_and_no_counter(engine, parties):
+    sender, receiver = parties
+    frames = [sender.protect(b"frame") for _ in range(3)]
+    batch = engine.unprotect_many(receiver, [flipped(frames[1], -1), frames[2]])
+    assert batch.status.tolist() == [FrameStatus.AUTHENTICATION_FAILED, FrameStatus.OK]
+    assert (batch.kid.tolist(), batch.ctr.tolist()) == ([0, KID], [0, 2])

@@ -113,6 +113,8 @@ def is_no_code(node: cst.CSTNode) -> bool:
             return True
         case cst.Assign(value=cst.Call(func=cst.Name("TypeVar"))):
             return True
+        case cst.Arg(value=cst.SimpleString(value)) if "[" in value or " | " in value:
+            return True  # the type that `cast` is told
         case cst.Arg(keyword=cst.Name("strict"), value=cst.Name("True")):
             return True
     return False
