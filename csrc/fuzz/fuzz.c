@@ -124,16 +124,26 @@ size_t fuzz_put_header(uint8_t *out, const plain *p)
     return at + put_field(out + at, p->ctr, p->ctr_bytes);
 }
 
+sfr_key *fuzz_key(const sfr_secret *secret, const sfr_kernel *kernel, uint64_t kid)
+{
+    uint8_t fingerprint[16];
+    sfr_key *key = sfr_arena_alloc(sfr_key_size(secret->suite, kernel));
+    MUST(key && sfr_key_init(key, secret, kernel, kid, fingerprint));
+    return key;
+}
+
 uint8_t *fuzz_seal(const plain *p, size_t *size)
 {
     sfr_row row = {0}, *rows[1] = {&row};
-    size_t header_size = fuzz_put_header((uint8_t *)row.header, p);
+    uint64_t words[3] = {0};
+    size_t header_size = fuzz_put_header((uint8_t *)words, p);
+    sfr_frame f = {.clear = p->clear, .metadata = p->metadata, .metadata_size = p->metadata_size};
     *size = p->size + header_size + p->key->tag_size;
     uint8_t *wire = fuzz_copy(NULL, *size);
     if (p->clear) memcpy(wire, p->frame, p->clear);
-    memcpy(wire + p->clear, row.header, header_size);
+    memcpy(wire + p->clear, words, header_size);
     sfr_row_nonce(&row, p->key, p->ctr);
-    sfr_row_aad(&row, header_size, wire, p->clear, p->metadata, p->metadata_size);
+    sfr_row_aad(&row, words, header_size, wire, &f);
     row.in = p->frame + p->clear;
     row.out = wire + p->clear + header_size;
     row.size = p->size - p->clear;

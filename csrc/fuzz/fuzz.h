@@ -51,6 +51,7 @@ typedef struct plain {
     size_t size, clear, metadata_size;
 } plain;
 
+sfr_key *fuzz_key(const sfr_secret *, const sfr_kernel *, uint64_t kid);
 unsigned fuzz_least_bytes(uint64_t value);
 size_t fuzz_put_header(uint8_t *out, const plain *);
 /* Writes clear | header | ciphertext | tag into a buffer that the caller frees. */

@@ -31,14 +31,14 @@ static void add_key(party *p)
 
 static void make_party(party *p, size_t number)
 {
-    uint8_t base_key[16] = {(uint8_t)number}, fingerprint[16];
+    uint8_t base_key[16] = {(uint8_t)number};
     const sfr_kernel *kernel = fuzz_kernels[number % fuzz_kernel_count];
     const sfr_kernel *next = fuzz_kernels[(number + 1) % fuzz_kernel_count];
     const sfr_suite *suite = sfr_suite_find(1 + (int)(number / fuzz_kernel_count));
     p->kid = number % 3 ? number : (uint64_t)number << 33;
     p->lease_end = 99;
     p->secret = sfr_secret_new(suite, base_key, sizeof base_key);
-    p->reference = sfr_key_new(p->secret, next, p->kid, fingerprint);
+    p->reference = fuzz_key(p->secret, next, p->kid);
     MUST(sfr_sender_new(&p->sender, p->secret, kernel, p->kid, 0, 99, MAX_FRAME) == SFR_OK);
     MUST(sfr_receiver_new(&p->together, suite, kernel, 1024, MAX_FRAME, 1) == SFR_OK);
     MUST(sfr_receiver_new(&p->alone, suite, next, 1024, MAX_FRAME, 1) == SFR_OK);
@@ -83,18 +83,35 @@ static void plan(input *in, size_t count, size_t usual, int mixed)
     }
 }
 
-/* All rows, the next lease where one has ended. */
-static void reserve(size_t count)
+/* A row found its lease ended: the next one, with a gap between. */
+static void next_lease(size_t row)
 {
-    MUST(sfr_check_many(senders, sealing, count) == count);
-    for (size_t at = 0; at < count;) {
-        at += sfr_reserve_many(senders + at, sealing + at, count - at);
-        if (at == count) break;
-        party *p = rows[at].p;
-        MUST(sealing[at].status == SFR_E_LEASE_ENDED);
-        MUST(sfr_sender_extend(p->sender, p->lease_end + 7, p->lease_end + 206) == SFR_OK);
-        p->lease_end += 206;
-    }
+    party *p = rows[row].p;
+    MUST(sealing[row].status == SFR_E_LEASE_ENDED);
+    MUST(sfr_sender_extend(p->sender, p->lease_end + 7, p->lease_end + 206) == SFR_OK);
+    p->lease_end += 206;
+}
+
+static void check(size_t count)
+{
+    int steady;
+    for (size_t done; (done = sfr_check_many(senders, sealing, count, &steady)) < count;)
+        next_lease(done);
+}
+
+static void reserve_then_seal(size_t count)
+{
+    for (size_t at = 0; (at += sfr_reserve_many(senders + at, sealing + at, count - at)) < count;)
+        next_lease(at);
+    for (size_t i = 0; i < count; i++) sealing[i].out = fuzz_copy(NULL, sealing[i].out_size);
+    sfr_seal_many(senders, sealing, count);
+}
+
+static void protect(size_t count)
+{
+    for (size_t i = 0; i < count; i++) sealing[i].out = fuzz_copy(NULL, sealing[i].out_size);
+    for (size_t at = 0; (at += sfr_protect_many(senders + at, sealing + at, count - at)) < count;)
+        next_lease(at);
 }
 
 static void compare_with_reference(const party *p, const sfr_frame *f)
@@ -109,11 +126,10 @@ static void compare_with_reference(const party *p, const sfr_frame *f)
     free(wire);
 }
 
-static void seal(size_t count)
+static void seal(size_t count, int in_two_steps)
 {
-    reserve(count);
-    for (size_t i = 0; i < count; i++) sealing[i].out = fuzz_copy(NULL, sealing[i].out_size);
-    sfr_seal_many(senders, sealing, count);
+    check(count);
+    (in_two_steps ? reserve_then_seal : protect)(count);
     for (size_t i = 0; i < count; i++) {
         MUST(sealing[i].status == SFR_OK);
         compare_with_reference(rows[i].p, &sealing[i]);
@@ -175,15 +191,76 @@ static size_t check_row(size_t i)
     return 1;
 }
 
-static size_t open_all(size_t count)
+static size_t open_all(size_t count, int in_two_steps)
 {
     size_t opened = 0;
-    sfr_unprotect_many(receivers, opening, count);
+    if (in_two_steps) {
+        sfr_open_many(receivers, opening, count);
+        sfr_commit_many(receivers, opening, count);
+    } else {
+        sfr_unprotect_many(receivers, opening, count);
+    }
     for (size_t i = 0; i < count; i++) {
         compare_with_single_call(i);
         opened += check_row(i);
     }
     return opened;
+}
+
+/* ---- columns: the same rows back to back, without metadata and clear bytes ---- */
+
+typedef struct columns {
+    int64_t in_offsets[MAX_ROWS], offsets[MAX_ROWS];
+    int32_t in_lengths[MAX_ROWS], lengths[MAX_ROWS];
+    uint8_t status[MAX_ROWS];
+    uint64_t kid[MAX_ROWS], ctr[MAX_ROWS];
+    sfr_rows_in in;
+    sfr_rows_out to;
+} columns;
+
+static void lay(columns *c, size_t size, uint8_t *data)
+{
+    c->in = (sfr_rows_in){data, size, c->in_offsets, c->in_lengths};
+    c->to = (sfr_rows_out){c->offsets, c->lengths, c->status, c->kid, c->ctr};
+}
+
+/* What was sealed comes back whole; a damaged row leaves zeros and harms no other. */
+static void columns_there_and_back(input *in, size_t count)
+{
+    static columns sealed, opened;
+    size_t size = 0, damaged = fuzz_below(in, 2) ? count : fuzz_below(in, count);
+    for (size_t i = 0; i < count; i++) {
+        receivers[i] = rows[i].p->together;
+        sealed.in_offsets[i] = (int64_t)size;
+        size += (size_t)(sealed.in_lengths[i] = (int32_t)sealing[i].in_size);
+    }
+    uint8_t *frames = fuzz_bytes(in, size), *wire, *back;
+    lay(&sealed, size, frames);
+    size_t room = sfr_columns_room(senders, &sealed.in, count), back_room;
+    if (room) {
+        wire = fuzz_copy(NULL, room);
+        MUST(sfr_protect_columns(senders, &sealed.in, count, wire, room, &sealed.to) == count);
+        memcpy(opened.in_offsets, sealed.offsets, sizeof sealed.offsets);
+        memcpy(opened.in_lengths, sealed.lengths, sizeof sealed.lengths);
+        lay(&opened, room, wire);
+        if (damaged < count) wire[sealed.offsets[damaged] + sealed.lengths[damaged] - 1] ^= 1;
+        back_room = sfr_open_room(receivers, &opened.in, count);
+        MUST(back_room == size);
+        back = fuzz_copy(NULL, back_room);
+        MUST(sfr_unprotect_columns(receivers, &opened.in, count, back, back_room, &opened.to) ==
+             (damaged < count));
+        for (size_t i = 0; i < count; i++) {
+            const uint8_t *row = back + opened.offsets[i], *from = frames + sealed.in_offsets[i];
+            MUST((opened.status[i] == SFR_OK) == (i != damaged));
+            if (i == damaged) continue;
+            MUST(opened.kid[i] == rows[i].p->kid && opened.ctr[i] == sealed.ctr[i]);
+            MUST(opened.lengths[i] == sealed.in_lengths[i]);
+            MUST(!memcmp(row, from, (size_t)opened.lengths[i]));
+        }
+        free(back);
+        free(wire);
+    }
+    free(frames);
 }
 
 /* ---- between batches ---- */
@@ -220,9 +297,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t count = 1 + (fuzz_below(&in, 8) ? fuzz_below(&in, 12) : fuzz_below(&in, MAX_ROWS));
     int mixed = fuzz_below(&in, 4) != 0;
     plan(&in, count, fuzz_take(&in, 2), mixed);
-    seal(count);
+    seal(count, fuzz_below(&in, 2) == 0);
     offer(&in, count);
-    size_t opened = open_all(count);
+    size_t opened = open_all(count, fuzz_below(&in, 2) == 0);
+    if (fuzz_below(&in, 4) == 0) columns_there_and_back(&in, count);
     if (fuzz_below(&in, 16) == 0) take_away(&in);
     free_frames(sealing, count);
     free_frames(opening, count);

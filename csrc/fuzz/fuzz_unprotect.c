@@ -21,12 +21,11 @@ static group groups[SUITES + 1]; /* by the number of the suite */
 
 static void make_kernel(group *g, int suite, size_t kernel)
 {
-    uint8_t fingerprint[16];
     for (int strict = 0; strict < 2; strict++)
         MUST(sfr_receiver_new(&g->receivers[kernel][strict], sfr_suite_find(suite),
                               fuzz_kernels[kernel], 0, MAX_FRAME, strict) == SFR_OK);
     for (size_t i = 0; i < KIDS; i++) {
-        g->keys[kernel][i] = sfr_key_new(g->secret, fuzz_kernels[kernel], kids[i], fingerprint);
+        g->keys[kernel][i] = fuzz_key(g->secret, fuzz_kernels[kernel], kids[i]);
         for (int strict = 0; strict < 2; strict++)
             MUST(sfr_receiver_add(g->receivers[kernel][strict], kids[i], g->secret, 0) == SFR_OK);
     }
