@@ -230,7 +230,7 @@ static void columns_there_and_back(input *in, size_t count)
     static columns sealed, opened;
     size_t size = 0, damaged = fuzz_below(in, 2) ? count : fuzz_below(in, count);
     for (size_t i = 0; i < count; i++) {
-        receivers[i] = rows[i].p->together;
+        senders[i] = rows[i].p->sender, receivers[i] = rows[i].p->together;
         sealed.in_offsets[i] = (int64_t)size;
         size += (size_t)(sealed.in_lengths[i] = (int32_t)sealing[i].in_size);
     }
