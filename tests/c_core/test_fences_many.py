@@ -99,7 +99,8 @@ def columns(ffi, count, data=None, size=0):
 def columns_stay_inside(core, kernel, suite, rng, sizes, at_end):
     ffi, lib = core
     count, base_key = len(sizes), rng.randbytes(16)
-    sender, receiver = CSender(kernel, suite, base_key), CReceiver(kernel, suite, base_key)
+    sender = CSender(kernel, suite, base_key, first=1 << 20)  # headers of one size
+    receiver = CReceiver(kernel, suite, base_key)
     senders = ffi.new("sfr_sender *[]", [sender.pointer] * count)
     receivers = ffi.new("sfr_receiver *[]", [receiver.pointer] * count)
     fences, data = [Fence(core) for _ in range(3)], rng.randbytes(sum(sizes))
