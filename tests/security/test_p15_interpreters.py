@@ -36,6 +36,7 @@ os.close(writer)
 print(json.dumps([json.loads(line) for line in os.fdopen(reader)]))
 """
 
+
 def each_says(**environment: str) -> list[str]:
     """What two sub-interpreters, then the main one, say when they import pysframe and seal."""
     done = python(MANY_INTERPRETERS, **environment)

@@ -3,11 +3,12 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from security.deep.builds import CSRC, Patch, program, run
+from security.deep.builds import CSRC, ROOT, Patch, program, run
 
 TARGETS = ("fuzz_header", "fuzz_unprotect", "fuzz_batch")
 CC = "clang-14"
@@ -45,10 +46,27 @@ def fuzz(binary: Path, folder: Path, seed: int, *options: str) -> Outcome:
     done = subprocess.run(
         [*command, *options, "-print_final_stats=1", f"-artifact_prefix={folder}/"],
         env=where | {"ASAN_OPTIONS": "detect_leaks=0", "PATH": "/usr/bin:/bin"},
-        capture_output=True, text=True, cwd=folder,
+        capture_output=True,
+        text=True,
+        cwd=folder,
     )
     counts = re.findall(r"fuzz: (\d+) executions, (\d+) opened", done.stderr) or [(0, 0)]
     return Outcome(done.returncode, *map(int, counts[-1]), done.stderr)
+
+
+def c_tests(folder: Path, *files: str) -> Path:
+    """Tests of c_core over a library with coverage; returns that library."""
+    environment = {
+        "SFR_CC": CC,
+        "SFR_CFLAGS": f"-O1 -Wno-error {COVERAGE}",
+        "LLVM_PROFILE_FILE": str(folder / "c-%p.profraw"),
+        "PYTHONPATH": str(ROOT / "tests"),
+    }
+    names = [f"tests/c_core/test_{file}.py" for file in files]
+    options = ["-q", "--partial", "--timeout=600", "-p", "no:cacheprovider"]
+    run(sys.executable, "-m", "pytest", *names, *options, **environment)
+    where = "from c_core.core import built; print(built() / 'libsfr.so')"
+    return Path(run(sys.executable, "-c", where, **environment).strip())
 
 
 def line_coverage(binaries: Sequence[Path], profiles: Sequence[Path], into: Path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from security.deep.builds import Patch
-from security.deep.fuzzers import TARGETS, built, fuzz, line_coverage
+from security.deep.fuzzers import TARGETS, built, c_tests, fuzz, line_coverage
 
 # One byte more than there is: the header parser of a patched copy looks at it.
 OVER_READ = Patch(
@@ -17,13 +17,17 @@ OVER_READ = Patch(
     "return sfr_header_read(in, size + 1, strict, words, out);",
 )
 
+C_TESTS = ("batch", "dispatch", "hashes", "header", "receiver", "sender")
+
+# One worker of xdist, since the last test counts what the others ran.
+pytestmark = [pytest.mark.timeout(0), pytest.mark.xdist_group("fuzz")]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-@pytest.mark.timeout(0)
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_is_found(target, folder, by_tier, pytestconfig):
     amount = by_tier("", "-max_total_time=60", "-runs=1000000")
@@ -40,3 +44,15 @@ def test_an_over_read_is_found(folder, pytestconfig):
     outcome = fuzz(binary, folder, pytestconfig.option.seed, "-runs=100000")
     assert outcome.code != 0
     assert "heap-buffer-overflow" in outcome.said and "sfr_header" in outcome.said
+
+
+def test_lines_that_ran(folder):
+    """Of all targets, and of the C tests: what a fuzzer cannot order (exhausted keys, forks)."""
+    library = c_tests(folder, *C_TESTS)
+    binaries = [*map(built, TARGETS), library]
+    files = line_coverage(binaries, sorted(folder.glob("*.profraw")), folder)
+    for name, (lines, ran) in files.items():
+        print(f"{name:20} {ran:5} of {lines:5}")
+    total, ran = (sum(column) for column in zip(*files.values(), strict=True))
+    print(f"{'csrc':20} {ran:5} of {total:5} lines: {100 * ran / total:.1f} %")
+    assert ran >= 0.95 * total

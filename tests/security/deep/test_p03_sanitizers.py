@@ -17,9 +17,7 @@ test_objects test_receiver test_replay test_sender test_threads security/test_p1
 """.split()
 
 SEAL = "row->key->ops->seal(rows, 1);"
-STORE_16_PAST = Patch(
-    "sfr_sender.c", SEAL, f"{SEAL} row->tag.write[row->key->tag_size + 15] = 0;"
-)
+STORE_16_PAST = Patch("sfr_sender.c", SEAL, f"{SEAL} row->tag.write[row->key->tag_size + 15] = 0;")
 SHIFT_TOO_FAR = Patch("sfr_sender.c", SEAL, f"{SEAL} volatile int far = 40; far = 1 << far;")
 
 PROTECT = (
@@ -32,9 +30,7 @@ pytestmark = pytest.mark.timeout(0)
 
 def test_the_suite_passes(by_tier, pytestconfig):
     files = [f"tests/{name}.py" for name in FILES]
-    done = suite(
-        with_asan(), *by_tier(files, files, ["tests"]), seed=pytestconfig.option.seed
-    )
+    done = suite(with_asan(), *by_tier(files, files, ["tests"]), seed=pytestconfig.option.seed)
     print(done.stdout[-1500:])
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert "ERROR: AddressSanitizer" not in done.stderr + done.stdout

@@ -11,9 +11,7 @@ from security.deep.builds import ROOT, extension, run
 
 FOLDER = ROOT / "build" / "free-threaded"
 FILES = ("tests/test_threads.py", "tests/security/test_p14_groups.py")
-IMPORT = (
-    "import sys, pysframe; print(pysframe.backend_info().engine, sys._is_gil_enabled())"
-)
+IMPORT = "import sys, pysframe; print(pysframe.backend_info().engine, sys._is_gil_enabled())"
 
 pytestmark = pytest.mark.timeout(0)
 
