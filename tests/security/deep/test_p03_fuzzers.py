@@ -30,10 +30,10 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_nothing_is_found(target, folder, by_tier, pytestconfig):
+def test_nothing_is_found(target, folder, by_tier, figure, pytestconfig):
     amount = by_tier("", "-max_total_time=60", "-runs=1000000")
     outcome = fuzz(built(target), folder, pytestconfig.option.seed, amount)
-    print(f"\n{target}: {outcome.executions} executions, {outcome.opened} opened")
+    figure(f"{target}: {outcome.executions} executions, {outcome.opened} opened")
     assert outcome.code == 0, outcome.said[-6000:]
     assert outcome.executions >= by_tier(0, 10_000, 1_000_000)
     assert outcome.opened >= outcome.executions / 5
@@ -48,7 +48,7 @@ def test_an_over_read_is_found(folder, pytestconfig):
     assert "in sfr_header_parse" in outcome.said
 
 
-def test_lines_that_ran(folder):
+def test_lines_that_ran(folder, figure):
     """Of all targets, and of the C tests: what a fuzzer cannot order (exhausted keys, forks)."""
     library = c_tests(folder, *C_TESTS)
     binaries = [*map(built, TARGETS), library]
@@ -56,5 +56,5 @@ def test_lines_that_ran(folder):
     for name, (lines, ran) in files.items():
         print(f"{name:20} {ran:5} of {lines:5}")
     total, ran = (sum(column) for column in zip(*files.values(), strict=True))
-    print(f"{'csrc':20} {ran:5} of {total:5} lines: {100 * ran / total:.1f} %")
+    figure(f"csrc: {ran} of {total} lines ran, {100 * ran / total:.1f} %")
     assert ran >= 0.95 * total

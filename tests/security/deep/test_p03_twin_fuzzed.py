@@ -32,12 +32,12 @@ def fuzz(folder: Path, seed: int, *options: str, source: Path = ROOT / "src"):
     return done.returncode, *map(int, counts[-1]), done.stdout + done.stderr
 
 
-def test_nothing_is_found(tmp_path, by_tier, pytestconfig):
+def test_nothing_is_found(tmp_path, by_tier, figure, pytestconfig):
     seconds = by_tier(0, 60, 600)
     code, executions, opened, said = fuzz(
         tmp_path, pytestconfig.option.seed, f"-max_total_time={seconds}"
     )
-    print(f"\n{executions} executions, {opened} opened")
+    figure(f"twin: {executions} executions, {opened} opened")
     assert code == 0, said[-3000:]
     assert executions >= by_tier(0, 1500, 50_000)
     assert opened >= executions / 5
