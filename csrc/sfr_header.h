@@ -106,8 +106,8 @@ SFR_INLINE int sfr_header_read(const uint8_t *in, size_t size, int strict, uint6
     out->kid = kid_bytes ? sfr_from_bytes(kid_raw, kid_bytes) : config >> 4;
     out->ctr = ctr_bytes ? sfr_from_bytes(ctr_raw, ctr_bytes) : config & 7;
     out->size = total;
-    return strict && SFR_UNLIKELY(sfr_not_minimal(kid_raw, kid_bytes) |
-                                  sfr_not_minimal(ctr_raw, ctr_bytes)) ? SFR_MALFORMED : SFR_OK;
+    return strict && SFR_UNLIKELY((int)sfr_not_minimal(kid_raw, kid_bytes) |
+                                  (int)sfr_not_minimal(ctr_raw, ctr_bytes)) ? SFR_MALFORMED : SFR_OK;
 }
 
 #endif

@@ -25,6 +25,9 @@ ROOT = HERE.parents[1]
 CSRC = ROOT / "csrc"
 KERNELS = ("vaes512", "vaes256", "aesni")
 MODULE = "sfr_core"
+# Another compiler, and flags behind the README's: for sanitizers and coverage (security/deep).
+CC = os.environ.get("SFR_CC", "gcc")
+FLAGS = os.environ.get("SFR_CFLAGS", "")
 
 
 @cache
@@ -55,12 +58,13 @@ def digest() -> str:
     """Names what is built from these sources; another Python needs another module."""
     sources = [*CSRC.glob("*.[ch]"), CSRC / "README.md", *HERE.glob("*.[ch]"), Path(__file__)]
     content = b"".join(path.name.encode() + path.read_bytes() for path in sorted(sources))
-    return hashlib.sha256(content + sys.version.encode()).hexdigest()[:16]
+    return hashlib.sha256(content + f"{sys.version} {CC} {FLAGS}".encode()).hexdigest()[:16]
 
 
 def build(folder: Path) -> None:
     folder.mkdir()
-    run(build_line().replace("-o libsfr.so", f"-o {folder}/libsfr.so"))
+    line = build_line().replace("gcc", CC, 1)
+    run(line.replace("-o libsfr.so", f"{FLAGS} -o {folder}/libsfr.so"))
     ffi = FFI()
     ffi.cdef(declarations((CSRC / "sfr.h").read_text()))
     ffi.cdef(declarations((HERE / "harness.h").read_text()))

@@ -89,7 +89,7 @@ def test_kernels_stay_inside(core, kernel, family, rng):
 
 
 def test_interleaved_rows_stay_inside(core, kernel, rng):
-    """Eight rows at once, each with its input and output at the end of a page."""
+    """Eight rows at once, each of their buffers against a page: at its end, then its beginning."""
     batches = []
     for size in (*range(0, 200, 3), 640, 1200, 1400):
         suite = rng.choice(FAMILIES)
@@ -100,21 +100,23 @@ def test_interleaved_rows_stay_inside(core, kernel, rng):
     def run():
         rows = [FencedRow(core, kernel) for _ in range(8)]
         for jobs in batches:
-            check_batch(core, rows, jobs)
+            for at_end, in_place in ((True, False), (True, True), (False, False)):
+                check_batch(core, rows, jobs, at_end, in_place)
 
     in_child(run)
 
 
-def check_batch(core, rows, jobs):
+def check_batch(core, rows, jobs, at_end, in_place):
     ffi, lib = core
     for sealing in (1, 0):
         for row, job in zip(rows, jobs, strict=True):
-            row.run(job, sealing, True, False, lambda *_: None)
+            row.run(job, sealing, at_end, in_place, lambda *_: None)
         specs = ffi.new("spec[]", [row.spec[0] for row in rows])
         lib.run_rows(specs, len(rows), sealing)
         for spec, job in zip(specs, jobs, strict=True):
             expected = job.ciphertext if sealing else job.plaintext
             assert bytes(spec.out[0 : spec.size]) == expected
+            assert bytes(spec.tag[0 : len(job.tag)]) == job.tag
 
 
 @pytest.mark.parametrize("fault", ["FAULT_STORE_16_PAST", "FAULT_READ_16_BEFORE"])
@@ -134,19 +136,20 @@ def test_a_step_outside_is_noticed(core, fault, rng):
 # ---- whole frames ----
 
 
-def test_frames_stay_inside(core, kernel, rng):
+def test_frames_stay_inside(core, kernel, family, rng):
     """sfr_protect and sfr_unprotect move clear bytes and headers by whole words."""
     _ffi, lib = core
-    secret = lib.sfr_secret_new(lib.sfr_suite_find(4), rng.randbytes(16), 16)
-    assert in_child(lambda: frames_stay_inside(core, kernel, secret, rng)) > 1000
+    suite = lib.sfr_suite_find(family)
+    secret = lib.sfr_secret_new(suite, rng.randbytes(16), 16)
+    assert in_child(lambda: frames_stay_inside(core, kernel, suite, secret, rng)) > 1000
     lib.sfr_secret_free(secret)
 
 
-def frames_stay_inside(core, kernel, secret, rng) -> int:
+def frames_stay_inside(core, kernel, suite, secret, rng) -> int:
     ffi, lib = core
     found = lib.sfr_kernel_find(kernel.encode())
     receiver = ffi.new("sfr_receiver **")
-    assert lib.sfr_receiver_new(receiver, lib.sfr_suite_find(4), found, 0, 1 << 20, 1) == 0
+    assert lib.sfr_receiver_new(receiver, suite, found, 0, 1 << 20, 1) == 0
     fences = [Fence(core) for _ in range(4)]
     done = 0
     for kid, first in ((1, 1), (7, 300), (300, 7), (1 << 63, (1 << 63) + 5)):

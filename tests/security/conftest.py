@@ -14,3 +14,9 @@ def by_tier(request):
 def figure(record_property):
     """figure(text): a number that this run is to print at its end."""
     return lambda text: record_property("figure", text)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """What only make test-nightly has the time for says so in its name."""
+    nightly = collection_path.name.endswith("_nightly.py")
+    return True if nightly and config.option.tier != "nightly" else None

@@ -6,6 +6,8 @@ Rules of this file:
   2. A switch with an unknown value is an ImportError that lists the valid ones.
   3. An engine is two core classes and four functions; the policy around them (sender.py,
      receiver.py) registers itself here, so that nothing below imports what lies above.
+  4. One interpreter of a process, the main one: senders of two would not know of each other,
+     and could use the same counter under the same key (RFC 9605 4.4.3 MUST NOT).
 
 Switches, read when pysframe is imported:
     PYSFRAME_BACKEND   auto (default), native, fallback
@@ -112,6 +114,7 @@ def backend_info() -> Backend:
 
 
 def _chosen() -> str:
+    _refuse_sub_interpreters()
     backend = _switch("PYSFRAME_BACKEND", BACKENDS) or "auto"
     _switch("PYSFRAME_MAX_ISA", LADDER)
     kernel = _switch("PYSFRAME_KERNEL", _kernel_names())
@@ -126,6 +129,25 @@ def _chosen() -> str:
                 return name
             refused[name] = why
     raise ImportError(f"pysframe has no engine to run: {_listed(refused)}")
+
+
+def _refuse_sub_interpreters() -> None:
+    if _interpreter() != 0:
+        raise ImportError(
+            "pysframe runs in the main interpreter of a process only: senders in two interpreters "
+            "could use the same counter twice; start a process instead of a sub-interpreter"
+        )
+
+
+def _interpreter() -> int:
+    """The number of the running interpreter; 0 is the main one, or the only one there can be."""
+    for name in ("_interpreters", "_xxsubinterpreters"):  # since Python 3.13; until 3.12
+        try:
+            current = import_module(name).get_current()
+        except ImportError:
+            continue
+        return int(current[0] if isinstance(current, tuple) else current)
+    return 0
 
 
 def _warn_of_fallback(name: str, refused: dict[str, str]) -> None:

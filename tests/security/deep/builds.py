@@ -32,6 +32,8 @@ VARIANTS = ROOT / "build" / "variants"
 
 RELEASE = "-O3 -g1 -std=c11 -fvisibility=hidden"  # as setup.py: for what must be what is shipped
 DEBUG = "-O1 -g -std=c11"
+# Wide and unrolled: with every sanitizer at once these take minutes, so they may have other flags.
+UNROLLED = ("sfr_gcm_aesni.c", "sfr_gcm_vaes256.c", "sfr_gcm_vaes512.c", "sfr_ctr_vaes.c")
 
 
 class Patch(NamedTuple):
@@ -71,10 +73,14 @@ def patched_copy(made: Path, patches: Sequence[Patch]) -> None:
         (made / patch.file).write_text(text.replace(patch.old, patch.new))
 
 
-def objects(cc: str = "gcc", flags: str = DEBUG, patches: Sequence[Patch] = ()) -> list[Path]:
-    """All of csrc/, position-independent."""
+def objects(
+    cc: str = "gcc", flags: str = DEBUG, patches: Sequence[Patch] = (), unrolled: str = ""
+) -> list[Path]:
+    """All of csrc/, position-independent; `unrolled`: other flags for the UNROLLED files."""
     csrc = sources(patches)
-    return [compiled(path, cc, flags, csrc) for path in sorted(csrc.glob("*.c"))]
+    wide = dict.fromkeys(UNROLLED, unrolled or flags)
+    files = sorted(csrc.glob("*.c"))
+    return [compiled(path, cc, wide.get(path.name, flags), csrc) for path in files]
 
 
 def compiled(source: Path, cc: str, flags: str, *headers: Path) -> Path:
@@ -97,10 +103,12 @@ def program(
     flags: str = DEBUG,
     link: str = "",
     patches: Sequence[Patch] = (),
+    unrolled: str = "",
 ) -> Path:
     """The executable `name` of files of our own and csrc/; `link`: flags for the last step only."""
     headers = sources(patches), HARNESS
-    parts = [compiled(path, cc, flags, *headers) for path in own] + objects(cc, flags, patches)
+    parts = [compiled(path, cc, flags, *headers) for path in own]
+    parts += objects(cc, flags, patches, unrolled)
     command = [cc, *flags.split(), *parts, *link.split()]
     made = cached(name, command, lambda made: run(*command, "-o", made / name))
     return made / name
@@ -121,6 +129,7 @@ def extension(
     flags: str = DEBUG,
     patches: Sequence[Patch] = (),
     python: str = sys.executable,
+    unrolled: str = "",
 ) -> Path:
     """A folder to put first on PYTHONPATH of `python`: pysframe, its native engine built so.
 
@@ -129,7 +138,7 @@ def extension(
     facts = "import sysconfig as s; print(s.get_path('include'), s.get_config_var('EXT_SUFFIX'))"
     include, suffix = run(python, "-c", facts).split()
     headers = Path(include), sources(patches)
-    parts = [compiled(generated(), cc, flags, *headers), *objects(cc, flags, patches)]
+    parts = [compiled(generated(), cc, flags, *headers), *objects(cc, flags, patches, unrolled)]
     command = [cc, *flags.split(), "-shared", *parts]
     modules = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
@@ -150,7 +159,7 @@ def link_modules(folder: Path, modules: Sequence[Path]) -> None:
 def generated() -> Path:
     """_native.c: what Cython makes of _native.pyx, the same for every variant and Python."""
     engine = PACKAGE / "engine"
-    key = contents(engine, "*.p[yx][xd]"), (ROOT / "setup.py").read_bytes()
+    key = contents(engine, "*.p[yx][xdi]"), (ROOT / "setup.py").read_bytes()
     directives = "-X", "freethreading_compatible=True"
 
     def build(made: Path) -> None:
