@@ -252,7 +252,7 @@ def fork_in(nth, call, shared):
     def fork():
         pids.append(os.fork())
         if pids[0] == 0:
-            shared[0] += 1
+            shared[0] ^= 1
 
     try:
         at_bytecode(nth, fork, lambda: made.append(call()))

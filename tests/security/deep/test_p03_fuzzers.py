@@ -18,7 +18,10 @@ OVER_READ = Patch(
     "out);",
 )
 
-C_TESTS = ("batch", "dispatch", "hashes", "header", "receiver", "sender")
+C_TESTS = (
+    *("batch", "columns_open", "columns_seal", "dispatch", "hashes", "header"),
+    *("receiver", "sender", "steps"),
+)
 
 # One worker of xdist, since the last test counts what the others ran.
 pytestmark = [pytest.mark.timeout(0), pytest.mark.xdist_group("fuzz")]

@@ -83,7 +83,7 @@ def difference(ct, kernel, suite, operation, sizes, seeds=3) -> str:
     An interrupt can fall into a trace (seen once in some hundreds). What depends on a secret parts
     at every attempt.
     """
-    for _ in range(3):
+    for _ in range(5):
         said = first_difference(traces(ct, kernel, suite, operation, sizes, seeds))
         if not said:
             break
