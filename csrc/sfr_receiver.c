@@ -110,7 +110,7 @@ static ring *ring_grown(sfr_receiver *r)
 {
     ring *old = atomic_load(&r->keys);
     size_t size = INLINE_SLOTS * 2;
-    while (size < 2 * (r->count + 1)) size *= 2;
+    while (size < 4 * (r->count + 1)) size *= 2; /* a forged KID meets an empty slot soon */
     ring *fresh = calloc(1, sizeof *fresh + size * sizeof fresh->slots[0]);
     if (!fresh) return NULL;
     fresh->mask = size - 1;
@@ -212,7 +212,7 @@ static int add_locked(sfr_receiver *r, rx_key *k, uint8_t kind, leftovers *left)
     rx_key *known = find(r, k->kid);
     if (known) return readd(r, known, kind, left);
     ring *in = atomic_load(&r->keys);
-    if (in->taken == in->mask + 1 || (in != &r->first && 4 * in->taken >= 3 * in->mask)) {
+    if (in->taken == in->mask + 1 || (in != &r->first && 2 * in->taken >= in->mask)) {
         ring *fresh = ring_grown(r);
         if (!fresh) return SFR_E_NO_MEMORY;
         atomic_store(&r->keys, fresh);
@@ -366,16 +366,17 @@ static void note_stranger(sfr_receiver *r, uint64_t kid)
     size_t least = 0;
     r->unknown++;
     if (!r->strangers) r->strangers = calloc(SFR_UNKNOWN_TRACKED, sizeof *r->strangers);
-    if (!r->strangers) return;
-    for (size_t i = 0; i < SFR_UNKNOWN_TRACKED; i++) {
-        if (r->strangers[i].frames && r->strangers[i].kid == kid) {
-            r->strangers[i].frames++;
-            return;
-        }
-        if (r->strangers[i].frames < r->strangers[least].frames) least = i;
+    struct sfr_stranger *const s = r->strangers;
+    if (!s) return;
+    for (size_t i = 0; i <= last; i++) {
+        if (SFR_LIKELY(s[i].kid != kid || !s[i].frames)) continue;
+        s[i].frames++;
+        return;
     }
-    memmove(&r->strangers[least], &r->strangers[least + 1], (last - least) * sizeof *r->strangers);
-    r->strangers[last] = (struct sfr_stranger){kid, 1};
+    for (size_t i = 1, fewest = s[0].frames; fewest && i <= last; i++)
+        if (s[i].frames < fewest) fewest = s[i].frames, least = i;
+    memmove(&s[least], &s[least + 1], (last - least) * sizeof *s);
+    s[last] = (struct sfr_stranger){kid, 1};
 }
 
 /* What parse found: the header's words and size, and the payload's. */

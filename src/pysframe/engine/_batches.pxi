@@ -520,25 +520,29 @@ cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out):
             sfr_open_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
         refused = sfr_commit_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
     if rows.watching:
-        _tell_receivers(rows, receivers, listed)
+        told = _tell_receivers(rows, receivers, listed)
         if refused:
-            _retry_unknown(rows, receivers, listed, base + total)
+            _retry_unknown(rows, receivers, listed, base + total, told)
     _settle(rows, base + total)
     return _batch_of(rows, data, base)
 
 
-cdef int _tell_receivers(Rows *rows, object receivers, tuple listed) except -1:
+cdef bint _tell_receivers(Rows *rows, object receivers, tuple listed) except -1:
+    """Whether a key was confirmed: then the policy may have brought others."""
     cdef Py_ssize_t i
+    cdef bint told = False
+    if listed is None:
+        return (<ReceiverCore>receivers)._tell_confirmed()
     for i in range(rows.count):
-        if listed is not None:
-            receivers = listed[i]
-        if (<ReceiverCore>receivers)._watching:
-            (<ReceiverCore>receivers)._tell_confirmed()
-    return 0
+        if (<ReceiverCore>listed[i])._watching and (<ReceiverCore>listed[i])._tell_confirmed():
+            told = True
+    return told
 
 
-cdef int _retry_unknown(Rows *rows, object receivers, tuple listed, uint8_t *end) except -1:
-    """Rows whose KID was unknown at plan time, in row order, while the allowance lasts."""
+cdef int _retry_unknown(Rows *rows, object receivers, tuple listed, uint8_t *end,
+                        bint changed) except -1:
+    """Rows whose KID was unknown at plan time, in row order, while the allowance lasts. Until keys
+    have changed a KID stays unknown: a flood of forged ones is not looked up again."""
     cdef Py_ssize_t i
     cdef sfr_frame *f
     cdef ReceiverCore receiver
@@ -547,10 +551,11 @@ cdef int _retry_unknown(Rows *rows, object receivers, tuple listed, uint8_t *end
         if f.status != SFR_UNKNOWN_KEY:
             continue
         receiver = receivers if listed is None else listed[i]
-        if receiver._watching and receiver._find_key(f.kid):
+        if receiver._watching and receiver._find_key(f.kid, changed):
             f.out_size = _end_of(rows, i, end) - f.out
             sfr_unprotect(receiver._ptr, f)
             receiver._tell_confirmed()
+            changed = True
     return 0
 
 

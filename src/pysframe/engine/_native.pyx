@@ -530,14 +530,15 @@ cdef class ReceiverCore:
 
     cdef int _again(self, sfr_frame *f, size_t room) except? -1:
         """Once more when the KID was unknown and the policy could derive its key."""
-        if not self._find_key(f.kid):
+        if not self._find_key(f.kid, True):
             return SFR_UNKNOWN_KEY
         f.out_size = room
         return _open_frame(self._ptr, f)
 
-    cdef bint _find_key(self, uint64_t kid) except? -1:
-        """Whether an unknown KID has a key by now: an earlier row or the policy brought it."""
-        return sfr_receiver_knows(self._ptr, kid) or (
+    cdef bint _find_key(self, uint64_t kid, bint changed) except? -1:
+        """Whether an unknown KID has a key by now: an earlier row brought it, if keys have
+        changed since, or the policy does."""
+        return (changed and sfr_receiver_knows(self._ptr, kid)) or (
             sfr_receiver_may_derive(self._ptr) and self._resolve(kid))
 
     def unprotect_into(self, ciphertext, out, metadata=b"", *, Py_ssize_t clear=0):
@@ -577,12 +578,13 @@ cdef class ReceiverCore:
             raise rejection(f.status)
         raise rejection(f.status, f.kid, f.ctr)
 
-    cdef int _tell_confirmed(self) except -1:
+    cdef bint _tell_confirmed(self) except -1:
+        """Whether there was something to tell."""
         cdef uint64_t kids[FETCHED]
         cdef size_t count = sfr_receiver_confirmed(self._ptr, kids, FETCHED)
         if count:
             self._confirmed([kids[i] for i in range(count)])
-        return 0
+        return count > 0
 
     # -- reports --
 
