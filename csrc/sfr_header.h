@@ -19,16 +19,11 @@ SFR_INLINE uint64_t sfr_to_bytes(uint64_t value, unsigned bytes)
 }
 
 /* RFC 9605 4.3 MUST: values 0-7 in the config byte, larger ones in as few bytes as they need.
- * The two halves of a header's first word, for as long as it holds the whole header. */
+ * The KID's half of a header's first word, for as long as that word holds the whole header. */
 SFR_INLINE uint64_t sfr_kid_word(uint64_t kid)
 {
     unsigned bytes = sfr_field_bytes(kid);
     return bytes ? 0x80 | (bytes - 1) << 4 | sfr_to_bytes(kid, bytes) << 8 : kid << 4;
-}
-
-SFR_INLINE uint64_t sfr_ctr_bits(uint64_t ctr, unsigned bytes, unsigned at)
-{
-    return bytes ? 0x08 | (bytes - 1) | sfr_to_bytes(ctr, bytes) << at : ctr;
 }
 
 SFR_INLINE size_t sfr_header_words(uint64_t kid, uint64_t ctr, uint64_t words[3])
