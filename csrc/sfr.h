@@ -205,12 +205,12 @@ int sfr_unprotect(sfr_receiver *, sfr_frame *);
  * how many frames it refused. */
 size_t sfr_room_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
-/* The same from columns to columns, apart from each other. Open room is SIZE_MAX where a row lies
- * outside the data. Unprotect writes the frames back to back, zeros for what it refuses and in what
- * is left of the room. */
-size_t sfr_open_room(sfr_receiver *const *, const sfr_rows_in *, size_t count);
+/* The same from columns to columns, apart from each other. Open room is what all rows take at most,
+ * SIZE_MAX where one lies outside the data. Unprotect writes the frames back to back, zeros for what
+ * it refuses, and sets room to what they took. */
+size_t sfr_open_room(const sfr_rows_in *, size_t count);
 size_t sfr_unprotect_columns(sfr_receiver *const *, const sfr_rows_in *, size_t count,
-                             uint8_t *out, size_t room, const sfr_rows_out *);
+                             uint8_t *out, size_t *room, const sfr_rows_out *);
 /* Unprotect in two steps, or three: screen refuses one frame that unprotect would refuse before
  * its key runs (SFR_OK: go on). What open leaves in `out` is nobody's before commit has judged
  * it: commit every opened frame once, in the same order. */

@@ -53,14 +53,14 @@ void sfr_run(sfr_row *rows, size_t count, bool sealing)
     if (!count) return;
     /* The usual batch is of one suite and one length: nothing to sort then. */
     const sfr_ops *ops = rows[0].key->ops;
-    const unsigned class = sfr_size_class(rows[0].size);
-    bool alike = true;
+    const size_t vectors = sfr_vectors(rows[0].size);
+    size_t unlike = 0;
     waiting.count = count;
     for (size_t i = 0; i < count; i++) {
         waiting.rows[i] = &rows[i];
-        alike &= rows[i].key->ops == ops && sfr_size_class(rows[i].size) == class;
+        unlike |= (rows[i].kind ^ rows[0].kind) | (sfr_vectors(rows[i].size) ^ vectors);
     }
-    if (SFR_LIKELY(alike)) {
+    if (SFR_LIKELY(!unlike)) {
         call(ops, waiting.rows, count, sealing);
         return;
     }

@@ -951,6 +951,11 @@ RUNNER wipe_stack(void)
 WORD void run(sfr_row *const *rows, size_t count, const runners *r)
 {
     bool leaves = !ONE_LEAVES_NOTHING;
+    if (count == 1 && !leaves && rows[0]->aad_size <= 16 && quads_of(rows[0]) <= MAX_WIDTH) {
+        r->one[quads_of(rows[0])](rows, 1);
+        sfr_clear_zmm();
+        return;
+    }
     while (count) {
         const alike a = alike_of(rows, count);
         const size_t quads = quads_of(rows[0]), fours = a.count & ~(size_t)3;

@@ -17,6 +17,8 @@
 #define SFR_X86 1
 #endif
 
+/* What every frame reads: it does not leave the library, so no access need go through a table. */
+#define SFR_HIDDEN __attribute__((visibility("hidden")))
 #define SFR_INLINE static inline __attribute__((always_inline))
 #define SFR_LIKELY(x) __builtin_expect(!!(x), 1)
 #define SFR_UNLIKELY(x) __builtin_expect(!!(x), 0)
@@ -50,8 +52,8 @@ typedef struct sfr_key {
     const struct sfr_ops *ops;
     uint32_t salt_head;            /* sframe_salt[0..4), memory order */
     uint64_t salt_tail;            /* sframe_salt[4..12), memory order */
-    uint8_t family, tag_size;
-    uint8_t kernel;                /* index in the kernel table, for bucketing */
+    uint8_t tag_size;
+    uint8_t kind;                  /* of its operations: rows of one kind run together */
     _Alignas(64) uint8_t state[];  /* ops->state_size bytes, laid out by the kernel */
 } sfr_key;
 
@@ -79,6 +81,7 @@ typedef struct sfr_row {
         const uint8_t *read;       /* open: key->tag_size bytes are here */
     } tag;
     int status;                    /* open: SFR_OK or SFR_AUTH_FAILED (then out is all zeros) */
+    uint8_t kind;                  /* the key's, which so need not be looked at before it runs */
     /* Only where aad_size > 16: header, clear bytes, metadata, or all three in the first. */
     sfr_span aad[SFR_AAD_SPANS];
     uint64_t gathered[SFR_GATHERED / 8];   /* the producer's copy, to which aad[0] points */
@@ -137,9 +140,10 @@ extern const sfr_ops sfr_ctr_hmac128_vaes512, sfr_ctr_hmac256_vaes512;
  * is class 1, 160 class 3. Classes above 20 (1264 bytes) are one: SFR_CLASS_LONG. */
 #define SFR_CLASS_LONG 21
 #define SFR_CLASSES 22
+SFR_INLINE size_t sfr_vectors(size_t size) { return (size + 16 + 63) / 64; }
 SFR_INLINE unsigned sfr_size_class(size_t size)
 {
-    size_t vectors = (size + 16 + 63) / 64;
+    size_t vectors = sfr_vectors(size);
     return vectors < SFR_CLASS_LONG ? (unsigned)vectors : SFR_CLASS_LONG;
 }
 
@@ -196,7 +200,7 @@ bool sfr_key_init(sfr_key *, const sfr_secret *, const sfr_kernel *, uint64_t ki
 
 /* ---- arena: pages that are not in core dumps, locked best effort, wiped ---- */
 
-extern _Atomic bool sfr_arena_is_large;        /* what it holds has outgrown the L2 cache */
+extern SFR_HIDDEN _Atomic bool sfr_arena_is_large;        /* what it holds has outgrown the L2 cache */
 void *sfr_arena_alloc(size_t size);            /* zeroed, 64-byte aligned; NULL without memory */
 void sfr_arena_free(void *, size_t size);      /* wipes */
 int sfr_random(uint8_t *out, size_t size);     /* 0, or -1: the system has no randomness to give */
@@ -204,7 +208,7 @@ int sfr_random(uint8_t *out, size_t size);     /* 0, or -1: the system has no ra
 /* The process as fork sees it: a number that is another one in a forked child, however it was
  * forked. It lives in a page the kernel wipes on fork; where there is none the page reads 0
  * and the slow way asks getpid. */
-extern const _Atomic uint32_t *sfr_generation_page;
+extern SFR_HIDDEN const _Atomic uint32_t *sfr_generation_page;
 uint32_t sfr_process_generation_slow(void);
 SFR_INLINE uint32_t sfr_process_generation(void)
 {
@@ -233,7 +237,7 @@ SFR_INLINE void sfr_lock_drop(sfr_lock *lock)
 
 /* The lock of one sender or receiver: none where callers take turns. It saves a locked instruction,
  * 20 cycles for which all that follows waits. */
-extern bool sfr_turns;
+extern SFR_HIDDEN bool sfr_turns;
 SFR_INLINE void sfr_object_take(sfr_lock *lock)
 {
     if (SFR_UNLIKELY(!sfr_turns)) sfr_lock_take(lock);

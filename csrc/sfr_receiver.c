@@ -17,18 +17,27 @@
 #define ALLOWANCE 64             /* attempts to derive an unknown key that may come at once */
 #define FRAMES_PER_ALLOWANCE 256 /* frames that earn one more */
 
+/* The first cache line is all that a frame touches, but for its bit in the window. */
 typedef struct rx_key {
     uint64_t kid;
-    sfr_key *key;
+    /* Headers of this key as they came last, see recall: what they begin with, and a CTR's bits. */
+    uint64_t head, ctr_mask;
     uint64_t top; /* highest CTR opened */
-    bool any;     /* a frame was opened: top is valid */
-    uint8_t kind; /* SFR_GIVEN, SFR_AHEAD or SFR_ASKED */
-    bool confirmed, closed, removed;
-    uint64_t opened, auth_failed, replayed, too_old;
+    uint64_t opened;
+    sfr_start start;
+    uint8_t header_size, ctr_at, ctr_bits, first_byte; /* the least that a CTR begins with */
+    bool any;                                          /* a frame was opened: top is valid */
+    uint8_t kind;                                      /* SFR_GIVEN, SFR_AHEAD or SFR_ASKED */
+    bool closed, removed;
+    /* The second line. */
+    uint64_t auth_failed, replayed, too_old;
+    bool confirmed;
     uint64_t born; /* order of arrival, from 1: the oldest key of its kind makes room */
     uint8_t fingerprint[16];
     uint64_t seen[]; /* ring of bits, one per CTR of the window */
 } rx_key;
+
+_Static_assert(offsetof(rx_key, auth_failed) == 64, "what a frame touches is one cache line");
 
 /* Open addressing over pointers; read without a lock by batches, so a slot only ever goes
  * EMPTY -> key -> GONE -> key, and a full table is replaced. */
@@ -56,6 +65,7 @@ struct sfr_receiver {
     size_t max_frame;
     uint32_t allowance, seen;
     _Atomic uint32_t pending; /* confirmations not yet fetched */
+    uint32_t key_at;          /* bytes from an rx_key to its key */
     const sfr_suite *suite;
     const sfr_kernel *kernel;
     size_t count, of_kind[SFR_ASKED + 1];
@@ -131,14 +141,14 @@ static ring *ring_grown(sfr_receiver *r)
 /* ---- keys ---- */
 
 /* The key lies behind its window, in the same slot of the arena. */
-static size_t key_at(const sfr_receiver *r)
+SFR_INLINE const sfr_key *key_of(const sfr_receiver *r, const rx_key *k)
 {
-    return (sizeof(rx_key) + r->window_bits / 8 + 63) / 64 * 64;
+    return (const sfr_key *)(const void *)((const uint8_t *)k + r->key_at);
 }
 
 static size_t rx_key_size(const sfr_receiver *r)
 {
-    return key_at(r) + sfr_key_size(r->suite, r->kernel);
+    return r->key_at + sfr_key_size(r->suite, r->kernel);
 }
 
 static void rx_key_free(const sfr_receiver *r, rx_key *k)
@@ -151,8 +161,12 @@ static rx_key *rx_key_new(const sfr_receiver *r, uint64_t kid, const sfr_secret 
     rx_key *k = sfr_arena_alloc(rx_key_size(r));
     if (!k) return NULL;
     k->kid = kid;
-    k->key = (sfr_key *)(void *)((uint8_t *)k + key_at(r));
-    if (sfr_key_init(k->key, secret, r->kernel, kid, k->fingerprint)) return k;
+    k->first_byte = 1;
+    sfr_key *key = (sfr_key *)(void *)((uint8_t *)k + r->key_at);
+    if (sfr_key_init(key, secret, r->kernel, kid, k->fingerprint)) {
+        k->start = sfr_start_of(key);
+        return k;
+    }
     rx_key_free(r, k);
     return NULL;
 }
@@ -282,6 +296,7 @@ int sfr_receiver_new(sfr_receiver **out, const sfr_suite *suite, const sfr_kerne
     r->suite = suite, r->kernel = kernel, r->tag_size = suite->nt;
     r->strict = strict != 0, r->max_frame = max_frame;
     r->window = replay_window, r->window_bits = bits_for(replay_window);
+    r->key_at = (uint32_t)((sizeof(rx_key) + r->window_bits / 8 + 63) / 64 * 64);
     r->allowance = ALLOWANCE;
     r->first = (ring){INLINE_SLOTS - 1, 0, r->first_slots};
     atomic_store(&r->keys, &r->first);
@@ -403,6 +418,40 @@ SFR_INLINE int parse(const sfr_receiver *r, sfr_frame *f, parsed *p)
     return SFR_OK;
 }
 
+/* The usual frame: of the key that the last frame had, with a header like those before it, of one
+ * word. One look tells. NULL for any other, which parse and find will tell. Not where others may
+ * change the key meanwhile. */
+SFR_INLINE rx_key *recall(const sfr_receiver *r, sfr_frame *f, parsed *p)
+{
+    rx_key *k = atomic_load_explicit(&r->recent, memory_order_relaxed);
+    const size_t tag = r->tag_size, least = sizeof(uint64_t) + tag;
+    if (SFR_UNLIKELY(!k || f->in_size < least || f->clear > f->in_size - least)) return NULL;
+    uint64_t unlike = sfr_load64(f->in + f->clear) ^ k->head, rest = unlike >> k->ctr_at;
+    uint64_t ctr = rest & k->ctr_mask;
+    if (SFR_UNLIKELY(rest << k->ctr_at != unlike || (uint8_t)ctr < k->first_byte)) return NULL;
+    p->words[0] = k->head | ctr << k->ctr_at;
+    p->words[1] = p->words[2] = 0;
+    p->header_size = k->header_size;
+    p->size = f->in_size - tag - f->clear - p->header_size;
+    f->kid = k->kid;
+    f->ctr = sfr_be64(ctr) >> (64 - k->ctr_bits);
+    return SFR_LIKELY(f->clear + p->size <= r->max_frame) ? k : NULL;
+}
+
+/* With the lock held: the headers that recall is to know from now on. None while ctr_mask is 0, since
+ * first_byte is not. */
+static __attribute__((noinline)) void learn(rx_key *k, uint64_t ctr)
+{
+    unsigned kid_bytes = sfr_field_bytes(k->kid), bytes = sfr_field_bytes(ctr);
+    k->ctr_mask = 0;
+    if (!bytes || kid_bytes + bytes >= sizeof(uint64_t)) return;
+    k->ctr_mask = UINT64_MAX >> (64 - 8 * bytes);
+    k->head = sfr_kid_word(k->kid) | 0x08 | (bytes - 1);
+    k->ctr_at = (uint8_t)(8 + 8 * kid_bytes), k->ctr_bits = (uint8_t)(8 * bytes);
+    k->first_byte = bytes == 1 ? 8 : 1;
+    k->header_size = (uint8_t)(1 + kid_bytes + bytes);
+}
+
 SFR_INLINE int check_out(const sfr_frame *f, const parsed *p)
 {
     size_t size = f->clear + p->size;
@@ -415,11 +464,12 @@ SFR_INLINE int check_out(const sfr_frame *f, const parsed *p)
 
 /* Moves the clear bytes and describes the rest to a kernel. The tag and the payload are the
  * kernel's to read, once; clear bytes are authenticated as they lie in `out`. */
-SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, const parsed *p)
+SFR_INLINE void make_row(sfr_row *row, const sfr_receiver *r, const rx_key *k, const sfr_frame *f,
+                         const parsed *p)
 {
     const uint8_t *payload = f->in + f->clear + p->header_size;
     if (f->clear) memmove(f->out, f->in, f->clear);
-    sfr_row_nonce(row, key, f->ctr);
+    sfr_row_nonce(row, key_of(r, k), k->start, f->ctr);
     sfr_row_aad(row, p->words, p->header_size, f->out, f);
     row->in = payload;
     row->out = f->out + f->clear;
@@ -472,6 +522,7 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
     window_mark(r, k, ctr);
     if (SFR_UNLIKELY(atomic_load_explicit(&r->recent, memory_order_relaxed) != k))
         atomic_store_explicit(&r->recent, k, memory_order_release);
+    if (SFR_UNLIKELY(ctr > k->ctr_mask)) learn(k, ctr);
     k->opened++;
     if (SFR_UNLIKELY(k->kind != SFR_GIVEN)) confirm(r, k);
     return SFR_OK;
@@ -496,13 +547,21 @@ SFR_INLINE void prefetch_receiver(sfr_receiver *const *receivers, size_t i, size
     if (i + AHEAD < count) __builtin_prefetch(receivers[i + AHEAD]);
 }
 
+SFR_INLINE void prefetch_recent(sfr_receiver *const *receivers, size_t i, size_t count)
+{
+    enum { AHEAD = 6 };
+    if (i + AHEAD < count)
+        __builtin_prefetch(
+            atomic_load_explicit(&receivers[i + AHEAD]->recent, memory_order_relaxed));
+}
+
 /* And so do keys, where they are too many for the cache: that of the last frame is the likely one. */
 SFR_INLINE void fetch_key(const sfr_receiver *r, const sfr_ops *like, size_t size)
 {
     const rx_key *k = atomic_load_explicit(&r->recent, memory_order_relaxed);
     if (!sfr_arena_is_large || !k) return;
     __builtin_prefetch(k);
-    sfr_key_fetch((const sfr_key *)(const void *)((const uint8_t *)k + key_at(r)), like, size);
+    sfr_key_fetch(key_of(r, k), like, size);
 }
 
 SFR_INLINE const sfr_ops *ops_of(const sfr_receiver *r)
@@ -515,14 +574,15 @@ SFR_INLINE const sfr_ops *ops_of(const sfr_receiver *r)
 /* With the lock held: all that can be known before the key runs. Only looks at `out`. */
 SFR_INLINE int plan(sfr_receiver *r, sfr_frame *f, parsed *p, rx_key **key)
 {
-    int status = parse(r, f, p);
+    rx_key *k = *key = recall(r, f, p);
+    int status = SFR_LIKELY(k != NULL) ? SFR_OK : parse(r, f, p);
     if (SFR_UNLIKELY(status != SFR_OK)) {
         r->malformed++;
         return status;
     }
     status = check_out(f, p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    rx_key *k = *key = find(r, f->kid);
+    if (SFR_UNLIKELY(!k)) k = *key = find(r, f->kid);
     if (SFR_UNLIKELY(!k)) {
         note_stranger(r, f->kid);
         return SFR_UNKNOWN_KEY;
@@ -562,7 +622,7 @@ SFR_INLINE void unprotect_locked(sfr_receiver *r, sfr_frame *f)
     parsed p;
     rx_key *k;
     if (SFR_UNLIKELY(screen(r, f, &p, &k) != SFR_OK)) return;
-    make_row(&row, k->key, f, &p);
+    make_row(&row, r, k, f, &p);
     unsigned ticket = 0;
     bool brief = row.size <= SFR_BRIEF;
     if (SFR_UNLIKELY(!brief)) ticket = sfr_run_enter(), sfr_object_drop(&r->lock);
@@ -605,40 +665,42 @@ size_t sfr_room_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t c
 
 typedef struct chunk {
     sfr_row rows[SFR_CHUNK];
-    rx_key *keys[SFR_CHUNK];   /* NULL: refused in plan, or not planned yet */
-    uint8_t row_of[SFR_CHUNK]; /* frame -> row */
-    int refusals[SFR_CHUNK];   /* columns: what plan said */
+    rx_key *keys[SFR_CHUNK]; /* of each frame; NULL: refused in plan, it has no row */
     size_t planned;
 } chunk;
 
 /* Without the lock: parse and resolve, no more. Whether it is a replay is for commit to say.
  * `apart`: in and out are known not to overlap. A frame that was screened may have another header
- * by now, so that it no longer lies exactly in place. */
-SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key, bool apart)
+ * by now, so that it no longer lies exactly in place. `alone`: nobody else uses the receiver. */
+SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key, parsed *p,
+                            bool apart, bool alone)
 {
-    parsed p;
-    int status = parse(r, f, &p);
+    rx_key *k = alone ? recall(r, f, p) : NULL;
+    int status = SFR_LIKELY(k != NULL) ? SFR_OK : parse(r, f, p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    if (!apart) status = check_out(f, &p);
+    if (!apart) status = check_out(f, p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    if (SFR_UNLIKELY(f->clear + p.size > f->out_size)) return SFR_E_ROOM;
-    rx_key *k = find(r, f->kid);
+    if (SFR_UNLIKELY(f->clear + p->size > f->out_size)) return SFR_E_ROOM;
+    if (SFR_UNLIKELY(!k)) k = find(r, f->kid);
     if (SFR_UNLIKELY(!k)) return SFR_UNKNOWN_KEY;
-    make_row(row, k->key, f, &p);
+    make_row(row, r, k, f, p);
     *key = k;
     return SFR_OK;
 }
 
+/* Who takes turns is alone while it has its turn: apart from opening without it, see below. */
 SFR_INLINE void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count,
                            chunk *c, bool apart)
 {
+    const bool alone = apart && sfr_turns;
+    parsed p;
     c->planned = 0;
     for (size_t i = 0; i < count; i++) {
+        sfr_frame *f = &frames[i];
         c->keys[i] = NULL;
-        c->row_of[i] = (uint8_t)c->planned;
-        frames[i].status =
-            plan_batched(receivers[i], &frames[i], &c->rows[c->planned], &c->keys[i], apart);
-        c->planned += frames[i].status == SFR_OK;
+        f->status = plan_batched(receivers[i], f, &c->rows[c->planned], &c->keys[i], &p, apart,
+                                 alone);
+        c->planned += f->status == SFR_OK;
     }
 }
 
@@ -655,15 +717,15 @@ static size_t commit_chunk(sfr_receiver *const *receivers, sfr_frame *frames, si
                            chunk *c)
 {
     size_t refused = 0;
+    const sfr_row *row = c->rows;
     for (size_t i = 0; i < count; i++) {
         sfr_receiver *r = receivers[i];
         sfr_frame *f = &frames[i];
-        sfr_row *row = &c->rows[c->row_of[i]];
         sfr_object_take(&r->lock);
         if (SFR_UNLIKELY(!c->keys[i]))
             commit_refused(r, f);
         else
-            finish(f, row->size, commit(r, c->keys[i], f->ctr, row->status));
+            finish(f, row->size, commit(r, c->keys[i], f->ctr, row->status)), row++;
         sfr_object_drop(&r->lock);
         refused += f->status != SFR_OK;
     }
@@ -687,80 +749,81 @@ size_t sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, siz
 
 /* ---- columns ---- */
 
-size_t sfr_open_room(sfr_receiver *const *receivers, const sfr_rows_in *in, size_t count)
+size_t sfr_open_room(const sfr_rows_in *in, size_t count)
 {
     size_t room = 0;
+    bool inside = true;
+    for (size_t i = 0; i < count; i++) {
+        inside &= sfr_row_inside(in, i);
+        room += (size_t)in->lengths[i];
+    }
+    return inside ? room : SIZE_MAX;
+}
+
+static void fetch_keys(sfr_receiver *const *receivers, const sfr_rows_in *in, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         prefetch_receiver(receivers, i, count);
         fetch_key(receivers[i], ops_of(receivers[0]), (size_t)in->lengths[i]);
-        if (SFR_UNLIKELY(!sfr_row_inside(in, i))) return SIZE_MAX;
-        room += sfr_plaintext_size(receivers[i], sfr_row_start(in, i), (size_t)in->lengths[i], 0);
     }
-    return room;
 }
 
-/* A row as a frame, with what is left of the room: `end` is where that ends. */
-SFR_INLINE sfr_frame frame_of(const sfr_receiver *r, const sfr_rows_in in, size_t i, uint8_t *out,
-                              const uint8_t *end)
-{
-    sfr_frame f = {.in = sfr_row_start(&in, i), .in_size = (size_t)in.lengths[i], .out = out};
-    size_t room = sfr_plaintext_size(r, f.in, f.in_size, 0), left = (size_t)(end - out);
-    f.out_size = room < left ? room : left;
-    return f;
-}
-
-/* Plans a chunk. What commit needs of a row waits in its columns: KID, CTR and, as its length, its
- * room. Returns where the next row's room begins. */
+/* Plans a chunk, rows back to back. What commit needs of a row waits in its columns: KID, CTR, why
+ * it has no key and, as its length, its room. Returns where the next row's room begins. */
 static uint8_t *plan_columns(sfr_receiver *const *receivers, const sfr_rows_in in, size_t count,
                              uint8_t *out, const uint8_t *end, const sfr_rows_out to, chunk *c)
 {
+    const bool alone = sfr_turns;
     c->planned = 0;
     for (size_t i = 0; i < count; i++) {
-        sfr_frame f = frame_of(receivers[i], in, i, out, end);
+        prefetch_recent(receivers, i, count);
+        sfr_frame f = {.in = sfr_row_start(&in, i), .in_size = (size_t)in.lengths[i], .out = out};
+        parsed p = {.size = 0};
+        f.out_size = (size_t)(end - out);
         c->keys[i] = NULL;
-        c->row_of[i] = (uint8_t)c->planned;
-        c->refusals[i] = plan_batched(receivers[i], &f, &c->rows[c->planned], &c->keys[i], true);
-        c->planned += c->refusals[i] == SFR_OK;
-        to.lengths[i] = (int32_t)f.out_size;
+        int status = plan_batched(receivers[i], &f, &c->rows[c->planned], &c->keys[i], &p, true,
+                                  alone);
+        c->planned += status == SFR_OK;
+        to.status[i] = (uint8_t)(status < 0 ? SFR_MALFORMED : status);
+        to.lengths[i] = status == SFR_OK || status == SFR_UNKNOWN_KEY ? (int32_t)p.size : 0;
         to.kid[i] = f.kid;
         to.ctr[i] = f.ctr;
-        out += f.out_size;
+        out += to.lengths[i];
     }
     return out;
 }
 
-/* A row that another thread changed since its room was measured, so that it no longer fits it, is
- * malformed. */
 static int refuse_row(sfr_receiver *r, int status, uint64_t kid)
 {
-    sfr_frame f = {.status = status < 0 ? SFR_MALFORMED : status, .kid = kid};
+    sfr_frame f = {.status = status, .kid = kid};
     commit_refused(r, &f);
-    return f.status;
+    return status;
 }
 
 /* Nothing but frames and zeros in the data. */
-SFR_INLINE void settle(const sfr_rows_out to, size_t i, uint8_t *out, size_t size, int status)
+SFR_INLINE void settle(const sfr_rows_out to, size_t i, uint8_t *out, int status)
 {
-    size_t room = (size_t)to.lengths[i];
     to.status[i] = (uint8_t)status;
-    if (SFR_UNLIKELY(status != SFR_OK)) size = 0, to.kid[i] = to.ctr[i] = 0;
-    if (SFR_UNLIKELY(size < room)) memset(out + size, 0, room - size);
-    to.lengths[i] = (int32_t)size;
+    if (SFR_LIKELY(status == SFR_OK)) return;
+    memset(out, 0, (size_t)to.lengths[i]);
+    to.kid[i] = to.ctr[i] = 0;
+    to.lengths[i] = 0;
 }
 
 static size_t commit_columns(sfr_receiver *const *receivers, size_t count, uint8_t *out,
                              int64_t offset, const sfr_rows_out to, const chunk *c)
 {
     size_t refused = 0;
+    const sfr_row *row = c->rows;
     for (size_t i = 0; i < count; i++) {
         sfr_receiver *r = receivers[i];
-        const sfr_row *row = &c->rows[c->row_of[i]];
         const int32_t room = to.lengths[i];
         sfr_object_take(&r->lock);
-        int status = SFR_LIKELY(c->keys[i] != NULL) ? commit(r, c->keys[i], to.ctr[i], row->status)
-                                                    : refuse_row(r, c->refusals[i], to.kid[i]);
+        int status = SFR_LIKELY(c->keys[i] != NULL)
+                         ? commit(r, c->keys[i], to.ctr[i], (row++)->status)
+                         : refuse_row(r, to.status[i], to.kid[i]);
         sfr_object_drop(&r->lock);
-        settle(to, i, out, row->size, status);
+        settle(to, i, out, status);
         refused += status != SFR_OK;
         to.offsets[i] = offset;
         out += room, offset += room;
@@ -769,23 +832,23 @@ static size_t commit_columns(sfr_receiver *const *receivers, size_t count, uint8
 }
 
 size_t sfr_unprotect_columns(sfr_receiver *const *receivers, const sfr_rows_in *in, size_t count,
-                             uint8_t *out, size_t room, const sfr_rows_out *to)
+                             uint8_t *out, size_t *room, const sfr_rows_out *to)
 {
     chunk c;
     size_t refused = 0;
     uint8_t *at = out, *next;
     for (size_t row = 0, some; row < count; row += some, at = next) {
         some = count - row < SFR_CHUNK ? count - row : SFR_CHUNK;
+        const sfr_rows_in given = sfr_rows_from(in, row);
         const sfr_rows_out here = sfr_rows_to(to, row);
         unsigned ticket = sfr_run_enter();
-        next =
-            plan_columns(receivers + row, sfr_rows_from(in, row), some, at, out + room, here, &c);
+        if (sfr_arena_is_large) fetch_keys(receivers + row, &given, some);
+        next = plan_columns(receivers + row, given, some, at, out + *room, here, &c);
         sfr_run(c.rows, c.planned, false);
         refused += commit_columns(receivers + row, some, at, at - out, here, &c);
         sfr_run_leave(ticket);
     }
-    /* Rows that another thread made smaller since their room was measured leave some over. */
-    if (SFR_UNLIKELY(at != out + room)) memset(at, 0, (size_t)(out + room - at));
+    *room = (size_t)(at - out);
     return refused;
 }
 
@@ -800,12 +863,14 @@ void sfr_open_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t cou
         unsigned ticket = sfr_run_enter();
         plan_chunk(receivers + at, frames + at, some, &c, false);
         sfr_run(c.rows, c.planned, false);
+        const sfr_row *row = c.rows;
         for (size_t i = 0; i < some; i++) {
             sfr_frame *f = &frames[at + i];
             f->opened_by = c.keys[i] ? c.keys[i]->born : 0;
             if (!c.keys[i]) continue;
-            f->status = c.rows[c.row_of[i]].status;
-            f->out_size = f->clear + c.rows[c.row_of[i]].size;
+            f->status = row->status;
+            f->out_size = f->clear + row->size;
+            row++;
         }
         sfr_run_leave(ticket);
     }

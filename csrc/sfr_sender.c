@@ -15,9 +15,9 @@ typedef struct range {
 
 /* The first cache line is all that a frame touches. */
 struct sfr_sender {
-    sfr_lock lock;
-    uint32_t generation;  /* of the process that made it */
-    sfr_key *_Atomic key; /* NULL: closed */
+    uint32_t ready; /* the process's generation while there are a key and counters for it; else 0 */
+    uint32_t salt_head; /* of the key's, a copy: see sfr_start */
+    uint64_t salt_tail;
     /* Counters next..same are leased, unless spent, and their headers are alike. Written under the
      * lock, read also without. */
     _Atomic uint64_t next, same;
@@ -25,16 +25,22 @@ struct sfr_sender {
     uint64_t kid;
     uint64_t word; /* those headers' first word, the CTR left out */
     uint32_t max_frame;
-    uint8_t tag_size;
+    uint8_t tag_size, kind;
     _Atomic uint8_t header_size;
     uint8_t ctr_at; /* the CTR's first bit in `word`; 0: no field, or a header of more words */
+    /* The second line. */
+    sfr_lock lock;
+    uint32_t generation;  /* of the process that made it */
+    sfr_key *_Atomic key; /* NULL: closed */
     bool spent, has_ahead;
+    uint32_t key_size;
+    const struct sfr_ops *ops;
     uint64_t last; /* of the lease */
     range ahead;   /* the lease after this one */
-    const struct sfr_ops *ops;
-    uint32_t key_size;
     uint8_t fingerprint[16];
 };
+
+_Static_assert(offsetof(struct sfr_sender, lock) == 64, "what a frame touches is one cache line");
 
 /* RFC 9605 4.4.1: the next CTR is kept with the key. */
 SFR_INLINE uint64_t peek_ctr(const sfr_sender *s)
@@ -57,9 +63,17 @@ SFR_INLINE size_t header_size_of(const sfr_sender *s)
     return atomic_load_explicit(&s->header_size, memory_order_relaxed);
 }
 
+/* The key lies behind the sender, in the same slot of the arena. */
+#define KEY_AT ((sizeof(sfr_sender) + 63) / 64 * 64)
+
 SFR_INLINE const sfr_key *key_of(const sfr_sender *s)
 {
-    return atomic_load_explicit(&s->key, memory_order_relaxed);
+    return (const sfr_key *)(const void *)((const uint8_t *)s + KEY_AT);
+}
+
+SFR_INLINE sfr_start start_of(const sfr_sender *s)
+{
+    return (sfr_start){s->salt_tail, s->salt_head, s->kind};
 }
 
 /* ---- counters ---- */
@@ -77,15 +91,26 @@ static void start_at(sfr_sender *s, uint64_t ctr)
     s->ctr_at = ctr_bytes && kid_bytes + ctr_bytes < 8 ? (uint8_t)(8 + 8 * kid_bytes) : 0;
 }
 
+static bool closed(const sfr_sender *s)
+{
+    return !atomic_load_explicit(&s->key, memory_order_relaxed);
+}
+
+/* After any change of what it stands for. */
+static void set_ready(sfr_sender *s)
+{
+    s->ready = closed(s) || s->spent ? 0 : s->generation;
+}
+
 SFR_INLINE bool ready(const sfr_sender *s, uint32_t generation)
 {
-    return s->generation == generation && key_of(s) && !s->spent;
+    return s->ready == generation;
 }
 
 static int refusal(const sfr_sender *s)
 {
     if (s->generation != sfr_process_generation()) return SFR_E_FORKED;
-    if (!key_of(s)) return SFR_E_RETIRED;
+    if (closed(s)) return SFR_E_RETIRED;
     if (s->spent) return s->last == UINT64_MAX ? SFR_E_CTR_EXHAUSTED : SFR_E_LEASE_ENDED;
     return SFR_OK;
 }
@@ -100,6 +125,7 @@ static void turn_over(sfr_sender *s, uint64_t ctr)
         start_at(s, s->ahead.first);
     } else {
         s->spent = true;
+        set_ready(s);
     }
 }
 
@@ -126,6 +152,7 @@ int sfr_sender_extend(sfr_sender *s, uint64_t first, uint64_t last)
             s->last = last, start_at(s, peek_ctr(s));
         else
             s->ahead = (range){first, last}, s->has_ahead = true;
+        set_ready(s);
     }
     sfr_object_drop(&s->lock);
     return status;
@@ -133,18 +160,18 @@ int sfr_sender_extend(sfr_sender *s, uint64_t first, uint64_t last)
 
 /* ---- life ---- */
 
-/* The key lies behind the sender, in the same slot of the arena. */
-#define KEY_AT ((sizeof(sfr_sender) + 63) / 64 * 64)
-
 static int sender_init(sfr_sender *s, const sfr_secret *secret, const sfr_kernel *kernel)
 {
     sfr_key *key = (sfr_key *)(void *)((uint8_t *)s + KEY_AT);
     if (!sfr_key_init(key, secret, kernel, s->kid, s->fingerprint)) return SFR_E_NO_MEMORY;
     int status = sfr_registry_open(s->fingerprint, peek_ctr(s));
     if (status != SFR_OK) return status;
+    const sfr_start start = sfr_start_of(key);
     s->tag_size = key->tag_size;
     s->ops = key->ops;
+    s->salt_tail = start.salt_tail, s->salt_head = start.salt_head, s->kind = start.kind;
     atomic_store(&s->key, key);
+    set_ready(s);
     return SFR_OK;
 }
 
@@ -176,6 +203,7 @@ void sfr_sender_close(sfr_sender *s)
     bool ours = s->generation == sfr_process_generation();
     sfr_object_take(&s->lock);
     sfr_key *key = atomic_exchange(&s->key, NULL);
+    set_ready(s);
     sfr_object_drop(&s->lock);
     if (!key) return;
     if (ours) {
@@ -186,6 +214,8 @@ void sfr_sender_close(sfr_sender *s)
     }
     sfr_run_synchronize();
     sfr_wipe(key, s->key_size);
+    sfr_wipe(&s->salt_head, sizeof s->salt_head);
+    sfr_wipe(&s->salt_tail, sizeof s->salt_tail);
 }
 
 void sfr_sender_free(sfr_sender *s)
@@ -315,7 +345,7 @@ SFR_INLINE const sfr_ops *some_ops(sfr_sender *const *senders, size_t count)
 
 SFR_INLINE void fetch_key(const sfr_sender *s, const sfr_ops *like, size_t size)
 {
-    if (sfr_arena_is_large && key_of(s)) sfr_key_fetch(key_of(s), like, size);
+    if (sfr_arena_is_large) sfr_key_fetch(key_of(s), like, size);
 }
 
 size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
@@ -399,9 +429,16 @@ size_t sfr_reserve_many(sfr_sender *const *senders, sfr_frame *frames, size_t co
 
 /* ---- seal ---- */
 
+/* Where what follows the header is too short to hide more than its bytes, or lies there already. By
+ * value: a header whose address is taken would live in memory. */
+static __attribute__((noinline)) void put_header(uint8_t *start, header h)
+{
+    memcpy(start, h.words, h.size);
+}
+
 /* Moves the clear bytes, writes the header, and describes the rest to a kernel. The move comes
  * first: in place, the clear bytes lie where the header will. */
-SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, const header *h)
+SFR_INLINE void make_row(sfr_row *row, const sfr_sender *s, const sfr_frame *f, const header *h)
 {
     uint8_t *start = f->out + f->clear, *payload = start + h->size;
     const uint8_t *in = f->in + f->clear;
@@ -410,9 +447,9 @@ SFR_INLINE void make_row(sfr_row *row, const sfr_key *key, const sfr_frame *f, c
         sfr_store64(start, h->words[0]); /* payload and tag overwrite the surplus */
         if (h->size > 8) sfr_store64(start + 8, h->words[1]), start[16] = (uint8_t)h->words[2];
     } else {
-        memcpy(start, h->words, h->size);
+        put_header(start, *h);
     }
-    sfr_row_nonce(row, key, f->ctr);
+    sfr_row_nonce(row, key_of(s), start_of(s), f->ctr);
     sfr_row_aad(row, h->words, h->size, f->out, f);
     row->in = in;
     row->out = payload;
@@ -434,7 +471,7 @@ SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f)
     header h;
     int status = reserve_into(s, f, &h);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    make_row(&row, key_of(s), f, &h);
+    make_row(&row, s, f, &h);
     if (SFR_LIKELY(row.size <= SFR_BRIEF)) {
         seal_row(&row);
         return SFR_OK;
@@ -467,7 +504,7 @@ SFR_INLINE int plan(sfr_sender *s, sfr_frame *f, uint32_t generation, sfr_row *r
     header h;
     int status = check_frame(s, f);
     if (SFR_LIKELY(status == SFR_OK)) status = reserve(s, f, f->out_size, generation, &h);
-    if (SFR_LIKELY(status == SFR_OK)) make_row(row, key_of(s), f, &h);
+    if (SFR_LIKELY(status == SFR_OK)) make_row(row, s, f, &h);
     return f->status = status;
 }
 
@@ -516,17 +553,24 @@ SFR_INLINE bool fits(const sfr_sender *s, size_t size)
     return size <= s->max_frame && size <= INT32_MAX - SFR_MAX_OVERHEAD;
 }
 
+static void fetch_keys(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)
+{
+    const sfr_ops *like = some_ops(senders, count);
+    for (size_t i = 0; i < count; i++) {
+        prefetch_sender(senders, i, count);
+        sfr_key_fetch(key_of(senders[i]), like, (size_t)in->lengths[i]);
+    }
+}
+
 size_t sfr_columns_room(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)
 {
     const uint32_t generation = sfr_process_generation();
-    const sfr_ops *like = some_ops(senders, count);
     size_t room = 0;
     bool all = true;
+    if (sfr_arena_is_large) fetch_keys(senders, in, count);
     for (size_t i = 0; i < count; i++) {
         sfr_sender *s = senders[i];
         size_t size = (size_t)in->lengths[i];
-        prefetch_sender(senders, i, count);
-        fetch_key(s, like, size);
         sfr_object_take(&s->lock);
         room += size + header_size_of(s) + s->tag_size;
         all &= sfr_row_inside(in, i) && fits(s, size) && steady(s, generation, count, room);
@@ -584,11 +628,10 @@ size_t sfr_protect_columns(sfr_sender *const *senders, const sfr_rows_in *in, si
 static int plan_reserved(sfr_sender *s, const sfr_frame *f, sfr_row *row)
 {
     header h;
-    sfr_key *key = atomic_load(&s->key);
-    if (!key) return SFR_E_RETIRED;
+    if (!atomic_load(&s->key)) return SFR_E_RETIRED;
     if (s->generation != sfr_process_generation()) return SFR_E_FORKED;
     h.size = sfr_header_words(s->kid, f->ctr, h.words);
-    make_row(row, key, f, &h);
+    make_row(row, s, f, &h);
     return SFR_OK;
 }
 

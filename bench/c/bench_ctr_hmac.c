@@ -270,7 +270,6 @@ static void ours_key(const sfr_ops *ops, key *k)
     k->ours = aligned_alloc(64, (sizeof(sfr_key) + ops->state_size + 63) / 64 * 64);
     memset(k->ours, 0, sizeof *k->ours);
     k->ours->ops = ops;
-    k->ours->family = opt.wide ? SFR_CTR_HMAC_256 : SFR_CTR_HMAC_128;
     k->ours->tag_size = NT;
     ops->key_init(k->ours->state, k->raw);
 }

@@ -144,7 +144,6 @@ static void *key_new(engine *e, const uint8_t *raw)
     sfr_key *key = aligned_alloc(64, (sizeof(sfr_key) + ops->state_size + 63) / 64 * 64);
     memset(key, 0, sizeof *key);
     key->ops = ops;
-    key->family = opt.wide ? SFR_GCM_256 : SFR_GCM_128;
     key->tag_size = TAG;
     ops->key_init(key->state, raw);
     return key;

@@ -273,9 +273,10 @@ static void columns_there_and_back(input *in, size_t count)
         memcpy(opened.in_lengths, sealed.lengths, sizeof sealed.lengths);
         lay(&opened, room, wire);
         if (damaged < count) wire[sealed.offsets[damaged] + sealed.lengths[damaged] - 1] ^= 1;
-        MUST(sfr_open_room(receivers, &opened.in, count) == size);
-        MUST(sfr_unprotect_columns(receivers, &opened.in, count, back, size, &opened.to) ==
+        MUST(sfr_open_room(&opened.in, count) == room);
+        MUST(sfr_unprotect_columns(receivers, &opened.in, count, back, &size, &opened.to) ==
              (damaged < count));
+        MUST(size == sealed.in.size);
         for (size_t i = 0; i < count; i++) check_columns(&sealed, &opened, back, i, i == damaged);
         free(back);
         free(wire);

@@ -38,19 +38,30 @@ class Columns(Party):
         return self.lib.sfr_columns_room(self.owners, self.given, self.count)
 
     def open_room(self) -> int:
-        return self.lib.sfr_open_room(self.owners, self.given, self.count)
+        return self.lib.sfr_open_room(self.given, self.count)
+
+    def exact_open_room(self) -> int:
+        start = int(self.ffi.cast("uintptr_t", self.given.data))
+        rows = [(self.ffi.cast("uint8_t *", start + self.offsets[i]), self.lengths[i])
+                for i in range(self.count)]  # fmt: skip
+        size = self.lib.sfr_plaintext_size
+        return sum(size(self.owners[i], *row, 0) for i, row in enumerate(rows))
 
     def protect(self, room: int) -> int:
-        return self._run(self.lib.sfr_protect_columns, room)
+        return self._run(self.lib.sfr_protect_columns, room, room)
 
     def unprotect(self, room: int) -> int:
-        return self._run(self.lib.sfr_unprotect_columns, room)
+        used = self.ffi.new("size_t *", room)
+        done = self._run(self.lib.sfr_unprotect_columns, room, used)
+        self.room = used[0]
+        assert bytes(self.out[self.room : room]) == bytes([FILL]) * (room - self.room)
+        return done
 
-    def _run(self, function, room: int) -> int:
-        self.out = self.ffi.new("uint8_t[]", bytes([FILL]) * (room + BEYOND))
-        self.room = room
+    def _run(self, function, size: int, room) -> int:
+        self.out = self.ffi.new("uint8_t[]", bytes([FILL]) * (size + BEYOND))
+        self.room = size
         done = function(self.owners, self.given, self.count, self.out, room, self.to)
-        assert bytes(self.out[room : room + BEYOND]) == bytes([FILL]) * BEYOND
+        assert bytes(self.out[size : size + BEYOND]) == bytes([FILL]) * BEYOND
         return done
 
     def rows(self) -> list[tuple[int, bytes, int, int]]:

@@ -44,8 +44,10 @@ class Wires:
 
 
 def opened(columns):
-    room = columns.open_room()
-    refused = columns.unprotect(room)
+    room = columns.exact_open_room()
+    assert columns.open_room() >= room
+    refused = columns.unprotect(columns.open_room())
+    assert columns.room <= room
     rows = columns.rows()
     assert refused == sum(status != 0 for status, *_ in rows)
     assert all(row[1:] == (b"", 0, 0) for row in rows if row[0])
@@ -146,10 +148,10 @@ def test_closed_receivers(core, kernel, rng):
 @pytest.mark.parametrize("position", [0, 63, 64, 69])
 @pytest.mark.parametrize("size", [40, 160])
 def test_a_header_that_grew(core, kernel, position, size, rng):
-    """Its row is smaller then: what is over holds zeros, not what lay there."""
+    """Its row is smaller then, and holds zeros, not what lay there."""
     wires = Wires(kernel, rng, 70, sizes=(size,))
     columns = Columns(wires.owners(), wires.wires)
-    room = columns.open_room()
+    room = columns.exact_open_room()
     columns.data[columns.offsets[position]] = 0xFF  # KID and counter of eight bytes each
     columns.unprotect(room)
     rows = columns.rows()
@@ -168,7 +170,7 @@ def test_a_header_that_shrank(core, kernel, rng):
     _, lib = core
     wires = Wires(kernel, rng, 70, sizes=(160,))
     columns = Columns(wires.owners(), wires.wires)
-    room = columns.open_room()
+    room = columns.exact_open_room()
     columns.data[columns.offsets[0]] = 0
     columns.unprotect(room)
     rows = columns.rows()
@@ -183,7 +185,7 @@ def test_room_too_small(core, kernel, less, rng, either_way):
     def work():
         wires = Wires(kernel, rng, 70, sizes=(160,))
         columns = Columns(wires.owners(), wires.wires)
-        columns.unprotect(columns.open_room() - less)
+        columns.unprotect(columns.exact_open_room() - less)
         whole = (70 * 160 - less) // 160
         assert columns.rows()[:whole] == wires.good[:whole]
         assert columns.rows()[whole:] == [(lib.SFR_MALFORMED, b"", 0, 0)] * (70 - whole)

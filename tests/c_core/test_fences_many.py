@@ -113,9 +113,11 @@ def columns_stay_inside(core, kernel, suite, rng, sizes, at_end):
     assert lib.sfr_protect_columns(senders, rows, count, wire, room, to) == count
     back, result, second = columns(ffi, count, wire, room)
     second[0][0:count], second[1][0:count] = list(arrays[2]), list(arrays[3])
-    assert lib.sfr_open_room(receivers, back, count) == len(data)
+    assert lib.sfr_open_room(back, count) == room
     out = fences[2].place(bytes(len(data)), at_end, writable=True)
-    assert lib.sfr_unprotect_columns(receivers, back, count, out, len(data), result) == 0
+    used = ffi.new("size_t *", len(data))
+    assert lib.sfr_unprotect_columns(receivers, back, count, out, used, result) == 0
+    assert used[0] == len(data)
     assert bytes(ffi.buffer(out, len(data))) == data
 
 

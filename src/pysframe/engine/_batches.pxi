@@ -609,20 +609,34 @@ cdef object _unprotect_columns(Rows *rows, object receivers, tuple listed,
     """The usual batch, straight from columns to columns; None where it is not that."""
     cdef sfr_rows_out columns
     cdef size_t room
+    cdef PyObject *data = NULL
     _set_receivers(rows, receivers, listed)
     if rows.watching:
         return None
-    room = sfr_open_room(<sfr_receiver **>rows.owners, rows_in, rows.count)
-    if room == SIZE_MAX or not _is_short(rows, room) or (out is not None and target.size < room):
+    room = sfr_open_room(rows_in, rows.count)        # at most
+    if room == SIZE_MAX or not _is_short(rows, room):
         return None
-    if out is None:
-        out = PyBytes_FromStringAndSize(NULL, room)
-        target.data = <const uint8_t *>PyBytes_AS_STRING(out)
+    if out is not None and target.size < room:
+        room = target.size
+        if room < _exact_room(rows, rows_in):
+            return None
     made = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
     columns_of(PyBytes_AS_STRING(made), rows.count, &columns)
+    if out is None:
+        data = new_bytes(NULL, room)
+        target.data = <const uint8_t *>PyBytes_AS_STRING(<object>data)
     sfr_unprotect_columns(<sfr_receiver **>rows.owners, rows_in, rows.count,
-                          <uint8_t *>target.data, room, &columns)
-    return _new_batch(out, made, rows.count)
+                          <uint8_t *>target.data, &room, &columns)
+    return _new_batch(shortened(data, room) if out is None else out, made, rows.count)
+
+
+cdef size_t _exact_room(Rows *rows, const sfr_rows_in *rows_in) noexcept:
+    cdef Py_ssize_t i
+    cdef size_t total = 0
+    for i in range(rows.count):
+        total += sfr_plaintext_size(<sfr_receiver *>rows.owners[i],
+                                    rows_in.data + rows_in.offsets[i], rows_in.lengths[i], 0)
+    return total
 
 
 cdef bint _addresses_in(tuple frames, int64_t *offsets, int32_t *lengths,

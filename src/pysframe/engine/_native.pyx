@@ -44,6 +44,10 @@ cdef extern from *:
     static inline int set_slot(PyObject *slot, PyObject *obj, PyObject *value) {
         return Py_TYPE(slot)->tp_descr_set(slot, obj, value);
     }
+    static inline PyObject *shortened(PyObject *data, Py_ssize_t size) {
+        if (PyBytes_GET_SIZE(data) != size) _PyBytes_Resize(&data, size);
+        return data;
+    }
     #ifdef Py_GIL_DISABLED
     static inline int callers_take_turns(void) { return 0; }
     #else
@@ -59,6 +63,8 @@ cdef extern from *:
     object PyType_GenericAlloc(type, Py_ssize_t)
     object get_slot(object slot, object obj)
     int set_slot(object slot, object obj, object value) except -1
+    PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *, Py_ssize_t) except NULL
+    object shortened(PyObject *data, Py_ssize_t size)       # takes `data`, of which nobody knows
     bint callers_take_turns()
 
 cdef extern from "sfr.h":

@@ -109,9 +109,9 @@ cdef extern from "sfr.h":
     int sfr_unprotect(sfr_receiver *, sfr_frame *)
     size_t sfr_room_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
     size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
-    size_t sfr_open_room(sfr_receiver *const *, const sfr_rows_in *, size_t count)
+    size_t sfr_open_room(const sfr_rows_in *, size_t count)
     size_t sfr_unprotect_columns(sfr_receiver *const *, const sfr_rows_in *, size_t count,
-                                 uint8_t *out, size_t room, const sfr_rows_out *)
+                                 uint8_t *out, size_t *room, const sfr_rows_out *)
     int sfr_screen(sfr_receiver *, sfr_frame *)
     void sfr_open_many(sfr_receiver *const *, sfr_frame *frames, size_t count) nogil
     size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
