@@ -56,15 +56,24 @@ def _between(grid: list[int], costs: list[float], size: int) -> float:
 def many_keys(suite: int, repetitions: int, keys: int = 10_000) -> float:
     """Columnar, 160 bytes: each pass a fresh permutation of all keys, against 64 keys.
 
-    The best passes of both: what a neighbour does to the cache that all cores share is not ours.
+    Both protect the same number of frames a pass, into fresh memory, so that the keys are all the
+    difference. The best passes of both: what a neighbour does to the cache that all cores share is
+    not ours.
     """
-    few = replace(Batches(Workload(suite, 160), BLOCK).protect_batch(), name="few")
-    many_workload = Workload(suite, 160)
-    many_workload.count = keys // BLOCK * BLOCK
-    many_workload.frames = [many_workload.frames[i % 256] for i in range(many_workload.count)]
-    many = replace(Batches(many_workload, keys).protect_batch(), name="many")
+    count = keys // BLOCK * BLOCK
+    few, many = (
+        replace(Batches(_pass_of(suite, count), held).protect_batch(), name=str(held))
+        for held in (BLOCK, keys)
+    )
     timings = race([few, many], repetitions)
-    return timings["many"].best / timings["few"].best
+    return timings[many.name].best / timings[few.name].best
+
+
+def _pass_of(suite: int, count: int) -> Workload:
+    workload = Workload(suite, 160)
+    workload.frames = [workload.frames[i % workload.count] for i in range(count)]
+    workload.count = count
+    return workload
 
 
 # ---- one call ----
@@ -96,6 +105,8 @@ def _with_metadata(w: Workload) -> Contender:
 
 # ---- threads ----
 
+WHILE = 20_000_000  # ns
+
 
 def two_threads(size: int, rows: int, repetitions: int, suite: int = 4) -> float:
     """Throughput of two threads, each with batches of its own, against one thread's."""
@@ -113,13 +124,20 @@ def _batch_work(suite: int, size: int, rows: int) -> Callable[[], None]:
     sender, _ = w.sender()
     batch = pysframe.FrameBatch.from_frames([w.rng.randbytes(size)] * rows)
     out = bytearray(rows * (size + 33))
-    calls = max(400_000 // (rows * (size + 300)), 4)
 
-    def work() -> None:
+    def work(calls: int) -> None:
         for _ in range(calls):
             pysframe.protect_batch(sender, batch, out=out)
 
-    return work
+    return partial(work, _calls_for(work))
+
+
+def _calls_for(work: Callable[[int], None]) -> int:
+    """How many calls take a while: threads take turns every 5 ms, and take long to start."""
+    work(8)
+    start = perf_counter_ns()
+    work(8)
+    return 8 * WHILE // (perf_counter_ns() - start) + 1
 
 
 def _seconds(work: list[Callable[[], None]]) -> float:
@@ -160,9 +178,9 @@ SHAPES = {
     "long header, metadata": Shape(
         "x plain", True, worst(partial(long_header_and_metadata, repetitions=41))
     ),
-    "threads 1200 B x 1024": Shape("x one", False, lambda: two_threads(1200, 1024, 21)),
-    "threads 160 B x 1024": Shape("x one", False, lambda: two_threads(160, 1024, 21)),
-    "threads 160 B x 64": Shape("x one", False, lambda: two_threads(160, 64, 21)),
+    "threads 1200 B x 1024": Shape("x one", False, lambda: two_threads(1200, 1024, 15)),
+    "threads 160 B x 1024": Shape("x one", False, lambda: two_threads(160, 1024, 15)),
+    "threads 160 B x 64": Shape("x one", False, lambda: two_threads(160, 64, 15)),
     "memory of a Sender": Shape("bytes", True, lambda: objects.bytes_each("sender")),
     "memory of a Receiver": Shape("bytes", True, lambda: objects.bytes_each("receiver")),
     "Sender(...)": Shape("us", True, lambda: objects.microseconds(objects.make_sender)),

@@ -108,7 +108,6 @@ SFR_INLINE void sfr_key_fetch(const sfr_key *key, const sfr_ops *like, size_t si
 {
     size_t end = like->hot_offset + like->hot_size;
     size_t at = (like->hot_offset + (size < 224 ? 224 - size : 0)) & ~(size_t)63;
-    __builtin_prefetch(key);
     for (; at < end; at += 64) __builtin_prefetch(key->state + at);
 }
 
