@@ -44,6 +44,11 @@ cdef extern from *:
     static inline int set_slot(PyObject *slot, PyObject *obj, PyObject *value) {
         return Py_TYPE(slot)->tp_descr_set(slot, obj, value);
     }
+    /* Flags that a thread sets while others look: where no GIL orders them, they must be atomic. */
+    static inline int is_set(const int *flag) { return __atomic_load_n(flag, __ATOMIC_RELAXED); }
+    static inline void set_flag(int *flag, int on) {
+        __atomic_store_n(flag, on, __ATOMIC_RELAXED);
+    }
     #ifdef Py_GIL_DISABLED
     static inline int callers_take_turns(void) { return 0; }
     #else
@@ -59,6 +64,8 @@ cdef extern from *:
     object PyType_GenericAlloc(type, Py_ssize_t)
     object get_slot(object slot, object obj)
     int set_slot(object slot, object obj, object value) except -1
+    bint is_set(const bint *)
+    void set_flag(bint *, bint)
     bint callers_take_turns()
 
 cdef extern from "sfr.h":
@@ -435,7 +442,7 @@ cdef int _open_frame(sfr_receiver *receiver, sfr_frame *f) noexcept:
 
 
 cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
-    if _open_frame(self._ptr, f) == SFR_UNKNOWN_KEY and self._watching:
+    if _open_frame(self._ptr, f) == SFR_UNKNOWN_KEY and is_set(&self._watching):
         return self._again(f, room)
     return f.status
 
@@ -443,7 +450,7 @@ cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
 cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
     cdef size_t room
     cdef bytes out
-    if self._ptr is NULL or self._closed:
+    if self._ptr is NULL or is_set(&self._closed):
         self.pointer()
     while True:
         # Another thread may be writing to the ciphertext: then the header may turn out shorter
@@ -455,7 +462,7 @@ cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
             break
         if f.status != SFR_E_ROOM:
             self._rejected(f)
-    if self._watching:
+    if is_set(&self._watching):
         self._tell_confirmed()
     return out if f.out_size == room else out[:f.out_size]
 
@@ -483,7 +490,7 @@ cdef class ReceiverCore:
         sfr_receiver_free(self._ptr)
 
     cdef sfr_receiver *pointer(self) except NULL:
-        if self._ptr is NULL or self._closed:
+        if self._ptr is NULL or is_set(&self._closed):
             raise MisuseError("this receiver is closed")
         return self._ptr
 
@@ -498,7 +505,7 @@ cdef class ReceiverCore:
         return sfr_receiver_remove(self.pointer(), kid) == SFR_OK
 
     def _watch(self, bint on):
-        self._watching = on
+        set_flag(&self._watching, on)
 
     def _resolve(self, kid):
         return False
@@ -563,7 +570,7 @@ cdef class ReceiverCore:
                     raise misuse(SFR_E_ROOM, limit=room.size,
                                  size=sfr_plaintext_size(receiver, f.data, f.in_size, f.clear))
                 self._rejected(&f)
-            if self._watching:
+            if is_set(&self._watching):
                 self._tell_confirmed()
             return f.out_size
         finally:
@@ -620,7 +627,7 @@ cdef class ReceiverCore:
 
     def close(self):
         """Wipes all keys; idempotent. Later calls raise MisuseError."""
-        self._closed = True
+        set_flag(&self._closed, True)
         if self._ptr is not NULL:
             sfr_receiver_close(self._ptr)
 
