@@ -62,6 +62,8 @@ def soon(seconds: float, error: type[BaseException], call: Callable[[], Any]) ->
         os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, fire)  # not an alarm: the test runner has that one
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(10e-6)  # who sends must not wait for the GIL
     sending = threading.Thread(target=send)
     try:
         sending.start()
@@ -71,4 +73,5 @@ def soon(seconds: float, error: type[BaseException], call: Callable[[], Any]) ->
         pass
     finally:
         sending.join()
+        sys.setswitchinterval(interval)
         signal.signal(signal.SIGUSR1, before)
