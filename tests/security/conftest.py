@@ -20,3 +20,10 @@ def pytest_ignore_collect(collection_path, config):
     """What only make test-nightly has the time for says so in its name."""
     nightly = collection_path.name.endswith("_nightly.py")
     return True if nightly and config.option.tier != "nightly" else None
+
+
+def pytest_collection_modifyitems(config, items):
+    """A hundred times the work takes longer than the two minutes that a test has otherwise."""
+    if config.option.tier == "nightly":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(3600))

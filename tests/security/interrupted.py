@@ -4,11 +4,8 @@ CPython delivers a signal between some bytecodes. Here it may come between any t
 holds here holds for every CPython.
 """
 
-import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -57,18 +54,14 @@ def soon(seconds: float, error: type[BaseException], call: Callable[[], Any]) ->
         fired = True
         raise error
 
-    def send() -> None:
-        time.sleep(seconds)
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    before = signal.signal(signal.SIGUSR1, fire)  # not an alarm: the test runner has that one
-    sending = threading.Thread(target=send)
+    # No thread sends it: that would wait for its turn. The test runner gets its timer back.
+    before = signal.signal(signal.SIGALRM, fire)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        sending.start()
         while not fired:  # not only until it is raised: a finalizer may swallow it
             call()
     except error:
         pass
     finally:
-        sending.join()
-        signal.signal(signal.SIGUSR1, before)
+        signal.setitimer(signal.ITIMER_REAL, left)
+        signal.signal(signal.SIGALRM, before)

@@ -4,30 +4,37 @@ A nonce is sframe_salt XOR CTR, and key and salt follow from (suite, base_key, K
 used twice exactly when one (suite, base_key, KID, CTR) seals two frames.
 """
 
-from collections import Counter
+from array import array
+from collections import defaultdict
 from collections.abc import Hashable, Iterable
+
+import numpy
 
 from pysframe import Header
 
 
 class Ledger:
-    """(key, counter) of every ciphertext that anybody could have seen."""
+    """The counter of every ciphertext that anybody could have seen, by key, in eight bytes each."""
 
     def __init__(self) -> None:
-        self.seen: Counter[tuple[Hashable, int]] = Counter()
+        self.used: defaultdict[Hashable, array[int]] = defaultdict(lambda: array("Q"))
 
     def note(self, *ciphertexts: bytes, key: Hashable = None) -> None:
         """Ciphertexts under one key, their KIDs apart."""
         for ciphertext in ciphertexts:
             header = Header.parse(ciphertext)
-            self.seen[(key, header.kid), header.ctr] += 1
+            self.used[key, header.kid].append(header.ctr)
 
     def note_counters(self, counters: Iterable[int], key: Hashable = None) -> None:
-        self.seen.update((key, ctr) for ctr in counters)
+        self.used[key].extend(counters)
+
+    @property
+    def total(self) -> int:
+        return sum(map(len, self.used.values()))
 
     @property
     def duplicates(self) -> int:
-        return self.seen.total() - len(self.seen)
+        return self.total - sum(len(numpy.unique(ctrs)) for ctrs in self.used.values())
 
     def __str__(self) -> str:
-        return f"{self.seen.total()} counters, {self.duplicates} used twice"
+        return f"{self.total} counters, {self.duplicates} used twice"

@@ -494,9 +494,9 @@ cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
         if Py_TYPE(receiver) != known:
             _require(<object>receiver, ReceiverCore, "Receiver", i)
             known = Py_TYPE(receiver)
-        if (<ReceiverCore>receiver)._ptr is NULL or (<ReceiverCore>receiver)._closed:
+        if (<ReceiverCore>receiver)._ptr is NULL or is_set(&(<ReceiverCore>receiver)._closed):
             (<ReceiverCore>receiver).pointer()
-        rows.watching |= (<ReceiverCore>receiver)._watching
+        rows.watching |= is_set(&(<ReceiverCore>receiver)._watching)
         rows.owners[i] = (<ReceiverCore>receiver)._ptr
         prefetch(rows.owners[i])
     return 0
@@ -529,12 +529,14 @@ cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out):
 
 cdef bint _tell_receivers(Rows *rows, object receivers, tuple listed) except -1:
     """Whether a key was confirmed: then the policy may have brought others."""
+    cdef ReceiverCore receiver
     cdef Py_ssize_t i
     cdef bint told = False
     if listed is None:
         return (<ReceiverCore>receivers)._tell_confirmed()
     for i in range(rows.count):
-        if (<ReceiverCore>listed[i])._watching and (<ReceiverCore>listed[i])._tell_confirmed():
+        receiver = listed[i]
+        if is_set(&receiver._watching) and receiver._tell_confirmed():
             told = True
     return told
 
@@ -551,7 +553,7 @@ cdef int _retry_unknown(Rows *rows, object receivers, tuple listed, uint8_t *end
         if f.status != SFR_UNKNOWN_KEY:
             continue
         receiver = receivers if listed is None else listed[i]
-        if receiver._watching and receiver._find_key(f.kid, changed):
+        if is_set(&receiver._watching) and receiver._find_key(f.kid, changed):
             f.out_size = _end_of(rows, i, end) - f.out
             sfr_unprotect(receiver._ptr, f)
             receiver._tell_confirmed()

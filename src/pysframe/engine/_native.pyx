@@ -48,6 +48,11 @@ cdef extern from *:
         if (PyBytes_GET_SIZE(data) != size) _PyBytes_Resize(&data, size);
         return data;
     }
+    /* Flags that a thread sets while others look: where no GIL orders them, they must be atomic. */
+    static inline int is_set(const int *flag) { return __atomic_load_n(flag, __ATOMIC_RELAXED); }
+    static inline void set_flag(int *flag, int on) {
+        __atomic_store_n(flag, on, __ATOMIC_RELAXED);
+    }
     #ifdef Py_GIL_DISABLED
     static inline int callers_take_turns(void) { return 0; }
     #else
@@ -65,6 +70,8 @@ cdef extern from *:
     int set_slot(object slot, object obj, object value) except -1
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *, Py_ssize_t) except NULL
     object shortened(PyObject *data, Py_ssize_t size)       # takes `data`, of which nobody knows
+    bint is_set(const bint *)
+    void set_flag(bint *, bint)
     bint callers_take_turns()
 
 cdef extern from "sfr.h":
@@ -441,7 +448,7 @@ cdef int _open_frame(sfr_receiver *receiver, sfr_frame *f) noexcept:
 
 
 cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
-    if _open_frame(self._ptr, f) == SFR_UNKNOWN_KEY and self._watching:
+    if _open_frame(self._ptr, f) == SFR_UNKNOWN_KEY and is_set(&self._watching):
         return self._again(f, room)
     return f.status
 
@@ -449,7 +456,7 @@ cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
 cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
     cdef size_t room
     cdef bytes out
-    if self._ptr is NULL or self._closed:
+    if self._ptr is NULL or is_set(&self._closed):
         self.pointer()
     while True:
         # Another thread may be writing to the ciphertext: then the header may turn out shorter
@@ -461,7 +468,7 @@ cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
             break
         if f.status != SFR_E_ROOM:
             self._rejected(f)
-    if self._watching:
+    if is_set(&self._watching):
         self._tell_confirmed()
     return out if f.out_size == room else out[:f.out_size]
 
@@ -489,7 +496,7 @@ cdef class ReceiverCore:
         sfr_receiver_free(self._ptr)
 
     cdef sfr_receiver *pointer(self) except NULL:
-        if self._ptr is NULL or self._closed:
+        if self._ptr is NULL or is_set(&self._closed):
             raise MisuseError("this receiver is closed")
         return self._ptr
 
@@ -504,7 +511,7 @@ cdef class ReceiverCore:
         return sfr_receiver_remove(self.pointer(), kid) == SFR_OK
 
     def _watch(self, bint on):
-        self._watching = on
+        set_flag(&self._watching, on)
 
     def _resolve(self, kid):
         return False
@@ -569,7 +576,7 @@ cdef class ReceiverCore:
                     raise misuse(SFR_E_ROOM, limit=room.size,
                                  size=sfr_plaintext_size(receiver, f.data, f.in_size, f.clear))
                 self._rejected(&f)
-            if self._watching:
+            if is_set(&self._watching):
                 self._tell_confirmed()
             return f.out_size
         finally:
@@ -626,7 +633,7 @@ cdef class ReceiverCore:
 
     def close(self):
         """Wipes all keys; idempotent. Later calls raise MisuseError."""
-        self._closed = True
+        set_flag(&self._closed, True)
         if self._ptr is not NULL:
             sfr_receiver_close(self._ptr)
 

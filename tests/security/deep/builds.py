@@ -133,14 +133,15 @@ def extension(
 ) -> Path:
     """A folder to put first on PYTHONPATH of `python`: pysframe, its native engine built so.
 
-    The Python files are links to the source's own.
+    The Python files, and the stubs that tests read, are links to the source's own.
     """
     facts = "import sysconfig as s; print(s.get_path('include'), s.get_config_var('EXT_SUFFIX'))"
     include, suffix = run(python, "-c", facts).split()
     headers = Path(include), sources(patches)
     parts = [compiled(generated(), cc, flags, *headers), *objects(cc, flags, patches, unrolled)]
     command = [cc, *flags.split(), "-shared", *parts]
-    modules = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    found = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")]
+    modules = sorted(path.relative_to(PACKAGE) for path in found)
 
     def build(made: Path) -> None:
         link_modules(made / "pysframe", modules)

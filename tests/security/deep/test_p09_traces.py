@@ -78,17 +78,8 @@ def traces(ct, kernel, suite, operation, sizes, seeds=3) -> list[array]:
 
 
 def difference(ct, kernel, suite, operation, sizes, seeds=3) -> str:
-    """Where the traces part, or nothing.
-
-    An interrupt can fall into a trace (seen once in some hundreds). What depends on a secret parts
-    at every attempt.
-    """
-    for _ in range(5):
-        said = first_difference(traces(ct, kernel, suite, operation, sizes, seeds))
-        if not said:
-            break
-        print(f"{kernel} {suite} {operation} {sizes}: {said}")
-    return said
+    """Where the traces part, or nothing."""
+    return first_difference(traces(ct, kernel, suite, operation, sizes, seeds))
 
 
 def first_difference(made: list[array]) -> str:

@@ -1,5 +1,5 @@
-"""Promise 15: the concurrency tests under ThreadSanitizer, with the GIL and, where there is such a
-Python, without.
+"""Promise 15: the concurrency tests under ThreadSanitizer, with the GIL; without it they run in
+test_p15_free_threaded_nightly.py.
 
 Rule: a counter that threads share without order, in a patched copy, is reported.
 """
@@ -12,12 +12,13 @@ from security.deep.sanitized import python, suite, with_tsan
 
 COUNTED = "atomic_fetch_add_explicit(&sfr_interleaved_calls, 1, memory_order_relaxed)"
 RACY_COUNTER = Patch("sfr_batch.c", COUNTED, "*(volatile uint64_t *)&sfr_interleaved_calls += 1")
-# Both threads are in C at once: a batch of long frames lets go of the GIL.
+# Both threads are in C at once: a batch of long frames lets go of the GIL. Often enough for a
+# machine with one core, where one thread must be stopped in the middle of a batch.
 TWO_THREADS = """
 import threading, pysframe
 def work(kid):
     sender = pysframe.Sender(4, kid=kid, base_key=bytes(16), next_ctr=0)
-    for _ in range(50):
+    for _ in range(500):
         pysframe.protect_many([sender] * 64, [bytes(3000)] * 64)
 threads = [threading.Thread(target=work, args=[kid]) for kid in range(2)]
 for thread in threads: thread.start()
