@@ -30,6 +30,12 @@ def pair(engine, suite, rng, kid=7, next_ctr=0, **more):
     return sender, new_receiver(engine, suite, base_key, kid, **more)
 
 
+def core_of(policy):
+    """What is under a Sender or Receiver class alone, not opened yet: its policy is gone."""
+    core = next(cls for cls in policy.__mro__ if cls.__name__.endswith("Core"))
+    return type(core.__name__, (core,), {"_kernel": policy._kernel})()
+
+
 def status_of(receiver, *args, **kwargs) -> tuple[FrameStatus, bytes]:
     """What unprotect makes of a frame, as a batch would put it."""
     try:

@@ -274,6 +274,14 @@ def test_rejected_rows_leave_zeros_in_out(engine, rng):
     assert set(out[written + 200 :]) == {0xA5}
 
 
+def test_a_header_that_is_not_minimal_takes_room(engine, rng):
+    sender, receiver = pair(engine, GCM, rng)
+    rows = FrameBatch.from_frames([sender.protect(b"frame"), b"\x79\x00\x01" + bytes(40)])
+    with pytest.raises(MisuseError, match=r"^out has 28 bytes and 29 are needed$"):
+        engine.unprotect_batch(receiver, rows, out=bytearray(28))
+    assert list(engine.unprotect_batch(receiver, rows, out=bytearray(29)).status) == [0, 1]
+
+
 def test_out_that_does_not_do(engine, rng):
     sender, receiver = pair(engine, GCM, rng)
     batch = FrameBatch.from_frames(FRAMES)

@@ -115,6 +115,15 @@ def test_metadata_may_be_none(engine, rng):
     assert receiver.unprotect(sender.protect(b"frame"), None) == b"frame"
 
 
+def test_metadata_may_be_left_out_anywhere(engine, rng):
+    sender, receiver = pair(engine, GCM, rng)
+    out, back = bytearray(22), bytearray(5)
+    for ciphertext in (sender.protect(b"frame", b""), sender.protect(b"frame")):
+        assert receiver.unprotect_into(ciphertext, back) == 5
+    assert sender.protect_into(b"frame", out) == 22
+    assert receiver.unprotect(out) == back == b"frame"
+
+
 @SUITE
 def test_into(engine, suite, rng):
     """A larger `out` keeps what lies behind the result."""

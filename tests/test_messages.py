@@ -5,7 +5,7 @@ Both engines say the same, down to the number: whoever reads a log need not know
 
 import pytest
 from oracle import Oracle, library_for
-from parties import GCM, LAST_CTR, flipped, new_receiver, new_sender, pair, status_of
+from parties import GCM, LAST_CTR, core_of, flipped, new_receiver, new_sender, pair, status_of
 
 from pysframe import CounterExhausted, FrameRejected, KeyExhausted, MisuseError, errors
 from pysframe.errors import FrameStatus, MisuseCode
@@ -66,6 +66,15 @@ def test_an_out_that_overlaps(parties):
     says(lambda: receiver.unprotect_into(good, view, view[9:19]), MisuseCode.OVERLAP)
 
 
+def test_protect_may_write_a_longest_header(parties):
+    """Whatever the counter is by then: metadata may begin behind that, and no byte before."""
+    sender, _ = parties
+    view, most = memoryview(bytearray(200)), 5 + 17 + 16
+    for metadata in (view[: most + 9][most - 1 :], view[0:1]):
+        says(lambda m=metadata: sender.protect_into(b"frame", view, m), MisuseCode.OVERLAP)
+    assert sender.protect_into(b"frame", view, view[most:])
+
+
 @pytest.mark.parametrize("clear", [-1, 6])
 def test_clear_out_of_range(engine, parties, clear):
     sender, _ = parties
@@ -98,6 +107,8 @@ def test_a_key_or_its_counters_that_are_used_up(engine, rng):
     sender.protect(b"frame")
     for call in (lambda: sender.protect(b"frame"), lambda: sender.next_ctr):
         says(call, MisuseCode.CTR_EXHAUSTED, kid=KID)
+    batch = lambda: engine.protect_many(sender, [b"frame"] * 2)  # noqa: E731
+    says(batch, MisuseCode.CTR_EXHAUSTED, kid=KID, row=0)
     assert isinstance(errors.misuse(MisuseCode.CTR_EXHAUSTED), CounterExhausted)
     sender = new_sender(engine, GCM, rng.randbytes(16), KID)
     sender._set_blocks(2**36 - 2)
@@ -113,6 +124,32 @@ def test_a_sender_that_is_closed_or_there_already(engine, rng):
     sender.close()
     for call in (lambda: sender.protect(b"frame"), lambda: sender.next_ctr):
         says(call, MisuseCode.RETIRED, kid=KID, reason="closed")
+
+
+def test_a_core_checks_what_it_is_given(engine, rng):
+    """The policy has looked at these before; nothing rests on that."""
+    most, reason = 2**31 - 1, "next_ctr or max_frame is out of range"
+    for kid, last, max_frame in ((1, 0, most), (2, 0, 0), (3, LAST_CTR, 1)):
+        secret = engine.Secret(GCM, rng.randbytes(16))
+        core_of(engine.Sender)._open(GCM, kid, secret, last, last, max_frame)
+    for first, last, max_frame in ((1, 0, 1), (LAST_CTR, LAST_CTR - 1, 1), (0, 1, most + 1)):
+        call = lambda: core_of(engine.Sender)._open(GCM, 4, secret, first, last, max_frame)  # noqa: B023, E731
+        says(call, MisuseCode.ARGUMENT, reason=reason)
+    for window, max_frame in ((0, 0), (2**20, most)):
+        core_of(engine.Receiver)._open(GCM, window, max_frame, True)
+    for window, max_frame in ((0, most + 1), (2**20 + 1, 0)):
+        call = lambda: core_of(engine.Receiver)._open(GCM, window, max_frame, True)  # noqa: B023, E731
+        says(call, MisuseCode.ARGUMENT, reason=reason.replace("next_ctr", "replay_window"))
+
+
+@pytest.mark.parametrize("size", [-1, 2**63, 2**64 - 1, 2**64])
+def test_a_size_that_no_memory_has(parties, size):
+    sender, _ = parties
+    reason = f"n is {size}; it must be 0..{2**63 - 1}"
+    says(lambda: sender.protected_size(size), MisuseCode.ARGUMENT, reason=reason)
+    assert sender.protected_size(2**63 - 1) == 2**63 - 1 + sender.protected_size(0)
+    with pytest.raises(TypeError):
+        sender.protected_size(1.0)
 
 
 def test_another_key_under_a_kid(engine, parties, rng):

@@ -8,7 +8,7 @@ import traceback
 
 import pytest
 from isolated import python
-from parties import GCM, SUITES, new_receiver, new_sender, pair
+from parties import GCM, LAST_CTR, SUITES, new_receiver, new_sender, pair
 
 from pysframe import (
     DuplicateSender,
@@ -57,6 +57,14 @@ def test_one_sender_for_each_key(engine, suite, rng):
             new_sender(engine, suite, base_key, next_ctr=next_ctr)
     with new_sender(engine, suite, base_key, next_ctr=10) as later:
         assert later.next_ctr == 10
+
+
+def test_nobody_follows_the_last_counter(engine, rng):
+    base_key = rng.randbytes(16)
+    with new_sender(engine, GCM, base_key, next_ctr=LAST_CTR) as sender:
+        sender.protect(b"frame")
+    with pytest.raises(DuplicateSender):
+        new_sender(engine, GCM, base_key, next_ctr=LAST_CTR)
 
 
 def test_what_is_another_key(engine, rng):

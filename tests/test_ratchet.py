@@ -95,6 +95,19 @@ def test_steps_that_are_jumped_over_are_kept_for_their_last_frames():
     assert ring.secrets == {1: 9}, "a frame from behind moves nothing"
 
 
+@pytest.mark.parametrize(
+    ("asked", "step", "derived"),
+    [((), 1, [3]), ((), 2, [3, 4]), ((9, 10), 8, [6, 7, 9, 10]), ((8, 7), 8, [6, 7, 9, 10])],
+)
+def test_what_a_confirmed_step_derives(asked, step, derived):
+    """What was derived ahead is there; what a header asked for is derived as if nobody had."""
+    ring = keyring()
+    for wanted in (*asked, step):
+        ring.ask(ring.layout.pack(1, wanted))
+    changes = ring.rules.confirm([ring.layout.pack(1, step)])
+    assert [key.steps for key in changes.derive] == derived
+
+
 @pytest.mark.parametrize("max_steps", [0, 1, 2, 3, 16])
 def test_max_steps_is_as_far_as_it_goes(max_steps):
     ring = keyring(R=8, max_steps=max_steps)

@@ -8,7 +8,7 @@ import isolated
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parties import GCM, SUITES, new_receiver, new_sender, options
+from parties import GCM, SUITES, core_of, new_receiver, new_sender, options
 
 from pysframe import (
     AuthenticationFailed,
@@ -23,6 +23,7 @@ from pysframe import (
     UnknownKey,
     ratchet_base_key,
 )
+from pysframe.engine import AHEAD, ASKED, GIVEN
 
 LAYOUT = SenderKeyLayout(4)
 MLS = MLSLayout(E=4, S=6)
@@ -329,6 +330,13 @@ def test_a_sender_key_that_is_wrong_leaves_nothing(receiver, base_key, steps, wr
     assert opens(receiver, steps[1])
 
 
+def test_a_key_that_a_header_asks_for_opens_its_frame_into_out(receiver, base_key, steps):
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
+    out = bytearray(5)
+    assert receiver.unprotect_into(steps[9].protect(b"frame"), out) == 5
+    assert out == b"frame"
+
+
 # ---- epochs: RFC 9605 5.2 ----
 
 
@@ -406,6 +414,71 @@ def test_unknown_epochs_and_members_cost_no_key(receiver, base_key):
         with pytest.raises(UnknownKey):
             receiver.unprotect(forged(kid))
     assert len(receiver._stats()[3]) == before
+
+
+# ---- provisional keys, as the engine keeps them ----
+
+
+def kids_after(receiver, secret, keys):
+    """The KIDs there are, sorted, once these keys (KID, kind) have come one after the other."""
+    for kid, kind in keys:
+        receiver._add(kid, secret, kind)
+    return sorted(key.kid for key in receiver._stats()[3])
+
+
+@pytest.mark.parametrize(("kind", "other"), [(AHEAD, ASKED), (ASKED, AHEAD)])
+def test_the_oldest_provisional_key_of_its_kind_makes_room(engine, receiver, base_key, kind, other):
+    """128 of each kind are kept, and given keys beside them."""
+    secret = engine.Secret(GCM, base_key)
+    kept = [(1, other), (2, GIVEN)]
+    keys = [*kept, *((kid, kind) for kid in range(10, 138))]
+    assert kids_after(receiver, secret, keys) == [1, 2, *range(10, 138)]
+    assert kids_after(receiver, secret, [(138, kind)]) == [1, 2, *range(11, 139)]
+    given = [(kid, GIVEN) for kid in range(1000, 1200)]
+    assert kids_after(receiver, secret, given) == [1, 2, *range(11, 139), *range(1000, 1200)]
+
+
+def test_a_key_asked_for_that_is_then_derived_ahead_is_the_newest_of_these(
+    engine, receiver, base_key
+):
+    secret = engine.Secret(GCM, base_key)
+    keys = [(500, ASKED), *((kid, AHEAD) for kid in range(10, 138))]
+    assert kids_after(receiver, secret, [*keys, (500, AHEAD)]) == [*range(11, 138), 500]
+    again = [(500, AHEAD), (500, ASKED), (137, AHEAD)]
+    assert kids_after(receiver, secret, again) == [*range(11, 138), 500]
+    newer = [(kid, AHEAD) for kid in range(138, 265)]
+    assert kids_after(receiver, secret, newer) == [*range(138, 265), 500]
+    assert kids_after(receiver, secret, [(265, AHEAD)]) == [*range(138, 266)]
+
+
+def test_the_policy_is_asked_and_told_once_it_wants_to_be(engine, base_key):
+    heard = []
+
+    class Policy(engine.Receiver):
+        def _resolve(self, kid):
+            heard.append(("asked", kid))
+            return False
+
+        def _confirmed(self, kids):
+            heard.append(("told", kids))
+
+    receiver, sender = Policy(GCM), new_sender(engine, GCM, base_key)
+    receiver._add(7, engine.Secret(GCM, base_key), ASKED)
+    for expected in ([], [("asked", 1), ("told", [7])]):
+        with pytest.raises(UnknownKey):
+            receiver.unprotect(forged(1))
+        assert opens(receiver, sender)
+        assert heard == expected
+        receiver._watch(True)
+
+
+def test_an_unknown_key_counts_once_where_no_policy_knows_it(engine):
+    core = core_of(engine.Receiver)
+    core._open(GCM, 0, 100, True)
+    core._watch(True)
+    with pytest.raises(UnknownKey):
+        core.unprotect(forged(1))
+    assert core._stats() == (0, 1, {1: 1}, [])
 
 
 # ---- one namespace ----
@@ -542,6 +615,16 @@ def test_a_fork_finds_no_change_half_made(engine, receiver, base_key, steps):
 
 
 # ---- key flow ----
+
+
+def test_what_is_counted_of_a_key(engine, base_key):
+    receiver, sender = new_receiver(engine, GCM, base_key), new_sender(engine, GCM, base_key, 7, 9)
+    assert receiver._stats() == (0, 0, {}, [(7, 0, 0, 0, 0, 0, False, False)])
+    opens(receiver, sender)
+    receiver._add(8, engine.Secret(GCM, base_key), ASKED)
+    (given, asked) = sorted(receiver._stats()[3])
+    assert given == (7, 1, 0, 0, 0, 9, False, False)
+    assert asked == (8, 0, 0, 0, 0, 0, True, False)
 
 
 def test_key_flow(engine, receiver, base_key):

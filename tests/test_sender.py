@@ -9,7 +9,7 @@ import threading
 
 import isolated
 import pytest
-from parties import GCM, LAST_CTR, SUITES, new_receiver, new_sender, options
+from parties import GCM, LAST_CTR, SUITES, core_of, new_receiver, new_sender, options
 
 from pysframe import (
     CipherSuite,
@@ -23,6 +23,7 @@ from pysframe import (
     MisuseError,
     SenderKeyLayout,
     SenderRetired,
+    errors,
     ratchet_base_key,
 )
 
@@ -448,6 +449,65 @@ def test_threads_that_meet_the_end_of_a_lease(engine, base_key, tmp_path):
     stop.set()
     renewer.join()
     assert len(taken) == len(set(taken)) == 2000
+
+
+# ---- leases as the engine keeps them ----
+
+
+@pytest.fixture
+def leased(engine, base_key):
+    """A core without a policy, which has the counters 0..9."""
+    core = core_of(engine.Sender)
+    core._open(GCM, 7, engine.Secret(GCM, base_key), 0, 9, 100)
+    return core
+
+
+@pytest.mark.parametrize("used", [0, 4, 9, 10])
+@pytest.mark.parametrize(
+    "leases", [[(10, 10), (11, 12)], [(15, 16)], [(10, 12), (LAST_CTR, LAST_CTR)]]
+)
+def test_counters_go_on_in_the_next_lease(leased, used, leases):
+    """In the same stretch, behind a gap, and after the last counter was used; to their end."""
+    ctrs(leased, used)
+    for lease in leases:
+        leased._extend(*lease)
+    expected = [*range(used, 10), *(n for first, last in leases for n in range(first, last + 1))]
+    assert ctrs(leased, len(expected)) == expected
+    with pytest.raises(CounterExhausted):
+        leased.protect(b"")
+
+
+@pytest.mark.parametrize("used", [4, 10])
+@pytest.mark.parametrize("lease", [(9, 20), (0, 3), (12, 11)])
+def test_a_lease_that_does_not_follow_is_refused(leased, used, lease):
+    """A counter that was leased before, or a lease of none: nothing changes."""
+    ctrs(leased, used)
+    with pytest.raises(MisuseError, match=r"^the lease does not follow the one before$"):
+        leased._extend(*lease)
+    leased._extend(10, 10)
+    assert ctrs(leased, 11 - used) == [*range(used, 11)]
+
+
+def test_one_lease_may_wait_behind_a_gap(leased):
+    leased._extend(15, 16)
+    with pytest.raises(MisuseError, match=r"^the lease does not follow the one before$"):
+        leased._extend(17, 20)
+    assert ctrs(leased, 12) == [*range(10), 15, 16]
+
+
+def test_why_a_core_refuses(leased, engine):
+    """Of two reasons the one that lasts: a retired sender needs no more counters."""
+    ctrs(leased, 10)
+    for code in (errors.MisuseCode.LEASE_ENDED, errors.MisuseCode.RETIRED):
+        for row, use in (
+            (None, lambda: leased.protect(b"")), (None, lambda: leased.next_ctr),
+            (0, lambda: engine.protect_many(leased, [b"", b""])),
+        ):  # fmt: skip
+            expected = errors.misuse(code, kid=7, row=row, reason="moved")
+            with pytest.raises(type(expected)) as raised:
+                use()
+            assert str(raised.value) == str(expected)
+        leased._retire("moved")
 
 
 # ---- key budget ----

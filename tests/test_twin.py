@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 from isolated import in_child
 from parties import new_receiver, new_sender, pair
 
-from pysframe import CipherSuite, FrameStatus, MalformedFrame, MisuseError, UnknownKey
+from pysframe import (
+    CipherSuite,
+    FrameRejected,
+    FrameStatus,
+    MalformedFrame,
+    MisuseError,
+    SenderRetired,
+    UnknownKey,
+)
 from pysframe import engine as engines
 from pysframe.engine import _aead, fallback
 from pysframe.engine.fallback import _keys, _receiver, _registry, _sender
@@ -29,6 +37,7 @@ from pysframe.engine.fallback._registry import SenderRegistry
 from pysframe.engine.fallback._sender import SenderState
 from pysframe.engine.fallback._strangers import ALLOWANCE, FRAMES_PER_ALLOWANCE, TRACKED, Strangers
 from pysframe.engine.fallback._window import ReplayWindow
+from pysframe.errors import MisuseCode, misuse
 
 SUITE = CipherSuite.AES_128_GCM_SHA256_128
 STUB = Path(engines.__file__).with_name("_native.pyi")
@@ -92,11 +101,23 @@ def test_what_cannot_be_copied_says_what_it_is(cls):
 
 @pytest.mark.parametrize("core", [fallback.SenderCore, fallback.ReceiverCore])
 def test_a_core_that_was_never_opened_says_so(core):
-    assert "never opened" in repr(core())
     verb = core().protect if core is fallback.SenderCore else core().unprotect
     with pytest.raises(MisuseError, match="never opened"):
         verb(b"frame")
     core().close()
+
+
+@pytest.mark.parametrize("named", [None, "a provider"])
+def test_a_core_runs_on_the_provider_that_its_class_names(monkeypatch, named):
+    source, asked = _aead.provider(None), []
+    monkeypatch.setattr(_aead, "provider", lambda name: asked.append(name) or source)
+    more = {"_kernel": named} if named else {}
+    sender, receiver = (
+        type("Core", (core,), more)() for core in (fallback.SenderCore, fallback.ReceiverCore)
+    )
+    sender._open(SUITE, 1, Secret(SUITE, bytes(16)), 0, 0, 0)
+    receiver._open(SUITE, 0, 0, True)
+    assert asked == [named] * 2
 
 
 def defined(file: str, name: str) -> int:
@@ -380,6 +401,38 @@ def test_a_sender_closed_after_reserving_still_seals_with_its_key(rng):
     receiver._open(SUITE, 0, 1 << 10, True)
     receiver._add(1, Secret(SUITE, base_key), False)
     assert receiver.unprotect(reserved.seal(departure)) == b"frame"
+
+
+def test_a_counter_reserved_before_a_fork_is_its_parents(rng):
+    state = SenderState(SUITE, 1, Secret(SUITE, rng.randbytes(16)), 0, 9, 99, _aead.provider(None))
+    departure = state.departure(b"frame", b"", 0)
+    reserved = state.reserve(departure, None, lambda: False)
+
+    def seal_in_child():
+        with pytest.raises(SenderRetired) as raised:
+            reserved.seal(departure)
+        return str(raised.value)
+
+    assert in_child(seal_in_child) == str(misuse(MisuseCode.FORKED, kid=1))
+    assert reserved.seal(departure)
+
+
+@pytest.mark.parametrize("status", [FrameStatus.UNKNOWN_KEY, FrameStatus.REPLAYED])
+def test_what_happens_while_a_frame_is_opened_counts(rng, monkeypatch, status):
+    """Its key goes, or its copy is opened first: commit looks again."""
+    sender, receiver = pair(engines.bind("fallback"), SUITE, rng, next_ctr=5)
+    frame, opened = sender.protect(b"frame"), FrameKey.open
+
+    def open_after(key, *args):
+        monkeypatch.undo()
+        first = receiver.unprotect if status == FrameStatus.REPLAYED else receiver.remove_key
+        first(frame if status == FrameStatus.REPLAYED else 7)
+        return opened(key, *args)
+
+    monkeypatch.setattr(FrameKey, "open", open_after)
+    with pytest.raises(FrameRejected) as caught:
+        receiver.unprotect(frame)
+    assert (caught.value.status, caught.value.kid, caught.value.ctr) == (status, 7, 5)
 
 
 # ---- memory ----

@@ -204,7 +204,8 @@ def run_mutated(name: str, path: Path, source: str, tests: list[str]) -> int:
 class OneEngine:
     """A plugin: the fixture `engine` is one engine, once its module may be imported."""
 
-    def pytest_configure(self) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self) -> None:  # tests/conftest.py reads what is available
         from pysframe import engine
 
         engine.available = lambda: [ENGINE]

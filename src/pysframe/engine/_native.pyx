@@ -28,6 +28,7 @@ from pysframe.engine._sfr cimport *
 
 import os
 from operator import index
+from sys import maxsize
 
 from pysframe.batch import FrameBatch
 from pysframe.engine._types import KeyStats
@@ -184,10 +185,10 @@ def _misuse(int code, **known):
 
 
 cdef size_t _size(str name, value) except? 0:
-    """value, an integer that cannot be negative; what is too large is for the C core to say."""
+    """value, a size that memory can have; what is too large all the same the C core says."""
     number = index(value)
-    if not 0 <= number <= SIZE_MAX:
-        raise MisuseError(f"{name} is {number}; it is out of range")
+    if not 0 <= number <= maxsize:
+        raise MisuseError(f"{name} is {number}; it must be 0..{maxsize}")
     return number
 
 
@@ -384,9 +385,9 @@ cdef class SenderCore:
         raise _misuse(f.status, kid=self.kid, size=f.in_size, limit=self._max_frame,
                       reason=self._reason, row=row)
 
-    def protected_size(self, size_t n):
+    def protected_size(self, n, /):
         """Bytes the next frame of n bytes will take."""
-        return sfr_protected_size(self.pointer(), n, 0)
+        return sfr_protected_size(self.pointer(), _size("n", n), 0)
 
     # -- state --
 

@@ -6,6 +6,8 @@ Rule: a core has one attribute and no method beyond the contract, so that a poli
 RFC 9605 4.4.1 MUST: a key is for sealing or for opening; the class that holds it is the mark.
 """
 
+from operator import index
+from sys import maxsize
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from ...errors import FrameRejected, FrameStatus, MisuseError
@@ -17,7 +19,7 @@ from ._guard import Unshareable
 from ._keys import Secret
 from ._memory import writable_view
 from ._receiver import ReceiverState
-from ._sender import SenderState, checked
+from ._sender import SenderState
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -66,7 +68,9 @@ class SenderCore(Unshareable):
 
     def protected_size(self, n: int, /) -> int:
         """Bytes that a frame of n bytes takes if it is protected next."""
-        return sender_state(self).protected_size(checked("n", n, (1 << 63) - 1))
+        if not 0 <= index(n) <= maxsize:
+            raise MisuseError(f"n is {n}; it must be 0..{maxsize}")
+        return sender_state(self).protected_size(index(n))
 
     @property
     def kid(self) -> int:
@@ -86,12 +90,7 @@ class SenderCore(Unshareable):
     def close(self) -> None:
         """Lets go of the key; what comes after raises SenderRetired. Idempotent."""
         if self._twin:
-            self._twin.retire("closed")
-
-    def __repr__(self) -> str:
-        if not self._twin:
-            return f"<{type(self).__name__}, never opened>"
-        return f"<{type(self).__name__} kid={self._twin.kid:#x} {self._twin.suite.name}>"
+            self._twin.retire()
 
     # ---- what the policy uses ----
 
@@ -175,10 +174,6 @@ class ReceiverCore(Unshareable):
         """Lets go of all keys; what comes after raises MisuseError. Idempotent."""
         if self._twin:
             self._twin.close()
-
-    def __repr__(self) -> str:
-        suite = self._twin.suite.name if self._twin else "never opened"
-        return f"<{type(self).__name__} {suite}>"
 
     # ---- what the policy uses ----
 

@@ -12,14 +12,13 @@ Rules of this file:
 from typing import TYPE_CHECKING
 
 from ...errors import FrameRejected, FrameStatus, MisuseCode, misuse, rejection
-from ...header import MAX_VALUE
 from ...suites import CipherSuite
 from .._aead import Provider
 from .._types import GIVEN, KeyStats
 from ._arrival import Arrival
 from ._guard import Lock
 from ._keys import FrameKey, Secret
-from ._sender import LIMIT_MAX_FRAME, checked
+from ._sender import LIMIT_MAX_FRAME
 from ._strangers import Strangers
 from ._window import ReplayWindow
 
@@ -83,9 +82,12 @@ class ReceiverState:
     def __init__(
         self, suite: CipherSuite, window: int, max_frame: int, strict: bool, source: Provider
     ) -> None:
+        if not (0 <= window <= MAX_WINDOW and 0 <= max_frame <= LIMIT_MAX_FRAME):
+            reason = "replay_window or max_frame is out of range"
+            raise misuse(MisuseCode.ARGUMENT, reason=reason)
         self.suite = suite
-        self._window = checked("replay_window", window, MAX_WINDOW)
-        self._max_frame = checked("max_frame", max_frame, LIMIT_MAX_FRAME)
+        self._window = window
+        self._max_frame = max_frame
         self._strict = strict
         self._source = source
         self._lock = Lock()
@@ -104,7 +106,6 @@ class ReceiverState:
         MisuseError when another key lives under this KID. Of more than 128 keys of a provisional
         kind the oldest makes room.
         """
-        checked("kid", kid, MAX_VALUE)
         key = FrameKey(secret.of_suite(self.suite), kid, self._source)
         with self._lock:
             self.check_open()
@@ -178,9 +179,9 @@ class ReceiverState:
         return arrival
 
     def room(self, arrival: Arrival) -> int:
-        """Bytes this frame may open to; 0 when it is malformed."""
+        """Bytes this frame may open to, were it not strict; 0 when its sizes are wrong."""
         try:
-            arrival.parse(self.suite, self._max_frame, self._strict)
+            arrival.parse(self.suite, self._max_frame, False)
         except FrameRejected:
             return 0
         return arrival.size

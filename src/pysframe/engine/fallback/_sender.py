@@ -13,7 +13,7 @@ from operator import index
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..._buffers import byte_view
-from ...errors import MisuseCode, MisuseError, misuse
+from ...errors import MisuseCode, misuse
 from ...header import MAX_VALUE, encode_header, header_size
 from ...suites import MAX_HEADER, CipherSuite
 from .._aead import Provider
@@ -95,14 +95,16 @@ class SenderState:
         max_frame: int,
         source: Provider,
     ) -> None:
+        if not (0 <= first <= last <= MAX_VALUE and 0 <= max_frame <= LIMIT_MAX_FRAME):
+            reason = "next_ctr or max_frame is out of range"
+            raise misuse(MisuseCode.ARGUMENT, reason=reason)
         self.suite = suite
-        self.kid = checked("kid", kid, MAX_VALUE)
-        self._last = checked("last", last, MAX_VALUE)
-        self._next = checked("first", first, self._last)
-        self._max_frame = checked("max_frame", max_frame, LIMIT_MAX_FRAME)
+        self.kid = kid
+        self._next = first
+        self._last = last
+        self._max_frame = max_frame
         self._spent = False  # _next was used, too, and nothing comes after it
         self._ahead: tuple[int, int] | None = None  # the lease after this one
-        self._retired = ""  # why there is no key
         self.blocks = 0  # AES blocks used so far
         self._lock = Lock()
         self._pid = os.getpid()
@@ -156,11 +158,9 @@ class SenderState:
 
     def extend(self, first: int, last: int) -> None:
         """Leases first..last as well; they must lie beyond all counters leased before."""
-        checked("last", last, MAX_VALUE)
-        checked("first", first, last)
         with self._lock:
-            if first <= self._last or self._ahead:
-                reason = f"a lease from {first} does not follow the one to {self._last}"
+            if self._ahead or not self._last < first <= last <= MAX_VALUE:
+                reason = "the lease does not follow the one before"
                 raise misuse(MisuseCode.ARGUMENT, reason=reason)
             if self._spent:
                 self._next, self._last, self._spent = first, last, False
@@ -174,13 +174,13 @@ class SenderState:
         with self._lock:
             self.blocks = max(self.blocks, blocks)
 
-    def retire(self, reason: str) -> None:
+    def retire(self, reason: str = "closed") -> None:
         """Lets go of the key; idempotent."""
         with self._lock:
             key, self._key = self._key, None
             if key is None:
                 return
-            self._retired = reason
+            self._retired = reason  # why there is no key
             unused = self._next + self._spent
         # In a forked child the claim stays: the parent's sender may live on.
         if self._pid == os.getpid():
@@ -188,7 +188,7 @@ class SenderState:
 
     def __del__(self) -> None:
         if hasattr(self, "_key"):
-            self.retire("closed")
+            self.retire()
 
     # ---- with the lock held ----
 
@@ -200,7 +200,7 @@ class SenderState:
         blocks = self.blocks + departure.blocks(header_size(self.kid, self._next))
         if blocks > KEY_BUDGET:
             raise misuse(MisuseCode.KEY_EXHAUSTED, kid=self.kid)
-        rekey_due = self.blocks < KEY_BUDGET // 2 <= blocks
+        rekey_due = 2 * self.blocks < KEY_BUDGET <= 2 * blocks
         self.blocks = blocks
         return Reserved(self.kid, self._take_ctr(), key, self._pid, rekey_due)
 
@@ -238,11 +238,3 @@ class SenderState:
             return
         if distance(departure.frame, out) != header_size(self.kid, self._next):
             raise misuse(MisuseCode.OVERLAP)
-
-
-def checked(name: str, value: int, limit: int) -> int:
-    """value, an integer from 0 to limit, or MisuseError."""
-    number = index(value)
-    if not 0 <= number <= limit:
-        raise MisuseError(f"{name} is {number}; it must be 0..{limit}")
-    return number
