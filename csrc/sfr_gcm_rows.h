@@ -250,6 +250,7 @@ KERNEL void last_round(piece *p, const int n, const int first, const int rounds,
     block tail = load_tail(p, n, first);
     UNROLL for (int u = 0; u <= last; u++) {
         vec in = vector_in(p, tail, u, n, first);
+        if (!sealing) SFR_READ_ONCE_VECTOR(in);
         p->state[u] = aes_last(p->state[u], xor(k, in));
         vector_out(p, u, n, first);
         p->x[u] = sealing ? p->state[u] : in;

@@ -438,6 +438,13 @@ WORD void store_text(const frame *f, const sfr_row *row, const int width, const 
     if (width > lead) store_end(out + 64 * (width - 1), f->state[width - 1], f->end);
 }
 
+/* Before what was loaded is hashed and deciphered: both take these bytes. */
+WORD void read_once(quad *text, const int n)
+{
+    UNROLL
+    for (int i = 0; i < n; i++) SFR_READ_ONCE_VECTOR(text[i]);
+}
+
 /* What is sealed becomes what is hashed: the AAD comes in, bytes after the frame's end go. */
 WORD void take_ciphertext(frame *f, const int width, const int lead)
 {
@@ -498,6 +505,7 @@ WORD void open_one(sfr_row *row, const int width, const int rounds)
     hashed h = {.sum = no_sums()};
     begin(&f, row, width, 1);
     load_text(&f, row, width, 1);
+    read_once(f.text, width);
     quad first = f.text[0];
     f.text[0] = _mm512_or_si512(first, f.aad);
     rounds_and_hash(&f, &f, &h.sum, 1, width, rounds);
@@ -571,6 +579,7 @@ WORD void open_short(sfr_row *const *rows, size_t count, const int frames, const
             sum[j] = no_sums();
             begin(&now[j], rows[at + (size_t)j], width, lead);
             load_text(&now[j], rows[at + (size_t)j], width, lead);
+            read_once(now[j].text, width);
             first[j] = now[j].text[0];
             if (lead) now[j].text[0] = _mm512_or_si512(first[j], now[j].aad);
         }
@@ -785,9 +794,11 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         quad nonce = nonce_of(row);
 
         begin_hashing(&h, row, whole);
-        quad first = load_first(zero(), row->in, 48);
-        text[0] = _mm512_or_si512(first, lane0(sfr_block_words(row->aad_head)));
+        text[0] = load_first(zero(), row->in, 48);
         load_quads(text, from, 1, UNIT);
+        read_once(text, UNIT);
+        quad first = text[0];
+        text[0] = _mm512_or_si512(first, lane0(sfr_block_words(row->aad_head)));
         begin_rounds(state, nonce, key, 0, UNIT);
         unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
         end_unit(&h);
@@ -801,6 +812,7 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
             from += UNIT_BYTES, to += UNIT_BYTES;
             if (unit + AHEAD < whole) fetch(from + AHEAD * UNIT_BYTES, to + AHEAD * UNIT_BYTES);
             load_quads(text, from, 0, UNIT);
+            read_once(text, UNIT);
             count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);
             unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
             end_unit(&h);
@@ -811,6 +823,7 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         from += UNIT_BYTES, to += UNIT_BYTES;
         load_quads(text, from, 0, last - 1);
         text[last - 1] = load_end(from + 64 * (last - 1), end);
+        read_once(text, last);
         count_unit(state, &nonce, key, UNIT_LANES * whole, last);
         unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, last);
         last_round(state, text, key, rounds, last);

@@ -47,13 +47,16 @@ SFR_INLINE void sfr_header_load_rest(const uint8_t *in, size_t size, uint64_t wo
     memcpy(rest, in + 8, size < SFR_MAX_HEADER ? size - 8 : SFR_MAX_HEADER - 8);
     words[1] = sfr_load64(rest);
     words[2] = sfr_load64(rest + 8);
+    SFR_READ_ONCE(words[1]);
+    SFR_READ_ONCE(words[2]);
 }
 
 SFR_INLINE uint64_t sfr_header_load_first(const uint8_t *in, size_t size)
 {
     uint64_t word = 0;
-    if (SFR_LIKELY(size >= 8)) return sfr_load64(in);
-    memcpy(&word, in, size);
+    if (SFR_LIKELY(size >= 8)) word = sfr_load64(in);
+    else memcpy(&word, in, size);
+    SFR_READ_ONCE(word);
     return word;
 }
 

@@ -32,6 +32,12 @@ SFR_INLINE void sfr_store32(void *p, uint32_t v) { memcpy(p, &v, 4); }
 SFR_INLINE uint64_t sfr_be64(uint64_t v) { return __builtin_bswap64(v); }
 SFR_INLINE uint32_t sfr_be32(uint32_t v) { return __builtin_bswap32(v); }
 
+/* x was read from memory that another thread may be writing to, and is used more than once. Without
+ * this a compiler short of registers reads it again: what is opened would not be what was
+ * authenticated. */
+#define SFR_READ_ONCE(x) __asm__("" : "+r"(x))
+#define SFR_READ_ONCE_VECTOR(x) __asm__("" : "+v"(x))
+
 /* memset that the compiler may not drop. explicit_bzero is newer than manylinux2014's libc. */
 void sfr_wipe(void *p, size_t size);
 

@@ -426,8 +426,8 @@ SFR_INLINE rx_key *recall(const sfr_receiver *r, sfr_frame *f, parsed *p)
     rx_key *k = atomic_load_explicit(&r->recent, memory_order_relaxed);
     const size_t tag = r->tag_size, least = sizeof(uint64_t) + tag;
     if (SFR_UNLIKELY(!k || f->in_size < least || f->clear > f->in_size - least)) return NULL;
-    uint64_t unlike = sfr_load64(f->in + f->clear) ^ k->head, rest = unlike >> k->ctr_at;
-    uint64_t ctr = rest & k->ctr_mask;
+    uint64_t word = sfr_header_load_first(f->in + f->clear, sizeof(uint64_t));
+    uint64_t unlike = word ^ k->head, rest = unlike >> k->ctr_at, ctr = rest & k->ctr_mask;
     if (SFR_UNLIKELY(rest << k->ctr_at != unlike || (uint8_t)ctr < k->first_byte)) return NULL;
     p->words[0] = k->head | ctr << k->ctr_at;
     p->words[1] = p->words[2] = 0;
