@@ -176,6 +176,29 @@ def test_errors_name_the_argument_and_its_row(rng):
             call()
 
 
+def test_errors_of_a_batch_say_which_argument_and_what_it_is(rng):
+    engine = engines.bind("fallback")
+    sender, receiver = pair(engine, SUITE, rng)
+    two, each = [b"frame"] * 2, "has 1 rows for 2 frames; give one, or one each"
+    for said, call in (
+        ("batch must be a FrameBatch, not list", lambda: engine.protect_batch(sender, two)),
+        (f"senders {each}", lambda: engine.protect_many([sender], two)),
+        (f"receivers {each}", lambda: engine.unprotect_many([receiver], two)),
+        (f"metadata {each}", lambda: engine.protect_many(sender, two, [b"m"])),
+        (
+            "row 1: int is no Sender of this engine",
+            lambda: engine.protect_many([sender, 7], two),
+        ),
+        (
+            "row 0: Sender is no Receiver of this engine",
+            lambda: engine.unprotect_many([sender, receiver], two),
+        ),
+    ):
+        with pytest.raises((TypeError, MisuseError)) as raised:
+            call()
+        assert str(raised.value) == said
+
+
 def test_an_out_that_is_read_only_is_named(rng):
     sender, receiver = pair(engines.bind("fallback"), SUITE, rng)
     good = sender.protect(b"frame")
@@ -498,3 +521,10 @@ def test_a_finalizer_may_take_a_lock_that_its_thread_holds():
     lock = Lock()
     with lock, lock:
         pass
+
+
+def test_a_child_forked_in_the_middle_may_leave_its_lock():
+    """By a signal handler, say: the lock that it leaves is new, and nobody holds it."""
+    lock = Lock()
+    with lock:
+        assert in_child(lambda: lock.__exit__(None, None, None) or "left") == "left"

@@ -8,7 +8,7 @@ Rules of this file:
      code and runs the tests that call it, quickest first. What runs at import (constants,
      decorators, defaults) is mutated before a child imports it; then all tests run.
   2. The tests run on the plain-Python engine, whose every line is Python: tests over C code could
-     notice nothing here. They pass without a mutant, or nothing is judged.
+     notice nothing here. They pass without a mutant, in the same order, or nothing is judged.
   3. A mutant is dead when a test fails, hangs or cannot begin.
   4. Who survives is listed in tests/mutants.toml with a reason. A survivor that is not there, an
      entry that nobody needs any more, and less than 90 % dead in any module fail the run.
@@ -116,6 +116,8 @@ def judged(path: Path, mutants: list[Mutant], tests: list[str]) -> list[tuple[Mu
         if ended:
             raise SystemExit(f"{path}: its tests do not pass without a mutant: {' '.join(tests)}")
         seconds, dead = pickle.load(answer)
+    if outside and is_dead(lambda: run_mutated(name, path, path.read_text(), tests), seconds):
+        raise SystemExit(f"{path}: its tests do not pass where it is imported anew")
     at_import = [
         is_dead(lambda m=mutant: run_mutated(name, path, m.source, tests), seconds)
         for mutant in outside
@@ -224,9 +226,14 @@ class Judge(OneEngine):
         calls = self.watched(session.items)
         order = sorted(range(len(calls)), key=lambda number: calls[number].seconds)
         tests = [(session.items[number], calls[number]) for number in order]
-        if self.dies(lambda: None, tests):
-            raise pytest.UsageError("without a mutant these tests fail, in this order")
-        dead = [self.is_dead(mutant, tests) for mutant in self.mutants]
+        touched = {
+            function: [test for test in tests if function in test[1].functions] or tests
+            for function in {mutant.function for mutant in self.mutants}
+        }
+        for function, some in touched.items():
+            if self.dies(lambda: None, some):
+                raise pytest.UsageError(f"without a mutant the tests of {function} fail")
+        dead = [self.is_dead(mutant, touched[mutant.function]) for mutant in self.mutants]
         seconds = sum(call.seconds for call in calls)
         Path(self.answer).write_bytes(pickle.dumps((seconds, dead)))
         return True
@@ -247,8 +254,7 @@ class Judge(OneEngine):
 
     def is_dead(self, mutant: Mutant, tests: list[tuple[pytest.Item, "Call"]]) -> bool:
         function, code = self.find(mutant.function), mutant.code()
-        touched = [test for test in tests if mutant.function in test[1].functions] or tests
-        return self.dies(lambda: setattr(function, "__code__", code), touched)
+        return self.dies(lambda: setattr(function, "__code__", code), tests)
 
     def dies(self, change: Callable[[], None], tests: list[tuple[pytest.Item, "Call"]]) -> bool:
         def work() -> int:
