@@ -927,10 +927,10 @@ WORD __m128i fold_gathered(const sfr_row *row)
 
 static VAES512 __attribute__((noinline)) void fold_aad(sfr_row *row)
 {
-    const bool gathered = row->aad[0].data == (const uint8_t *)row->gathered &&
-                          row->aad[0].size == row->aad_size;
-    __m128i folded = gathered ? fold_gathered(row)
-                              : sfr_ghash_long_aad(row, state_of(row)->power + POWERS);
+    const bool gathered =
+        row->aad[0].data == (const uint8_t *)row->gathered && row->aad[0].size == row->aad_size;
+    __m128i folded =
+        gathered ? fold_gathered(row) : sfr_ghash_long_aad(row, state_of(row)->power + POWERS);
     _mm_storeu_si128((void *)row->aad_head, sfr_block_reflect(folded));
 }
 

@@ -698,8 +698,8 @@ SFR_INLINE void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, si
     for (size_t i = 0; i < count; i++) {
         sfr_frame *f = &frames[i];
         c->keys[i] = NULL;
-        f->status = plan_batched(receivers[i], f, &c->rows[c->planned], &c->keys[i], &p, apart,
-                                 alone);
+        f->status =
+            plan_batched(receivers[i], f, &c->rows[c->planned], &c->keys[i], &p, apart, alone);
         c->planned += f->status == SFR_OK;
     }
 }
@@ -781,8 +781,8 @@ static uint8_t *plan_columns(sfr_receiver *const *receivers, const sfr_rows_in i
         parsed p = {.size = 0};
         f.out_size = (size_t)(end - out);
         c->keys[i] = NULL;
-        int status = plan_batched(receivers[i], &f, &c->rows[c->planned], &c->keys[i], &p, true,
-                                  alone);
+        int status =
+            plan_batched(receivers[i], &f, &c->rows[c->planned], &c->keys[i], &p, true, alone);
         c->planned += status == SFR_OK;
         to.status[i] = (uint8_t)(status < 0 ? SFR_MALFORMED : status);
         to.lengths[i] = status == SFR_OK || status == SFR_UNKNOWN_KEY ? (int32_t)p.size : 0;

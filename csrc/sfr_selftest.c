@@ -152,7 +152,6 @@ int sfr_self_test(const sfr_kernel *kernel)
 {
     bench b;
     for (int family = 0; family < SFR_FAMILIES; family++)
-        if (!family_works(kernel->ops[family], &answers[family], &b))
-            return answers[family].suite;
+        if (!family_works(kernel->ops[family], &answers[family], &b)) return answers[family].suite;
     return 0;
 }

@@ -24,7 +24,8 @@ class Party:
     def long_form(self, ctr: int, ctr_bytes: int, frame: bytes) -> bytes:
         """An authentic frame whose header spends more bytes on its counter than it needs."""
         start = encode_header(self.kid, 0)
-        header = bytes([start[0] & 0xF0 | 8 | (ctr_bytes - 1)]) + start[1:] + ctr.to_bytes(ctr_bytes)
+        config = start[0] & 0xF0 | 8 | (ctr_bytes - 1)
+        header = bytes([config]) + start[1:] + ctr.to_bytes(ctr_bytes)
         o = self.oracle
         return header + aead_seal(GCM, o.key, o.nonce(ctr), header, frame, o.library)
 
