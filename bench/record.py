@@ -100,7 +100,7 @@ def rows_of(kernel: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def figures(kind: str, row: dict[str, Any], kernel: str) -> Iterator[tuple[float, float]]:
-    """(figure, p99) of a row at each of its points, the best of three tries each."""
+    """(figure, p99) of a row at each of its points, the best of gates.TRIES tries each."""
     cores = ALL_CORES if "threads" in row.get("shape", "") else {min(ALL_CORES)}
     os.sched_setaffinity(0, cores)
     if kind == "shapes":
