@@ -57,14 +57,12 @@ def many_keys(suite: int, repetitions: int, keys: int = 10_000) -> float:
     """Columnar, 160 bytes: each pass a fresh permutation of all keys, against 64 keys.
 
     Both protect the same number of frames a pass, into fresh memory, after a pass like it, so that
-    the keys are all the difference. The best passes of both: what a neighbour does to the cache that
-    all cores share is not ours.
+    the keys are all the difference. The best passes of both: what a neighbour does to the cache
+    that all cores share is not ours.
     """
     count = keys // BLOCK * BLOCK
-    few, many = (
-        _after_another(replace(Batches(_pass_of(suite, count), held).protect_batch(), name=str(held)))
-        for held in (BLOCK, keys)
-    )
+    passes = [Batches(_pass_of(suite, count), held).protect_batch() for held in (BLOCK, keys)]
+    few, many = (replace(_after_another(c), name=n) for c, n in zip(passes, "fm", strict=True))
     timings = race([few, many], repetitions)
     return timings[many.name].best / timings[few.name].best
 

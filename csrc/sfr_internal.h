@@ -256,6 +256,15 @@ SFR_INLINE void sfr_object_drop(sfr_lock *lock)
  * in synchronize until every run that might have seen it has left, then wipes it. */
 unsigned sfr_run_enter(void);
 void sfr_run_leave(unsigned ticket);
+/* The same for what begins and ends within one turn: there nobody else can unlink a key. */
+SFR_INLINE unsigned sfr_turn_enter(void)
+{
+    return SFR_LIKELY(sfr_turns) ? 0 : sfr_run_enter();
+}
+SFR_INLINE void sfr_turn_leave(unsigned ticket)
+{
+    if (SFR_UNLIKELY(!sfr_turns)) sfr_run_leave(ticket);
+}
 void sfr_run_synchronize(void);
 
 /* ---- senders known to this process: one live sender per (base_key, KID) ---- */

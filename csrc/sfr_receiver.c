@@ -625,11 +625,11 @@ SFR_INLINE void unprotect_locked(sfr_receiver *r, sfr_frame *f)
     make_row(&row, r, k, f, &p);
     unsigned ticket = 0;
     bool brief = row.size <= SFR_BRIEF;
-    if (SFR_UNLIKELY(!brief)) ticket = sfr_run_enter(), sfr_object_drop(&r->lock);
+    if (SFR_UNLIKELY(!brief)) ticket = sfr_turn_enter(), sfr_object_drop(&r->lock);
     open_row(&row);
     if (SFR_UNLIKELY(!brief)) sfr_object_take(&r->lock);
     finish(f, row.size, commit(r, k, f->ctr, row.status));
-    if (SFR_UNLIKELY(!brief)) sfr_run_leave(ticket);
+    if (SFR_UNLIKELY(!brief)) sfr_turn_leave(ticket);
 }
 
 int sfr_unprotect(sfr_receiver *r, sfr_frame *f)
@@ -738,11 +738,11 @@ size_t sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, siz
     chunk c;
     for (size_t at = 0, some; at < count; at += some) {
         some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
-        unsigned ticket = sfr_run_enter();
+        unsigned ticket = sfr_turn_enter();
         plan_chunk(receivers + at, frames + at, some, &c, true);
         sfr_run(c.rows, c.planned, false);
         refused += commit_chunk(receivers + at, frames + at, some, &c);
-        sfr_run_leave(ticket);
+        sfr_turn_leave(ticket);
     }
     return refused;
 }
@@ -841,12 +841,12 @@ size_t sfr_unprotect_columns(sfr_receiver *const *receivers, const sfr_rows_in *
         some = count - row < SFR_CHUNK ? count - row : SFR_CHUNK;
         const sfr_rows_in given = sfr_rows_from(in, row);
         const sfr_rows_out here = sfr_rows_to(to, row);
-        unsigned ticket = sfr_run_enter();
+        unsigned ticket = sfr_turn_enter();
         if (sfr_arena_is_large) fetch_keys(receivers + row, &given, some);
         next = plan_columns(receivers + row, given, some, at, out + *room, here, &c);
         sfr_run(c.rows, c.planned, false);
         refused += commit_columns(receivers + row, some, at, at - out, here, &c);
-        sfr_run_leave(ticket);
+        sfr_turn_leave(ticket);
     }
     *room = (size_t)(at - out);
     return refused;

@@ -455,7 +455,6 @@ SFR_INLINE void make_row(sfr_row *row, const sfr_sender *s, const sfr_frame *f, 
     row->out = payload;
     row->size = f->in_size - f->clear;
     row->tag.write = payload + row->size;
-    row->status = SFR_OK;
 }
 
 SFR_INLINE void seal_row(sfr_row *row)
@@ -476,10 +475,10 @@ SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f)
         seal_row(&row);
         return SFR_OK;
     }
-    unsigned ticket = sfr_run_enter();
+    unsigned ticket = sfr_turn_enter();
     sfr_object_drop(&s->lock);
     seal_row(&row);
-    sfr_run_leave(ticket);
+    sfr_turn_leave(ticket);
     sfr_object_take(&s->lock);
     return SFR_OK;
 }
@@ -513,7 +512,7 @@ static size_t protect_chunk(sfr_sender *const *senders, sfr_frame *frames, size_
 {
     sfr_row rows[SFR_CHUNK];
     size_t planned = 0;
-    unsigned ticket = sfr_run_enter();
+    unsigned ticket = sfr_turn_enter();
     const uint32_t generation = sfr_process_generation();
     for (; planned < count; planned++) {
         sfr_sender *s = senders[planned];
@@ -523,7 +522,7 @@ static size_t protect_chunk(sfr_sender *const *senders, sfr_frame *frames, size_
         if (SFR_UNLIKELY(status != SFR_OK)) break;
     }
     sfr_run(rows, planned, true);
-    sfr_run_leave(ticket);
+    sfr_turn_leave(ticket);
     return planned;
 }
 
@@ -587,7 +586,7 @@ static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, si
     sfr_row rows[SFR_CHUNK];
     size_t i = 0;
     uint8_t *out = *at;
-    unsigned ticket = sfr_run_enter();
+    unsigned ticket = sfr_turn_enter();
     const uint32_t generation = sfr_process_generation();
     for (; i < count; i++) {
         sfr_sender *s = senders[i];
@@ -599,13 +598,13 @@ static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, si
         if (SFR_UNLIKELY(status != SFR_OK)) break;
         to.offsets[i] = offset + (out - *at);
         to.lengths[i] = (int32_t)f.out_size;
-        to.status[i] = SFR_OK;
         to.kid[i] = f.kid;
         to.ctr[i] = f.ctr;
         out += f.out_size;
     }
+    memset(to.status, SFR_OK, i);
     sfr_run(rows, i, true);
-    sfr_run_leave(ticket);
+    sfr_turn_leave(ticket);
     *at = out;
     return i;
 }

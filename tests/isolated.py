@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -28,7 +29,7 @@ def in_child(work: Callable[[], Any], fork: Callable[[], int] = os.fork) -> Any:
     reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a test runner's own threads
-        pid = fork()
+        pid = fork() if fork is os.fork else _unseen(fork)
     if pid == 0:
         _answer(work, writer)
     os.close(writer)
@@ -40,6 +41,18 @@ def in_child(work: Callable[[], Any], fork: Callable[[], int] = os.fork) -> Any:
     failure, value = pickle.loads(answer)
     assert failure is None, f"in the child:\n{failure}"
     return value
+
+
+def _unseen(fork: Callable[[], int]) -> int:
+    """A fork that Python does not know of, while no other thread asks for the GIL: the child would
+    hand it over and wait for ever for a thread that it does not have."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    time.sleep(0)  # whoever has asked already gets it now
+    pid = fork()
+    if pid:
+        sys.setswitchinterval(interval)
+    return pid
 
 
 def _answer(work: Callable[[], Any], writer: int) -> None:

@@ -36,14 +36,22 @@ from pysframe.errors import MisuseError, misuse, rejection
 
 cdef extern from *:
     """
+    #include <structmember.h>
     static inline void no_view(Py_buffer *view) { view->obj = NULL; }
     static inline void end_view(Py_buffer *view) { if (view->obj) PyBuffer_Release(view); }
     static inline void prefetch(const void *p) { __builtin_prefetch(p); }
+    static inline PyObject **place_of(PyObject *slot, PyObject *obj) {
+        return (PyObject **)((char *)obj + ((PyMemberDescrObject *)slot)->d_member->offset);
+    }
     static inline PyObject *get_slot(PyObject *slot, PyObject *obj) {
+    #ifndef Py_GIL_DISABLED
+        PyObject *value = *place_of(slot, obj);
+        if (value) return Py_NewRef(value);
+    #endif
         return Py_TYPE(slot)->tp_descr_get(slot, obj, (PyObject *)Py_TYPE(obj));
     }
-    static inline int set_slot(PyObject *slot, PyObject *obj, PyObject *value) {
-        return Py_TYPE(slot)->tp_descr_set(slot, obj, value);
+    static inline void fill_slot(PyObject *slot, PyObject *obj, PyObject *value) {
+        *place_of(slot, obj) = Py_NewRef(value);
     }
     static inline PyObject *shortened(PyObject *data, Py_ssize_t size) {
         if (PyBytes_GET_SIZE(data) != size) _PyBytes_Resize(&data, size);
@@ -68,7 +76,7 @@ cdef extern from *:
     PyObject *Py_TYPE(PyObject *)
     object PyType_GenericAlloc(type, Py_ssize_t)
     object get_slot(object slot, object obj)
-    int set_slot(object slot, object obj, object value) except -1
+    void fill_slot(object slot, object obj, object value)      # of a new object, once
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *, Py_ssize_t) except NULL
     object shortened(PyObject *data, Py_ssize_t size)       # takes `data`, of which nobody knows
     bint is_set(const bint *)
