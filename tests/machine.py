@@ -61,6 +61,6 @@ CONDITIONS = {
     "no AVX-512": lambda: not cpu_flags() >= AVX512_FLAGS,
     "not x86-64": lambda: platform.machine() != "x86_64",
     "not Linux": lambda: sys.platform != "linux",
-    "one core": lambda: (os.cpu_count() or 1) < 2,
+    "one core": lambda: len(os.sched_getaffinity(0)) < 2,
     "no cryptography": lambda: importlib.util.find_spec("cryptography") is None,
 }

@@ -56,8 +56,9 @@ def soon(seconds: float, error: type[BaseException], call: Callable[[], Any]) ->
 
     # No thread sends it: that would wait for its turn. The test runner gets its timer back.
     before = signal.signal(signal.SIGALRM, fire)
-    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
     try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         while not fired:  # not only until it is raised: a finalizer may swallow it
             call()
     except error:
