@@ -1,5 +1,6 @@
 """Promise 5, in the middle of a call: an exception, a signal or a fork leaves a gap at most."""
 
+import ctypes
 import mmap
 import os
 import resource
@@ -206,6 +207,8 @@ def without_memory(engine, sender):
         used = int(statm.read().split()[0]) * mmap.PAGESIZE
     frame, small, ledger = bytes(16 << 20), FrameBatch.from_frames(FRAMES), Ledger()
     large = FrameBatch(frame, [0] * 20, [len(frame)] * 20)
+    mmap_threshold = -3
+    ctypes.CDLL(None).mallopt(mmap_threshold, 1 << 20)  # not from what earlier tests have freed
     resource.setrlimit(resource.RLIMIT_AS, (used + (80 << 20), resource.RLIM_INFINITY))
     for _ in range(3):
         for call in (

@@ -105,8 +105,9 @@ def test_parts_of_genuine_frames_are_refused(engine, suite, rng, by_tier):
     """Cut at random at either end, or both, or with another frame behind: each is refused, and
     the whole frame opens afterwards."""
     seal = Oracle(suite, KEY, 7, library_for(engine)).seal
-    receiver = new_receiver(engine, suite, KEY, replay_window=0)
     for ctr in range(by_tier(3, 30, 300)):
+        if ctr % 30 == 0:  # before a key with a 4-byte tag closes, after 2^12 failures
+            receiver = new_receiver(engine, suite, KEY, replay_window=0)
         frame = rng.randbytes(rng.choice((0, 1, 20, 160, 1200)))
         clear = rng.choice((0, 0, min(5, len(frame))))
         whole = seal(ctr, frame, clear=clear)
