@@ -37,11 +37,15 @@ def built(target: str, patches: Sequence[Patch] = ()) -> Path:
     return program(target, own, link="-fsanitize=fuzzer", **how)
 
 
+# libFuzzer looks at a process's peak, and that comes through fork and exec from the test run: 3 GB.
+MEMORY = "-rss_limit_mb=8192"
+
+
 def fuzz(binary: Path, folder: Path, seed: int, *options: str) -> Outcome:
     """One run from an empty corpus; its coverage lies in folder/NAME.profraw afterwards."""
     corpus = folder / f"{binary.name}.corpus"
     corpus.mkdir(exist_ok=True)
-    command = [binary, corpus, f"-seed={seed % 2**32}", "-max_len=4096", "-len_control=0"]
+    command = [binary, corpus, f"-seed={seed % 2**32}", MEMORY, "-max_len=4096", "-len_control=0"]
     where = {"LLVM_PROFILE_FILE": str(folder / f"{binary.name}.profraw")}
     done = subprocess.run(
         [*command, *options, "-print_final_stats=1", f"-artifact_prefix={folder}/"],

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from security.deep.builds import ROOT
+from security.deep.fuzzers import MEMORY
 
 TARGET = Path(__file__).with_name("fuzz_twin.py")
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.timeout(0)
 def fuzz(folder: Path, seed: int, *options: str, source: Path = ROOT / "src"):
     """(exit code, executions, opened, what was said)"""
     done = subprocess.run(
-        [sys.executable, TARGET, f"-seed={seed % 2**32}", "-max_len=400", *options],
+        [sys.executable, TARGET, f"-seed={seed % 2**32}", "-max_len=400", MEMORY, *options],
         env=os.environ | {"PYTHONPATH": str(source)},
         cwd=folder,
         capture_output=True,
