@@ -205,7 +205,7 @@ bool sfr_key_init(sfr_key *, const sfr_secret *, const sfr_kernel *, uint64_t ki
 
 /* ---- arena: pages that are not in core dumps, locked best effort, wiped ---- */
 
-extern SFR_HIDDEN _Atomic bool sfr_arena_is_large;        /* what it holds has outgrown the L2 cache */
+extern SFR_HIDDEN _Atomic bool sfr_arena_is_large; /* what it holds has outgrown the L2 cache */
 void *sfr_arena_alloc(size_t size);            /* zeroed, 64-byte aligned; NULL without memory */
 void sfr_arena_free(void *, size_t size);      /* wipes */
 int sfr_random(uint8_t *out, size_t size);     /* 0, or -1: the system has no randomness to give */

@@ -199,8 +199,7 @@ cdef object _batch_of(Rows *rows, object data, const uint8_t *base):
     return _new_batch(data, block, count)
 
 
-# A FrameBatch has three slots. Their descriptors tell where they lie: by name it takes ten times as
-# long.
+# A FrameBatch has three slots. Their descriptors tell where they lie: a look-up by name is slower.
 
 cdef object SLOT_DATA = FrameBatch.data
 cdef object SLOT_COLUMNS = FrameBatch._columns
