@@ -167,7 +167,9 @@ WORD void store_first(uint8_t *out, quad x, size_t n)
 
 /* ---- GHASH ---- */
 
-/* Products of a frame's lanes, lane by lane and not reduced. */
+/* Products of a frame's lanes, lane by lane and not reduced. Thrifty ones take three
+ * multiplications instead of four but more operations in all, and have low and high in the middle
+ * until settled. */
 typedef struct sums {
     quad low, middle, high;
 } sums;
@@ -193,21 +195,55 @@ WORD void add_products_of_two(sums *sum, quad x, quad h, quad y, quad k)
     sum->middle = xor3(sum->middle, product(y, k, 0x01), product(y, k, 0x10));
 }
 
+/* Karatsuba's way: ad + bc = (a + b)(c + d) - ac - bd. */
+WORD void add_one(sums *sum, quad x, quad h, const bool thrifty)
+{
+    if (!thrifty) {
+        add_products(sum, x, h);
+        return;
+    }
+    quad a = xor(x, swap_halves(x)), b = xor(h, swap_halves(h));
+    sum->low = xor(sum->low, product(x, h, 0x00));
+    sum->high = xor(sum->high, product(x, h, 0x11));
+    sum->middle = xor(sum->middle, product(a, b, 0x00));
+}
+
+WORD void add_two(sums *sum, quad x, quad h, quad y, quad k, const bool thrifty)
+{
+    if (!thrifty) {
+        add_products_of_two(sum, x, h, y, k);
+        return;
+    }
+    quad a = xor(_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y));
+    quad b = xor(_mm512_unpacklo_epi64(h, k), _mm512_unpackhi_epi64(h, k));
+    sum->low = xor3(sum->low, product(x, h, 0x00), product(y, k, 0x00));
+    sum->high = xor3(sum->high, product(x, h, 0x11), product(y, k, 0x11));
+    sum->middle = xor3(sum->middle, product(a, b, 0x00), product(a, b, 0x11));
+}
+
+WORD sums settled(sums sum, const bool thrifty)
+{
+    if (thrifty) sum.middle = xor3(sum.middle, sum.low, sum.high);
+    return sum;
+}
+
 /* What the hashing of n quads does at one of n turns: every second time it takes two. */
-WORD void hash_turn(sums *sum, const quad *text, const __m128i *powers, const int n, const int turn)
+WORD void hash_turn(sums *sum, const quad *text, const __m128i *powers, const int n, const int turn,
+                    const bool thrifty)
 {
     if (turn % 2) return;
     quad x = reflect(text[turn]), h = load(powers + 4 * turn);
     if (turn + 1 == n)
-        add_products(sum, x, h);
+        add_one(sum, x, h, thrifty);
     else
-        add_products_of_two(sum, x, h, reflect(text[turn + 1]), load(powers + 4 * turn + 4));
+        add_two(sum, x, h, reflect(text[turn + 1]), load(powers + 4 * turn + 4), thrifty);
 }
 
-WORD void hash_quads(sums *sum, const quad *text, const __m128i *powers, const int n)
+WORD void hash_quads(sums *sum, const quad *text, const __m128i *powers, const int n,
+                     const bool thrifty)
 {
     UNROLL
-    for (int turn = 0; turn < n; turn++) hash_turn(sum, text, powers, n, turn);
+    for (int turn = 0; turn < n; turn++) hash_turn(sum, text, powers, n, turn, thrifty);
 }
 
 WORD quad reduce(sums sum)
@@ -479,7 +515,8 @@ WORD void rounds_and_hash(frame *now, const frame *known, sums *sum, const int f
         UNROLL
         for (int j = 0; j < frames; j++) round_of(now[j].state, now[j].round_key, r, width);
         const int turn = r - 1, j = turn / width;
-        if (j < frames) hash_turn(&sum[j], known[j].text, known[j].powers, width, turn % width);
+        if (j < frames)
+            hash_turn(&sum[j], known[j].text, known[j].powers, width, turn % width, false);
     }
 }
 
@@ -494,7 +531,7 @@ WORD void seal_one(sfr_row *row, const int width, const int rounds)
     last_round(f.state, f.text, f.round_key, rounds, width);
     store_text(&f, row, width, 1);
     take_ciphertext(&f, width, 1);
-    hash_quads(&h.sum, f.text, f.powers, width);
+    hash_quads(&h.sum, f.text, f.powers, width, false);
     h.mask = f.state[0];
     finish_one(row, h, true);
 }
@@ -543,7 +580,7 @@ WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const
         } else {
             UNROLL
             for (int j = 0; j < frames; j++)
-                hash_quads(&sum[j], known[j].text, known[j].powers, width);
+                hash_quads(&sum[j], known[j].text, known[j].powers, width, false);
         }
         UNROLL
         for (int j = 0; j < frames; j++)
@@ -596,7 +633,9 @@ WORD void open_short(sfr_row *const *rows, size_t count, const int frames, const
     }
 }
 
-/* ---- longer frames: a stream of units of UNIT quads, the last of a frame of `last`, 4 to 7 ---- */
+/* ---- longer frames: a stream of units of UNIT quads, the last of a frame of `last`, 4 to 7 ----
+ * Here multiplication has the most to do: thrifty, where it is slow (SFR_CPU_SLOW_CLMUL), the
+ * longest frames take a tenth less; where it is not they would take a twentieth more. */
 
 enum { UNIT = 4, UNIT_LANES = 4 * UNIT, UNIT_BYTES = 64 * UNIT, SEGMENT = POWERS / UNIT_LANES };
 
@@ -634,14 +673,14 @@ WORD void begin_hashing(hashing *h, const sfr_row *row, size_t whole)
 }
 
 /* What a segment comes to is added to the first lane of the next. */
-WORD void end_unit(hashing *h)
+WORD void end_unit(hashing *h, const bool thrifty)
 {
     h->powers += UNIT_LANES;
     if (SFR_LIKELY(--h->units)) return;
-    quad sum = lane0(add_lanes(reduce(h->sum)));
+    quad sum = lane0(add_lanes(reduce(settled(h->sum, thrifty))));
     begin_segment(h);
     h->sum = no_sums();
-    add_products(&h->sum, sum, four(h->powers));
+    add_one(&h->sum, sum, four(h->powers), thrifty);
 }
 
 WORD void count_slowly(quad *state, quad nonce, const __m128i *round_key, size_t first, const int n)
@@ -670,12 +709,13 @@ WORD void count_unit(quad *state, quad *nonce, const __m128i *round_key, size_t 
 }
 
 WORD void unit_rounds(quad *state, const __m128i *round_key, const int n, const int rounds,
-                      sums *sum, const quad *text, const __m128i *powers, const int known)
+                      sums *sum, const quad *text, const __m128i *powers, const int known,
+                      const bool thrifty)
 {
     UNROLL
     for (int r = 1; r < rounds; r++) {
         round_of(state, round_key, r, n);
-        if (r <= known) hash_turn(sum, text, powers, known, r - 1);
+        if (r <= known) hash_turn(sum, text, powers, known, r - 1, thrifty);
     }
 }
 
@@ -715,7 +755,8 @@ WORD void copy_quads(quad *to, const quad *from, int i, const int n)
     for (; i < n; i++) to[i] = from[i];
 }
 
-WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const int rounds)
+WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const int rounds,
+                      const bool thrifty)
 {
     quad state[MAX_WIDTH], text[MAX_WIDTH], in[MAX_WIDTH];
     hashed group[4];
@@ -732,8 +773,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
         quad nonce = nonce_of(row);
 
         begin_rounds(state, nonce, key, 0, UNIT);
-        unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, last);
-        if (f) group[(f - 1) & 3].sum = h.sum;
+        unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, last, thrifty);
+        if (f) group[(f - 1) & 3].sum = settled(h.sum, thrifty);
         if (f && f % 4 == 0) finish_four(rows + f - 4, group, zero(), 0, true);
         begin_hashing(&h, row, whole);
         in[0] = load_first(zero(), row->in, 48);
@@ -750,8 +791,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
             from += UNIT_BYTES, to += UNIT_BYTES;
             if (unit + AHEAD < whole) fetch(from + AHEAD * UNIT_BYTES, to + AHEAD * UNIT_BYTES);
             count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);
-            unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
-            end_unit(&h);
+            unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT, thrifty);
+            end_unit(&h, thrifty);
             load_quads(in, from, 0, UNIT);
             last_round(state, in, key, rounds, UNIT);
             store_quads(to, state, 0, UNIT);
@@ -760,8 +801,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
 
         from += UNIT_BYTES, to += UNIT_BYTES;
         count_unit(state, &nonce, key, UNIT_LANES * whole, last);
-        unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, UNIT);
-        end_unit(&h);
+        unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, UNIT, thrifty);
+        end_unit(&h, thrifty);
         load_quads(in, from, 0, last - 1);
         in[last - 1] = load_end(from + 64 * (last - 1), end);
         last_round(state, in, key, rounds, last);
@@ -770,8 +811,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
         store_end(to + 64 * (last - 1), state[last - 1], end);
         text[last - 1] = _mm512_maskz_mov_epi8(first_bytes(end), state[last - 1]);
     }
-    hash_quads(&h.sum, text, h.powers, last);
-    group[(count - 1) & 3].sum = h.sum;
+    hash_quads(&h.sum, text, h.powers, last, thrifty);
+    group[(count - 1) & 3].sum = settled(h.sum, thrifty);
     if (count % 4 == 0) {
         finish_four(rows + count - 4, group, zero(), 0, true);
         return;
@@ -779,7 +820,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
     for (size_t f = count & ~(size_t)3; f < count; f++) finish_one(rows[f], group[f & 3], true);
 }
 
-WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const int rounds)
+WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const int rounds,
+                      const bool thrifty)
 {
     quad state[MAX_WIDTH], text[MAX_WIDTH];
     hashed group[4];
@@ -800,8 +842,8 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         quad first = text[0];
         text[0] = _mm512_or_si512(first, lane0(sfr_block_words(row->aad_head)));
         begin_rounds(state, nonce, key, 0, UNIT);
-        unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
-        end_unit(&h);
+        unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT, thrifty);
+        end_unit(&h, thrifty);
         text[0] = first;
         last_round(state, text, key, rounds, UNIT);
         store_first(row->out, state[0], 48);
@@ -814,8 +856,8 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
             load_quads(text, from, 0, UNIT);
             read_once(text, UNIT);
             count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);
-            unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT);
-            end_unit(&h);
+            unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT, thrifty);
+            end_unit(&h, thrifty);
             last_round(state, text, key, rounds, UNIT);
             store_quads(to, state, 0, UNIT);
         }
@@ -825,11 +867,11 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         text[last - 1] = load_end(from + 64 * (last - 1), end);
         read_once(text, last);
         count_unit(state, &nonce, key, UNIT_LANES * whole, last);
-        unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, last);
+        unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, last, thrifty);
         last_round(state, text, key, rounds, last);
         store_quads(to, state, 0, last - 1);
         store_end(to + 64 * (last - 1), state[last - 1], end);
-        group[f & 3].sum = h.sum;
+        group[f & 3].sum = settled(h.sum, thrifty);
         if (f % 4 == 3) finish_four(rows + f - 3, group, zero(), 0, false);
     }
     for (size_t f = count & ~(size_t)3; f < count; f++) finish_one(rows[f], group[f & 3], false);
@@ -861,15 +903,17 @@ typedef void runner(sfr_row *const *rows, size_t count);
 #define SHORT_OF(frames, width, rounds) \
     ONE_OF(width, rounds) FOURS_OF(led, frames, width, 1, rounds)
 #define FULL_OF(frames, width, rounds) FOURS_OF(full, frames, width, 0, rounds)
-#define STREAM_OF(width, rounds)                                              \
-    RUNNER seal_stream_##rounds##_##width(sfr_row *const *rows, size_t count) \
-    {                                                                         \
-        seal_stream(rows, count, width, rounds);                              \
-    }                                                                         \
-    RUNNER open_stream_##rounds##_##width(sfr_row *const *rows, size_t count) \
-    {                                                                         \
-        open_stream(rows, count, width, rounds);                              \
+#define STREAM_OF(name, width, thrifty, rounds)                                 \
+    RUNNER seal_##name##_##rounds##_##width(sfr_row *const *rows, size_t count) \
+    {                                                                           \
+        seal_stream(rows, count, width, rounds, thrifty);                       \
+    }                                                                           \
+    RUNNER open_##name##_##rounds##_##width(sfr_row *const *rows, size_t count) \
+    {                                                                           \
+        open_stream(rows, count, width, rounds, thrifty);                       \
     }
+#define STREAMS_OF(width, rounds) \
+    STREAM_OF(stream, width, false, rounds) STREAM_OF(thrifty, width, true, rounds)
 #define ALL_OF(rounds)     \
     SHORT_OF(4, 1, rounds) \
     SHORT_OF(4, 2, rounds) \
@@ -880,15 +924,16 @@ typedef void runner(sfr_row *const *rows, size_t count);
     SHORT_OF(1, 7, rounds) \
     FULL_OF(4, 1, rounds)  \
     FULL_OF(4, 2, rounds)  \
-    STREAM_OF(4, rounds)   \
-    STREAM_OF(5, rounds)   \
-    STREAM_OF(6, rounds)   \
-    STREAM_OF(7, rounds)
+    STREAMS_OF(4, rounds)  \
+    STREAMS_OF(5, rounds)  \
+    STREAMS_OF(6, rounds)  \
+    STREAMS_OF(7, rounds)
 ALL_OF(10)
 ALL_OF(14)
 
 typedef struct runners {
-    runner *one[MAX_WIDTH + 1], *led[MAX_WIDTH + 1], *full[MAX_FULL + 1], *stream[MAX_WIDTH + 1];
+    runner *one[MAX_WIDTH + 1], *led[MAX_WIDTH + 1], *full[MAX_FULL + 1];
+    runner *stream[2][MAX_WIDTH + 1]; /* [1]: thrifty */
 } runners;
 
 #define EACH_WIDTH(name)                                                           \
@@ -903,10 +948,13 @@ typedef struct runners {
     {                                                                  \
         NULL, NULL, NULL, NULL, name##_4, name##_5, name##_6, name##_7 \
     }
-#define RUNNERS(verb, rounds)                                                      \
-    {                                                                              \
-        EACH_WIDTH(verb##_one_##rounds), EACH_WIDTH(verb##_led_##rounds),          \
-            FULL_WIDTHS(verb##_full_##rounds), LONG_WIDTHS(verb##_stream_##rounds) \
+#define RUNNERS(verb, rounds)                                                         \
+    {                                                                                 \
+        EACH_WIDTH(verb##_one_##rounds), EACH_WIDTH(verb##_led_##rounds),             \
+            FULL_WIDTHS(verb##_full_##rounds),                                        \
+        {                                                                             \
+            LONG_WIDTHS(verb##_stream_##rounds), LONG_WIDTHS(verb##_thrifty_##rounds) \
+        }                                                                             \
     }
 
 static const runners seal_128 = RUNNERS(seal, 10), seal_256 = RUNNERS(seal, 14);
@@ -995,7 +1043,8 @@ WORD void run(sfr_row *const *rows, size_t count, const runners *r)
         const bool full = a.one_key && data && data <= MAX_FULL && a.longest <= 64 * data;
         leaves |= fours || quads > MAX_WIDTH;
         if (quads > MAX_WIDTH) {
-            r->stream[UNIT + quads % UNIT](rows, a.count);
+            const bool thrifty = sfr_cpu() & SFR_CPU_SLOW_CLMUL;
+            r->stream[thrifty][UNIT + quads % UNIT](rows, a.count);
         } else {
             if (fours) (full ? r->full[data] : r->led[quads])(rows, fours);
             if (fours < a.count) r->one[quads](rows + fours, a.count - fours);

@@ -127,10 +127,13 @@ enum {
     SFR_CPU_AESNI = 1 << 0,        /* AES, PCLMULQDQ, SSSE3, SSE4.1 */
     SFR_CPU_VAES256 = 1 << 1,      /* AVX2, BMI2, VAES, VPCLMULQDQ, and YMM state saved by the OS */
     SFR_CPU_VAES512 = 1 << 2,      /* AVX-512 F, BW, DQ, VL as well, and ZMM state saved */
-    SFR_CPU_SHANI = 1 << 3
+    SFR_CPU_SHANI = 1 << 3,
+    SFR_CPU_SLOW_CLMUL = 1 << 4    /* not what it can do: a 512-bit VPCLMULQDQ takes two cycles */
 };
 
-uint32_t sfr_cpu(void);            /* the bits above, after caps; 0 before sfr_init */
+/* The bits above, after caps; 0 before sfr_init. */
+extern SFR_HIDDEN uint32_t sfr_cpu_bits;
+SFR_INLINE uint32_t sfr_cpu(void) { return sfr_cpu_bits; }
 
 #ifdef SFR_X86
 extern const sfr_ops sfr_gcm128_aesni, sfr_gcm256_aesni;
