@@ -23,11 +23,11 @@ struct sfr_sender {
     _Atomic uint64_t next, same;
     uint64_t blocks; /* used of KEY_BUDGET */
     uint64_t kid;
-    uint64_t word; /* those headers' first word, the CTR left out */
+    uint64_t head; /* those headers as numbers, most significant byte first, the CTR left out */
     uint32_t max_frame;
     uint8_t tag_size, kind;
     _Atomic uint8_t header_size;
-    uint8_t ctr_at; /* the CTR's first bit in `word`; 0: no field, or a header of more words */
+    uint8_t head_shift; /* bits of a word above `head`; 64: no field, or a header of more words */
     /* The second line. */
     sfr_lock lock;
     uint32_t generation;  /* of the process that made it */
@@ -82,13 +82,14 @@ SFR_INLINE sfr_start start_of(const sfr_sender *s)
 static void start_at(sfr_sender *s, uint64_t ctr)
 {
     unsigned kid_bytes = sfr_field_bytes(s->kid), ctr_bytes = sfr_field_bytes(ctr);
+    unsigned size = 1 + kid_bytes + ctr_bytes;
     uint64_t alike = ctr_bytes ? UINT64_MAX >> (64 - 8 * ctr_bytes) : 7;
     set_ctr(s, ctr);
     atomic_store_explicit(&s->same, alike < s->last ? alike : s->last, memory_order_relaxed);
-    atomic_store_explicit(&s->header_size, (uint8_t)(1 + kid_bytes + ctr_bytes),
-                          memory_order_relaxed);
-    s->word = sfr_kid_word(s->kid) | (ctr_bytes ? 0x08 | (ctr_bytes - 1) : 0);
-    s->ctr_at = ctr_bytes && kid_bytes + ctr_bytes < 8 ? (uint8_t)(8 + 8 * kid_bytes) : 0;
+    atomic_store_explicit(&s->header_size, (uint8_t)size, memory_order_relaxed);
+    s->head_shift = ctr_bytes && size <= 8 ? (uint8_t)(64 - 8 * size) : 64;
+    if (s->head_shift < 64)
+        s->head = sfr_be64(sfr_kid_word(s->kid) | 0x08 | (ctr_bytes - 1)) >> s->head_shift;
 }
 
 static bool closed(const sfr_sender *s)
@@ -283,12 +284,18 @@ static __attribute__((noinline)) header any_header(uint64_t kid, uint64_t ctr)
     return h;
 }
 
-/* The header of a counter from the stretch that `next` is in. */
-SFR_INLINE header header_of(const sfr_sender *s, uint64_t ctr)
+SFR_INLINE bool in_one_word(const sfr_sender *s)
 {
-    unsigned at = s->ctr_at, size = (unsigned)header_size_of(s);
-    if (SFR_UNLIKELY(!at)) return any_header(s->kid, ctr);
-    return (header){{s->word | sfr_be64(ctr) >> (64 + at - 8 * size) << at, 0, 0}, size};
+    return SFR_LIKELY(s->head_shift < 64);
+}
+
+/* The header of a counter from the stretch that `next` is in. */
+SFR_INLINE header header_of(const sfr_sender *s, uint64_t ctr, const bool one_word)
+{
+    if (!one_word) return any_header(s->kid, ctr);
+    size_t size = header_size_of(s);
+    if (size > 8) __builtin_unreachable();
+    return (header){{sfr_be64((s->head | ctr) << s->head_shift), 0, 0}, size};
 }
 
 /* From half of the key's budget on. */
@@ -300,11 +307,12 @@ static int charge(const sfr_sender *s, uint64_t blocks, int *rekey_due)
 }
 
 /* With the lock held: checks all, then takes a counter. `room` is what `out` offers, SIZE_MAX
- * when there is no `out` yet. */
-SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint32_t generation, header *h)
+ * when there is no `out` yet; one_word is what in_one_word says. */
+SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint32_t generation, header *h,
+                       const bool one_word)
 {
     if (SFR_UNLIKELY(!ready(s, generation))) return refusal(s);
-    *h = header_of(s, peek_ctr(s));
+    *h = header_of(s, peek_ctr(s), one_word);
     size_t size = f->in_size + h->size + s->tag_size;
     uint64_t blocks = blocks_of(f, h->size);
     if (SFR_UNLIKELY(size > room)) return SFR_E_ROOM;
@@ -388,11 +396,11 @@ size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t coun
 }
 
 /* One frame, with `out` at hand: everything that may be in the way, then the counter. */
-SFR_INLINE int reserve_into(sfr_sender *s, sfr_frame *f, header *h)
+SFR_INLINE int reserve_into(sfr_sender *s, sfr_frame *f, header *h, const bool one_word)
 {
     int status = check_overlap(s, f);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    return reserve(s, f, f->out_size, sfr_process_generation(), h);
+    return reserve(s, f, f->out_size, sfr_process_generation(), h, one_word);
 }
 
 int sfr_reserve(sfr_sender *s, sfr_frame *f)
@@ -401,7 +409,7 @@ int sfr_reserve(sfr_sender *s, sfr_frame *f)
     int status = check_frame(s, f);
     if (SFR_LIKELY(status == SFR_OK)) {
         sfr_object_take(&s->lock);
-        status = reserve_into(s, f, &h);
+        status = reserve_into(s, f, &h, in_one_word(s));
         sfr_object_drop(&s->lock);
     }
     if (SFR_UNLIKELY(status != SFR_OK)) f->out_size = 0;
@@ -418,7 +426,7 @@ size_t sfr_reserve_many(sfr_sender *const *senders, sfr_frame *frames, size_t co
         prefetch_sender(senders, i, count);
         if (SFR_LIKELY(status == SFR_OK)) {
             sfr_object_take(&s->lock);
-            status = reserve(s, &frames[i], SIZE_MAX, generation, &h);
+            status = reserve(s, &frames[i], SIZE_MAX, generation, &h, in_one_word(s));
             sfr_object_drop(&s->lock);
         }
         frames[i].status = status;
@@ -464,11 +472,11 @@ SFR_INLINE void seal_row(sfr_row *row)
 }
 
 /* Holds the lock on entry and on return. */
-SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f)
+SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f, const bool one_word)
 {
     sfr_row row;
     header h;
-    int status = reserve_into(s, f, &h);
+    int status = reserve_into(s, f, &h, one_word);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     make_row(&row, s, f, &h);
     if (SFR_LIKELY(row.size <= SFR_BRIEF)) {
@@ -483,12 +491,17 @@ SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f)
     return SFR_OK;
 }
 
+static __attribute__((noinline)) int protect_any(sfr_sender *s, sfr_frame *f)
+{
+    return protect_locked(s, f, false);
+}
+
 int sfr_protect(sfr_sender *s, sfr_frame *f)
 {
     int status = check_frame(s, f);
     if (SFR_LIKELY(status == SFR_OK)) {
         sfr_object_take(&s->lock);
-        status = protect_locked(s, f);
+        status = in_one_word(s) ? protect_locked(s, f, true) : protect_any(s, f);
         sfr_object_drop(&s->lock);
     }
     if (SFR_UNLIKELY(status != SFR_OK)) f->out_size = 0;
@@ -498,13 +511,29 @@ int sfr_protect(sfr_sender *s, sfr_frame *f)
 /* ---- a batch ---- */
 
 /* With the lock held: a counter, and the row that uses it. */
-SFR_INLINE int plan(sfr_sender *s, sfr_frame *f, uint32_t generation, sfr_row *row)
+SFR_INLINE int plan_as(sfr_sender *s, sfr_frame *f, uint32_t generation, sfr_row *row,
+                       const bool one_word)
 {
     header h;
     int status = check_frame(s, f);
-    if (SFR_LIKELY(status == SFR_OK)) status = reserve(s, f, f->out_size, generation, &h);
+    if (SFR_LIKELY(status == SFR_OK)) status = reserve(s, f, f->out_size, generation, &h, one_word);
     if (SFR_LIKELY(status == SFR_OK)) make_row(row, s, f, &h);
     return f->status = status;
+}
+
+static __attribute__((noinline)) int plan_any(sfr_sender *s, sfr_frame *f, uint32_t generation,
+                                              sfr_row *row)
+{
+    return plan_as(s, f, generation, row, false);
+}
+
+SFR_INLINE int plan(sfr_sender *s, sfr_frame *f, uint32_t generation, sfr_row *row)
+{
+    if (in_one_word(s)) return plan_as(s, f, generation, row, true);
+    sfr_frame copy = *f; /* a frame whose address is taken would live in memory */
+    plan_any(s, &copy, generation, row);
+    *f = copy;
+    return f->status;
 }
 
 /* Returns how many frames it sealed; the next one's status says why it was refused. */
@@ -586,6 +615,7 @@ static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, si
     sfr_row rows[SFR_CHUNK];
     size_t i = 0;
     uint8_t *out = *at;
+    const uint8_t *origin = out - offset;
     unsigned ticket = sfr_turn_enter();
     const uint32_t generation = sfr_process_generation();
     for (; i < count; i++) {
@@ -596,7 +626,7 @@ static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, si
         int status = plan(s, &f, generation, &rows[i]);
         sfr_object_drop(&s->lock);
         if (SFR_UNLIKELY(status != SFR_OK)) break;
-        to.offsets[i] = offset + (out - *at);
+        to.offsets[i] = out - origin;
         to.lengths[i] = (int32_t)f.out_size;
         to.kid[i] = f.kid;
         to.ctr[i] = f.ctr;
