@@ -991,22 +991,28 @@ static void wipe_folded_aads(sfr_row *const *rows, size_t count)
 
 /* Rows from the first on that have its number of quads. */
 typedef struct alike {
-    size_t count, longest;
-    bool one_key, folded;
+    size_t count;
+    bool folded;
 } alike;
 
 WORD alike alike_of(sfr_row *const *rows, size_t count)
 {
     const size_t most = 64 * quads_of(rows[0]) - 16;
-    const sfr_key *key = rows[0]->key;
-    alike a = {0, 0, true, false};
+    alike a = {0, false};
     for (; a.count < count && most - rows[a.count]->size < 64; a.count++) {
         sfr_row *row = rows[a.count];
         if (SFR_UNLIKELY(row->aad_size > 16)) fold_aad(row), a.folded = true;
-        if (row->size > a.longest) a.longest = row->size;
-        a.one_key &= row->key == key;
     }
     return a;
+}
+
+/* Whether rows have one key, and room for all of their data in so many quads. */
+WORD bool are_full(sfr_row *const *rows, size_t count, size_t data)
+{
+    bool full = data && data <= MAX_FULL;
+    for (size_t i = 0; full && i < count; i++)
+        full = rows[i]->key == rows[0]->key && rows[i]->size <= 64 * data;
+    return full;
 }
 
 /* What runners leave in the stack: sums and masks of a group's frames; nothing, if they take one
@@ -1040,13 +1046,12 @@ WORD void run(sfr_row *const *rows, size_t count, const runners *r)
         const alike a = alike_of(rows, count);
         const size_t quads = quads_of(rows[0]), fours = a.count & ~(size_t)3;
         const size_t data = quads - 1; /* quads of the frames without a lane for J0 */
-        const bool full = a.one_key && data && data <= MAX_FULL && a.longest <= 64 * data;
         leaves |= fours || quads > MAX_WIDTH;
         if (quads > MAX_WIDTH) {
             const bool thrifty = sfr_cpu() & SFR_CPU_SLOW_CLMUL;
             r->stream[thrifty][UNIT + quads % UNIT](rows, a.count);
         } else {
-            if (fours) (full ? r->full[data] : r->led[quads])(rows, fours);
+            if (fours) (are_full(rows, fours, data) ? r->full[data] : r->led[quads])(rows, fours);
             if (fours < a.count) r->one[quads](rows + fours, a.count - fours);
         }
         if (SFR_UNLIKELY(a.folded)) wipe_folded_aads(rows, a.count);
