@@ -14,10 +14,18 @@ SFR_INLINE bool sfr_overlap(const void *a, size_t a_size, const void *b, size_t 
     return x < y + b_size && y < x + a_size && a_size && b_size;
 }
 
-SFR_INLINE bool sfr_row_inside(const sfr_rows_in *in, size_t i)
+/* Bytes of all rows, SIZE_MAX where one lies outside the data. What has its top bit set would be
+ * less than zero; no difference can wrap unless the one before it has. */
+SFR_INLINE size_t sfr_rows_size(const sfr_rows_in *in, size_t count)
 {
-    int64_t start = in->offsets[i], size = in->lengths[i];
-    return start >= 0 && size >= 0 && start <= (int64_t)in->size - size;
+    uint64_t total = 0, wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t start = (uint64_t)in->offsets[i], size = (uint64_t)(int64_t)in->lengths[i];
+        uint64_t behind = in->size - start;
+        wrong |= start | size | behind | (behind - size);
+        total += size;
+    }
+    return wrong >> 63 ? SIZE_MAX : total;
 }
 
 SFR_INLINE const uint8_t *sfr_row_start(const sfr_rows_in *in, size_t i)

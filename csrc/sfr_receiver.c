@@ -751,13 +751,7 @@ size_t sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, siz
 
 size_t sfr_open_room(const sfr_rows_in *in, size_t count)
 {
-    size_t room = 0;
-    bool inside = true;
-    for (size_t i = 0; i < count; i++) {
-        inside &= sfr_row_inside(in, i);
-        room += (size_t)in->lengths[i];
-    }
-    return inside ? room : SIZE_MAX;
+    return sfr_rows_size(in, count);
 }
 
 static void fetch_keys(sfr_receiver *const *receivers, const sfr_rows_in *in, size_t count)

@@ -567,12 +567,12 @@ size_t sfr_protect_many(sfr_sender *const *senders, sfr_frame *frames, size_t co
 
 /* ---- columns ---- */
 
-/* With the lock held: nothing but counters will change while `rows` rows go by, of which those up to
- * this one take `size` bytes. A sender's last row so accounts for all of its rows. */
-SFR_INLINE bool steady(const sfr_sender *s, uint32_t generation, size_t rows, size_t size)
+/* With the lock held: nothing but counters will change while `rows` rows and `blocks` blocks go by,
+ * be they all of this sender. */
+SFR_INLINE bool steady(const sfr_sender *s, uint32_t generation, size_t rows, uint64_t blocks)
 {
     return ready(s, generation) && last_alike(s) - peek_ctr(s) >= rows &&
-           s->blocks + 4 * rows + size / 16 < KEY_BUDGET / 2;
+           s->blocks + blocks < KEY_BUDGET / 2;
 }
 
 /* Lengths are int32, those of ciphertexts too. */
@@ -593,15 +593,16 @@ static void fetch_keys(sfr_sender *const *senders, const sfr_rows_in *in, size_t
 size_t sfr_columns_room(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)
 {
     const uint32_t generation = sfr_process_generation();
-    size_t room = 0;
+    size_t room = sfr_rows_size(in, count);
+    if (room == SIZE_MAX) return 0;
+    const uint64_t blocks = 4 * count + room / 16; /* at most: a header, an end and J0 a row */
     bool all = true;
     if (sfr_arena_is_large) fetch_keys(senders, in, count);
     for (size_t i = 0; i < count; i++) {
         sfr_sender *s = senders[i];
-        size_t size = (size_t)in->lengths[i];
         sfr_object_take(&s->lock);
-        room += size + header_size_of(s) + s->tag_size;
-        all &= sfr_row_inside(in, i) && fits(s, size) && steady(s, generation, count, room);
+        room += header_size_of(s) + s->tag_size;
+        all &= fits(s, (size_t)in->lengths[i]) && steady(s, generation, count, blocks);
         sfr_object_drop(&s->lock);
     }
     return all ? room : 0;
