@@ -989,21 +989,13 @@ static void wipe_folded_aads(sfr_row *const *rows, size_t count)
         if (rows[i]->aad_size > 16) rows[i]->aad_head[0] = rows[i]->aad_head[1] = 0;
 }
 
-/* Rows from the first on that have its number of quads. */
-typedef struct alike {
-    size_t count;
-    bool folded;
-} alike;
-
-WORD alike alike_of(sfr_row *const *rows, size_t count)
+/* How many rows from the first on have its number of quads. */
+WORD size_t alike(sfr_row *const *rows, size_t count)
 {
     const size_t most = 64 * quads_of(rows[0]) - 16;
-    alike a = {0, false};
-    for (; a.count < count && most - rows[a.count]->size < 64; a.count++) {
-        sfr_row *row = rows[a.count];
-        if (SFR_UNLIKELY(row->aad_size > 16)) fold_aad(row), a.folded = true;
-    }
-    return a;
+    size_t i = 1;
+    while (i < count && most - rows[i]->size < 64) i++;
+    return i;
 }
 
 /* Whether rows have one key, and room for all of their data in so many quads. */
@@ -1031,33 +1023,50 @@ RUNNER wipe_stack(void)
     __asm__ __volatile__("" : : "r"(room) : "memory");
 }
 
+/* Returns how many rows it ran: as many as have the first one's number of quads. */
+WORD size_t run_short(sfr_row *const *rows, size_t count, const runners *r)
+{
+    const size_t quads = quads_of(rows[0]), n = alike(rows, count), fours = n & ~(size_t)3;
+    const size_t data = quads - 1; /* quads of the frames without a lane for J0 */
+    if (fours) (are_full(rows, fours, data) ? r->full[data] : r->led[quads])(rows, fours);
+    if (fours < n) r->one[quads](rows + fours, n - fours);
+    return n;
+}
+
+/* As many as are long, up to a chunk: frames whose lengths end alike make one stream. */
+WORD size_t run_long(sfr_row *const *rows, size_t count, const runners *r)
+{
+    const bool thrifty = sfr_cpu() & SFR_CPU_SLOW_CLMUL;
+    sfr_row *streams[UNIT][SFR_CHUNK];
+    size_t n = 0, lengths[UNIT] = {0};
+    for (; n < count && n < SFR_CHUNK && quads_of(rows[n]) > MAX_WIDTH; n++) {
+        const size_t end = quads_of(rows[n]) % UNIT;
+        streams[end][lengths[end]++] = rows[n];
+    }
+    for (size_t end = 0; end < UNIT; end++)
+        if (lengths[end]) r->stream[thrifty][UNIT + end](streams[end], lengths[end]);
+    return n;
+}
+
+WORD size_t fold_aads(sfr_row *const *rows, size_t count)
+{
+    size_t folded = 0;
+    for (size_t i = 0; i < count; i++)
+        if (SFR_UNLIKELY(rows[i]->aad_size > 16)) fold_aad(rows[i]), folded++;
+    return folded;
+}
+
 WORD void run(sfr_row *const *rows, size_t count, const runners *r)
 {
-    bool leaves = !ONE_LEAVES_NOTHING;
-    if (count == 1 && !leaves && quads_of(rows[0]) <= MAX_WIDTH) {
-        const bool folded = rows[0]->aad_size > 16;
-        if (SFR_UNLIKELY(folded)) fold_aad(rows[0]);
+    const size_t folded = fold_aads(rows, count);
+    if (count == 1 && quads_of(rows[0]) <= MAX_WIDTH) {
         r->one[quads_of(rows[0])](rows, 1);
-        if (SFR_UNLIKELY(folded)) wipe_folded_aads(rows, 1);
-        sfr_clear_zmm();
-        return;
+    } else {
+        for (size_t at = 0; at < count;)
+            at += (quads_of(rows[at]) > MAX_WIDTH ? run_long : run_short)(rows + at, count - at, r);
     }
-    while (count) {
-        const alike a = alike_of(rows, count);
-        const size_t quads = quads_of(rows[0]), fours = a.count & ~(size_t)3;
-        const size_t data = quads - 1; /* quads of the frames without a lane for J0 */
-        leaves |= fours || quads > MAX_WIDTH;
-        if (quads > MAX_WIDTH) {
-            const bool thrifty = sfr_cpu() & SFR_CPU_SLOW_CLMUL;
-            r->stream[thrifty][UNIT + quads % UNIT](rows, a.count);
-        } else {
-            if (fours) (are_full(rows, fours, data) ? r->full[data] : r->led[quads])(rows, fours);
-            if (fours < a.count) r->one[quads](rows + fours, a.count - fours);
-        }
-        if (SFR_UNLIKELY(a.folded)) wipe_folded_aads(rows, a.count);
-        rows += a.count, count -= a.count;
-    }
-    if (leaves) wipe_stack();
+    if (SFR_UNLIKELY(folded)) wipe_folded_aads(rows, count);
+    if (count > 1 || !ONE_LEAVES_NOTHING || quads_of(rows[0]) > MAX_WIDTH) wipe_stack();
     sfr_clear_zmm();
 }
 
