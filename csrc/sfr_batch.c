@@ -8,11 +8,6 @@
 
 _Atomic uint64_t sfr_interleaved_calls;
 
-typedef struct group {
-    sfr_row *rows[SFR_CHUNK];
-    size_t count;
-} group;
-
 static void call(const sfr_ops *ops, sfr_row *const *rows, size_t count, bool sealing)
 {
     if (count > 1) atomic_fetch_add_explicit(&sfr_interleaved_calls, 1, memory_order_relaxed);
@@ -20,54 +15,55 @@ static void call(const sfr_ops *ops, sfr_row *const *rows, size_t count, bool se
 }
 
 /* Counting sort by size class; stable, so equal lengths keep their row order. */
-static void sort_by_class(const group *in, group *out)
+static void call_sorted(sfr_row *const *rows, size_t count, bool sealing)
 {
     uint8_t start[SFR_CLASSES + 1] = {0};
     uint8_t classes[SFR_CHUNK];
-    for (size_t i = 0; i < in->count; i++) {
-        classes[i] = (uint8_t)sfr_size_class(in->rows[i]->size);
+    sfr_row *sorted[SFR_CHUNK];
+    for (size_t i = 0; i < count; i++) {
+        classes[i] = (uint8_t)sfr_size_class(rows[i]->size);
         start[classes[i] + 1]++;
     }
     for (size_t c = 1; c <= SFR_CLASSES; c++) start[c] = (uint8_t)(start[c] + start[c - 1]);
-    for (size_t i = 0; i < in->count; i++) out->rows[start[classes[i]]++] = in->rows[i];
-    out->count = in->count;
+    for (size_t i = 0; i < count; i++) sorted[start[classes[i]]++] = rows[i];
+    call(rows[0]->key->ops, sorted, count, sealing);
 }
 
-static void take_rows_of(const sfr_ops *ops, group *waiting, group *taken)
+/* Moves the rows that are of the first one's kind to `taken`. Returns how many they are; the others
+ * close up. */
+static size_t take_kind(sfr_row **rows, size_t count, sfr_row **taken)
 {
-    size_t left = 0;
-    taken->count = 0;
-    for (size_t i = 0; i < waiting->count; i++) {
-        sfr_row *row = waiting->rows[i];
-        if (row->key->ops == ops)
-            taken->rows[taken->count++] = row;
+    const uint8_t kind = rows[0]->kind;
+    size_t taking = 0, left = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i]->kind == kind)
+            taken[taking++] = rows[i];
         else
-            waiting->rows[left++] = row;
+            rows[left++] = rows[i];
     }
-    waiting->count = left;
+    return taking;
 }
 
 void sfr_run(sfr_row *rows, size_t count, bool sealing)
 {
-    group waiting, taken, sorted;
+    sfr_row *waiting[SFR_CHUNK], *taken[SFR_CHUNK];
     if (!count) return;
     /* The usual batch is of one suite and one length: nothing to sort then. */
-    const sfr_ops *ops = rows[0].key->ops;
     const size_t vectors = sfr_vectors(rows[0].size);
-    size_t unlike = 0;
-    waiting.count = count;
+    size_t kinds = 0, lengths = 0;
     for (size_t i = 0; i < count; i++) {
-        waiting.rows[i] = &rows[i];
-        unlike |= (rows[i].kind ^ rows[0].kind) | (sfr_vectors(rows[i].size) ^ vectors);
+        waiting[i] = &rows[i];
+        kinds |= rows[i].kind ^ rows[0].kind;
+        lengths |= sfr_vectors(rows[i].size) ^ vectors;
     }
-    if (SFR_LIKELY(!unlike)) {
-        call(ops, waiting.rows, count, sealing);
-        return;
-    }
-    while (waiting.count) {
-        ops = waiting.rows[0]->key->ops;
-        take_rows_of(ops, &waiting, &taken);
-        sort_by_class(&taken, &sorted);
-        call(ops, sorted.rows, sorted.count, sealing);
+    if (SFR_LIKELY(!(kinds | lengths))) {
+        call(rows[0].key->ops, waiting, count, sealing);
+    } else if (!kinds) {
+        call_sorted(waiting, count, sealing);
+    } else {
+        for (size_t some; count; count -= some) {
+            some = take_kind(waiting, count, taken);
+            call_sorted(taken, some, sealing);
+        }
     }
 }
