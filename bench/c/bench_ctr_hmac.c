@@ -48,10 +48,10 @@ typedef struct engine {
 } engine;
 
 #pragma GCC diagnostic ignored "-Waddress"
-extern const sfr_ops sfr_ctr_hmac128_vaes256 __attribute__((weak));
-extern const sfr_ops sfr_ctr_hmac256_vaes256 __attribute__((weak));
-extern const sfr_ops sfr_ctr_hmac128_vaes512 __attribute__((weak));
-extern const sfr_ops sfr_ctr_hmac256_vaes512 __attribute__((weak));
+extern const sfr_ops sfr_ctr_hmac128_vaes256;
+extern const sfr_ops sfr_ctr_hmac256_vaes256;
+extern const sfr_ops sfr_ctr_hmac128_vaes512;
+extern const sfr_ops sfr_ctr_hmac256_vaes512;
 
 static engine engines[] = {
     {"openssl", {0}, NULL, 0, NULL},
@@ -470,16 +470,11 @@ static void read_options(int argc, char **argv)
         die("out of range", "option");
 }
 
-/* Ours ask for the bits that sfr_dispatch.c finds; here every engine may use all there are. */
-uint32_t sfr_cpu(void)
-{
-    return ~(uint32_t)0;
-}
-
 int main(int argc, char **argv)
 {
     engine *chosen[MAX_ENGINES];
     size_t count = 0;
+    sfr_init(NULL); /* finds what the CPU has, and is slow at */
     read_options(argc, argv);
     openssl_load(opt.openssl);
     for (int i = optind; i < argc && count < MAX_ENGINES; i++) {

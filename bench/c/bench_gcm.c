@@ -41,12 +41,12 @@ typedef struct engine {
 } engine;
 
 #pragma GCC diagnostic ignored "-Waddress"
-extern const sfr_ops sfr_gcm128_aesni __attribute__((weak));
-extern const sfr_ops sfr_gcm256_aesni __attribute__((weak));
-extern const sfr_ops sfr_gcm128_vaes256 __attribute__((weak));
-extern const sfr_ops sfr_gcm256_vaes256 __attribute__((weak));
-extern const sfr_ops sfr_gcm128_vaes512 __attribute__((weak));
-extern const sfr_ops sfr_gcm256_vaes512 __attribute__((weak));
+extern const sfr_ops sfr_gcm128_aesni;
+extern const sfr_ops sfr_gcm256_aesni;
+extern const sfr_ops sfr_gcm128_vaes256;
+extern const sfr_ops sfr_gcm256_vaes256;
+extern const sfr_ops sfr_gcm128_vaes512;
+extern const sfr_ops sfr_gcm256_vaes512;
 
 static engine engines[] = {
     {"ipsec-avx512", NULL, {0}, init_mb_mgr_avx512, NULL},
@@ -435,6 +435,7 @@ int main(int argc, char **argv)
 {
     engine *chosen[MAX_ENGINES];
     size_t count = 0;
+    sfr_init(NULL); /* finds what the CPU has, and is slow at */
     read_options(argc, argv);
     for (int i = optind; i < argc && count < MAX_ENGINES; i++)
         chosen[count++] = engine_find(argv[i]);
