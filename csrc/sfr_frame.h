@@ -75,10 +75,9 @@ SFR_INLINE void sfr_row_gather(sfr_row *row, const uint64_t words[3], size_t hea
     memcpy(row->gathered, words, 3 * sizeof words[0]);
     if (f->clear) memcpy(at, clear, f->clear);
     if (f->metadata_size) memcpy(at + f->clear, f->metadata, f->metadata_size);
-    row->aad_head[0] = row->gathered[0];
-    row->aad_head[1] = row->gathered[1];
     row->aad[0] = (sfr_span){(const uint8_t *)row->gathered, row->aad_size};
     row->aad[1].size = row->aad[2].size = 0;
+    if (row->aad_size <= 16) memcpy(row->aad_head, row->gathered, 16);
 }
 
 SFR_INLINE void sfr_row_spans(sfr_row *row, const uint64_t words[3], size_t header_size,
@@ -96,10 +95,9 @@ SFR_INLINE void sfr_row_aad(sfr_row *row, const uint64_t words[3], size_t header
                             const uint8_t *clear, const sfr_frame *f)
 {
     row->aad_size = header_size + f->clear + f->metadata_size;
-    row->aad_head[0] = words[0];
-    row->aad_head[1] = words[1];
-    if (SFR_LIKELY(row->aad_size == header_size && header_size <= 16)) return;
-    if (row->aad_size <= SFR_GATHERED)
+    if (SFR_LIKELY(row->aad_size == header_size && header_size <= 16))
+        row->aad_head[0] = words[0], row->aad_head[1] = words[1];
+    else if (row->aad_size <= SFR_GATHERED)
         sfr_row_gather(row, words, header_size, clear, f);
     else
         sfr_row_spans(row, words, header_size, clear, f);

@@ -1048,25 +1048,26 @@ WORD size_t run_long(sfr_row *const *rows, size_t count, const runners *r)
     return n;
 }
 
-WORD size_t fold_aads(sfr_row *const *rows, size_t count)
+WORD void run_many(sfr_row *const *rows, size_t count, const runners *r)
 {
-    size_t folded = 0;
-    for (size_t i = 0; i < count; i++)
-        if (SFR_UNLIKELY(rows[i]->aad_size > 16)) fold_aad(rows[i]), folded++;
-    return folded;
+    for (size_t at = 0; at < count;) {
+        const bool is_long = quads_of(rows[at]) > MAX_WIDTH;
+        at += (is_long ? run_long : run_short)(rows + at, count - at, r);
+    }
 }
 
 WORD void run(sfr_row *const *rows, size_t count, const runners *r)
 {
-    const size_t folded = fold_aads(rows, count);
-    if (count == 1 && quads_of(rows[0]) <= MAX_WIDTH) {
+    const bool one = count == 1 && quads_of(rows[0]) <= MAX_WIDTH;
+    bool folded = false;
+    for (size_t i = 0; i < count; i++)
+        if (SFR_UNLIKELY(rows[i]->aad_size > 16)) fold_aad(rows[i]), folded = true;
+    if (one)
         r->one[quads_of(rows[0])](rows, 1);
-    } else {
-        for (size_t at = 0; at < count;)
-            at += (quads_of(rows[at]) > MAX_WIDTH ? run_long : run_short)(rows + at, count - at, r);
-    }
+    else
+        run_many(rows, count, r);
     if (SFR_UNLIKELY(folded)) wipe_folded_aads(rows, count);
-    if (count > 1 || !ONE_LEAVES_NOTHING || quads_of(rows[0]) > MAX_WIDTH) wipe_stack();
+    if (!one || !ONE_LEAVES_NOTHING) wipe_stack();
     sfr_clear_zmm();
 }
 

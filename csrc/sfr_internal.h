@@ -76,7 +76,7 @@ typedef struct sfr_row {
     /* nonce || 00000000, two words in memory order: kept as words so that a kernel's 8-byte
      * loads forward from the stores that made them. GCM's J0 is this with block number 1. */
     uint64_t block[2];
-    /* The first 16 bytes of the AAD, zero-padded, in the same form; all of it if aad_size <= 16. */
+    /* The AAD, zero-padded, in the same form, if aad_size <= 16; else the kernel's to work with. */
     uint64_t aad_head[2];
     size_t aad_size;
     const uint8_t *in;

@@ -277,7 +277,7 @@ typedef struct header {
     size_t size;
 } header;
 
-static __attribute__((noinline)) header any_header(uint64_t kid, uint64_t ctr)
+SFR_INLINE header any_header(uint64_t kid, uint64_t ctr)
 {
     header h;
     h.size = sfr_header_words(kid, ctr, h.words);
@@ -471,24 +471,33 @@ SFR_INLINE void seal_row(sfr_row *row)
     row->key->ops->seal(rows, 1);
 }
 
-/* Holds the lock on entry and on return. */
+static int refused(sfr_frame *f, int status)
+{
+    f->out_size = 0;
+    return f->status = status;
+}
+
+/* Holds the lock on entry, and not on return. */
 SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f, const bool one_word)
 {
     sfr_row row;
     header h;
     int status = reserve_into(s, f, &h, one_word);
-    if (SFR_UNLIKELY(status != SFR_OK)) return status;
+    if (SFR_UNLIKELY(status != SFR_OK)) {
+        sfr_object_drop(&s->lock);
+        return refused(f, status);
+    }
     make_row(&row, s, f, &h);
     if (SFR_LIKELY(row.size <= SFR_BRIEF)) {
         seal_row(&row);
-        return SFR_OK;
+        sfr_object_drop(&s->lock);
+    } else {
+        unsigned ticket = sfr_turn_enter();
+        sfr_object_drop(&s->lock);
+        seal_row(&row);
+        sfr_turn_leave(ticket);
     }
-    unsigned ticket = sfr_turn_enter();
-    sfr_object_drop(&s->lock);
-    seal_row(&row);
-    sfr_turn_leave(ticket);
-    sfr_object_take(&s->lock);
-    return SFR_OK;
+    return f->status = SFR_OK;
 }
 
 static __attribute__((noinline)) int protect_any(sfr_sender *s, sfr_frame *f)
@@ -499,13 +508,9 @@ static __attribute__((noinline)) int protect_any(sfr_sender *s, sfr_frame *f)
 int sfr_protect(sfr_sender *s, sfr_frame *f)
 {
     int status = check_frame(s, f);
-    if (SFR_LIKELY(status == SFR_OK)) {
-        sfr_object_take(&s->lock);
-        status = in_one_word(s) ? protect_locked(s, f, true) : protect_any(s, f);
-        sfr_object_drop(&s->lock);
-    }
-    if (SFR_UNLIKELY(status != SFR_OK)) f->out_size = 0;
-    return f->status = status;
+    if (SFR_UNLIKELY(status != SFR_OK)) return refused(f, status);
+    sfr_object_take(&s->lock);
+    return in_one_word(s) ? protect_locked(s, f, true) : protect_any(s, f);
 }
 
 /* ---- a batch ---- */
