@@ -132,7 +132,7 @@ enum {
 };
 
 /* The bits above, after caps; 0 before sfr_init. */
-extern SFR_HIDDEN uint32_t sfr_cpu_bits;
+extern uint32_t sfr_cpu_bits;
 SFR_INLINE uint32_t sfr_cpu(void) { return sfr_cpu_bits; }
 
 #ifdef SFR_X86

@@ -1,0 +1,54 @@
+"""Promise 2 for the way of multiplying that this CPU would not take.
+
+Where a 512-bit multiplication is slow, vaes512 hashes long frames with three of them a product, else
+with four. Which it is only depends on the CPU, so each is built in here, and both meet every length.
+"""
+
+import random
+import subprocess
+
+import pytest
+from c_core.core import kernel_or_skip
+from security.deep import known_answers
+from security.deep.builds import Patch
+from security.deep.test_p04_emulated_cpus import all_right, answers
+
+ASKED = "return is_amd() && family() >= 0x1a;"
+WAYS = {
+    "four": Patch("sfr_dispatch.c", ASKED, f"{ASKED[:-1]} && false;"),
+    "three": Patch("sfr_dispatch.c", ASKED, f"return true || ({ASKED[7:-1]});"),
+}
+FAULT = Patch(
+    "sfr_gcm_vaes512.c",
+    "product(a, b, 0x00), product(a, b, 0x11)",
+    "product(a, b, 0x00), product(a, b, 0x00)",
+)
+LONGEST = 1800  # bytes, each length up to it: several units, and more than there are powers for
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory, request):
+    """(file, number of records)"""
+    kernel_or_skip("vaes512")
+    path = tmp_path_factory.mktemp("answers") / "frames"
+    return path, known_answers.write(path, random.Random(request.config.option.seed), LONGEST)
+
+
+def said_by(frames, *patches: Patch) -> list[str]:
+    command = [answers(*patches), frames[0]]
+    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_length(way, frames, figure):
+    said = said_by(frames, WAYS[way])
+    assert said[0] == "best: vaes512"
+    assert all_right("vaes512", frames[1]) in said
+    figure(f"{frames[1]} frames, every length to {LONGEST} B")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_fault_in_the_products_of_three(way, frames):
+    """They are what one build runs, and what the other does not."""
+    said = said_by(frames, WAYS[way], FAULT)
+    assert (all_right("vaes512", frames[1]) in said) == (way == "four")
