@@ -1033,26 +1033,43 @@ WORD size_t run_short(sfr_row *const *rows, size_t count, const runners *r)
     return n;
 }
 
+/* Moves the rows that end as the first one does to `taken`; the others close up. */
+WORD size_t take_stream(sfr_row **rows, size_t count, sfr_row **taken)
+{
+    const size_t end = quads_of(rows[0]) % UNIT;
+    size_t taking = 0, left = 0;
+    for (size_t i = 0; i < count; i++) {
+        sfr_row *row = rows[i];
+        if (quads_of(row) % UNIT == end)
+            taken[taking++] = row;
+        else
+            rows[left++] = row;
+    }
+    return taking;
+}
+
 /* As many as are long, up to a chunk: frames whose lengths end alike make one stream. */
 WORD size_t run_long(sfr_row *const *rows, size_t count, const runners *r)
 {
     const bool thrifty = sfr_cpu() & SFR_CPU_SLOW_CLMUL;
-    sfr_row *streams[UNIT][SFR_CHUNK];
-    size_t n = 0, lengths[UNIT] = {0};
-    for (; n < count && n < SFR_CHUNK && quads_of(rows[n]) > MAX_WIDTH; n++) {
-        const size_t end = quads_of(rows[n]) % UNIT;
-        streams[end][lengths[end]++] = rows[n];
+    sfr_row *waiting[SFR_CHUNK], *taken[SFR_CHUNK];
+    size_t n = 0;
+    for (; n < count && n < SFR_CHUNK && quads_of(rows[n]) > MAX_WIDTH; n++) waiting[n] = rows[n];
+    for (size_t left = n, some; left; left -= some) {
+        const size_t end = quads_of(waiting[0]) % UNIT;
+        some = take_stream(waiting, left, taken);
+        r->stream[thrifty][UNIT + end](taken, some);
     }
-    for (size_t end = 0; end < UNIT; end++)
-        if (lengths[end]) r->stream[thrifty][UNIT + end](streams[end], lengths[end]);
     return n;
 }
 
 WORD void run_many(sfr_row *const *rows, size_t count, const runners *r)
 {
     for (size_t at = 0; at < count;) {
-        const bool is_long = quads_of(rows[at]) > MAX_WIDTH;
-        at += (is_long ? run_long : run_short)(rows + at, count - at, r);
+        if (quads_of(rows[at]) > MAX_WIDTH)
+            at += run_long(rows + at, count - at, r);
+        else
+            at += run_short(rows + at, count - at, r);
     }
 }
 
