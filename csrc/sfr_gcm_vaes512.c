@@ -1063,7 +1063,8 @@ WORD size_t run_long(sfr_row *const *rows, size_t count, const runners *r)
     return n;
 }
 
-WORD void run_many(sfr_row *const *rows, size_t count, const runners *r)
+/* Rows whose AADs are folded. */
+WORD void run_all(sfr_row *const *rows, size_t count, const runners *r)
 {
     for (size_t at = 0; at < count;) {
         if (quads_of(rows[at]) > MAX_WIDTH)
@@ -1073,18 +1074,28 @@ WORD void run_many(sfr_row *const *rows, size_t count, const runners *r)
     }
 }
 
-WORD void run(sfr_row *const *rows, size_t count, const runners *r)
+static VAES512 __attribute__((noinline)) void run_many(sfr_row *const *rows, size_t count,
+                                                       const runners *r)
 {
-    const bool one = count == 1 && quads_of(rows[0]) <= MAX_WIDTH;
     bool folded = false;
     for (size_t i = 0; i < count; i++)
         if (SFR_UNLIKELY(rows[i]->aad_size > 16)) fold_aad(rows[i]), folded = true;
-    if (one)
-        r->one[quads_of(rows[0])](rows, 1);
-    else
-        run_many(rows, count, r);
+    run_all(rows, count, r);
     if (SFR_UNLIKELY(folded)) wipe_folded_aads(rows, count);
-    if (!one || !ONE_LEAVES_NOTHING) wipe_stack();
+    wipe_stack();
+    sfr_clear_zmm();
+}
+
+WORD void run(sfr_row *const *rows, size_t count, const runners *r)
+{
+    if (count > 1 || !ONE_LEAVES_NOTHING || quads_of(rows[0]) > MAX_WIDTH) {
+        run_many(rows, count, r);
+        return;
+    }
+    const bool folded = rows[0]->aad_size > 16;
+    if (SFR_UNLIKELY(folded)) fold_aad(rows[0]);
+    r->one[quads_of(rows[0])](rows, 1);
+    if (SFR_UNLIKELY(folded)) wipe_folded_aads(rows, 1);
     sfr_clear_zmm();
 }
 
