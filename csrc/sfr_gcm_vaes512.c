@@ -65,10 +65,11 @@ WORD quad zero(void)
 {
     return _mm512_setzero_si512();
 }
-WORD quad xor (quad a, quad b) { return _mm512_xor_si512(a, b); } WORD quad
-    xor3(quad a, quad b, quad c)
+WORD quad xor (quad a, quad b) { return _mm512_xor_si512(a, b); }
+    /* One operation for the compiler, and none where one of them is zero. */
+    WORD quad xor3(quad a, quad b, quad c)
 {
-    return _mm512_ternarylogic_epi64(a, b, c, 0x96);
+    return xor(xor(a, b), c);
 }
 WORD quad swap_halves(quad x)
 {
@@ -108,16 +109,16 @@ WORD const key_state *state_of(const sfr_row *row)
  * A quad of a frame is one masked access, of bytes before the buffer or after it, too. If it
  * reaches into a page that is not there it does not fault, but the CPU takes 100 to 400 ns to find
  * that out. So where a quad would leave the page of the bytes it is for, it is put together from
- * accesses within the buffer. */
+ * accesses within the buffer. `easy`: the caller knows that it would not. */
 
 WORD __mmask64 first_bytes(size_t n)
 {
     return _bzhi_u64(~0ull, (unsigned)n);
 }
 
-WORD bool crosses_page(const uint8_t *p)
+WORD bool in_one_page(const uint8_t *p, size_t size)
 {
-    return ((uintptr_t)p & 4095) > 4096 - 64;
+    return ((uintptr_t)p & 4095) <= 4096 - size;
 }
 
 /* Byte i of the result is byte (i + n) % 64. */
@@ -133,36 +134,35 @@ WORD quad rotate(quad x, size_t n)
 }
 
 /* The last n bytes of a buffer, which begin at p; 0 <= n <= 64. */
-WORD quad load_end(const uint8_t *p, size_t n)
+WORD quad load_end(const uint8_t *p, size_t n, const bool easy)
 {
-    if (SFR_LIKELY(!crosses_page(p))) return _mm512_maskz_loadu_epi8(first_bytes(n), p);
+    if (SFR_LIKELY(easy || in_one_page(p, 64))) return _mm512_maskz_loadu_epi8(first_bytes(n), p);
     return rotate(_mm512_maskz_loadu_epi8(~first_bytes(64 - n), p + n - 64), 64 - n);
 }
 
-WORD void store_end(uint8_t *p, quad x, size_t n)
+WORD void store_end(uint8_t *p, quad x, size_t n, const bool easy)
 {
-    if (SFR_LIKELY(!crosses_page(p)))
+    if (SFR_LIKELY(easy || in_one_page(p, 64)))
         _mm512_mask_storeu_epi8(p, first_bytes(n), x);
     else
         _mm512_mask_storeu_epi8(p + n - 64, ~first_bytes(64 - n), rotate(x, n));
 }
 
 /* The frame's first quad: n <= 48 bytes in lanes 1 to 3, all 48 of them if there are more quads.
- * The other bytes are those of `around`. */
-WORD quad load_first(quad around, const uint8_t *in, size_t n)
+ * The other bytes are zero. */
+WORD quad load_first(const uint8_t *in, size_t n, const bool easy)
 {
-    if (SFR_LIKELY(!crosses_page(in - 16)))
-        return _mm512_mask_loadu_epi8(around, first_bytes(n) << 16, in - 16);
-    quad x = load_end(in, n);
-    return _mm512_mask_expand_epi64(around, DATA_LANES, x);
+    if (SFR_LIKELY(easy || in_one_page(in - 16, 64)))
+        return _mm512_maskz_loadu_epi8(first_bytes(n) << 16, in - 16);
+    return _mm512_maskz_expand_epi64(DATA_LANES, load_end(in, n, false));
 }
 
-WORD void store_first(uint8_t *out, quad x, size_t n)
+WORD void store_first(uint8_t *out, quad x, size_t n, const bool easy)
 {
-    if (SFR_LIKELY(!crosses_page(out - 16)))
+    if (SFR_LIKELY(easy || in_one_page(out - 16, 64)))
         _mm512_mask_storeu_epi8(out - 16, first_bytes(n) << 16, x);
     else
-        store_end(out, _mm512_maskz_compress_epi64(DATA_LANES, x), n);
+        store_end(out, _mm512_maskz_compress_epi64(DATA_LANES, x), n, false);
 }
 
 /* ---- GHASH ---- */
@@ -456,22 +456,40 @@ WORD void begin(frame *f, const sfr_row *row, const int width, const int lead)
 }
 
 /* A leading lane takes no part in the data: it is zero for the cipher. */
+WORD void load_quads_of(frame *f, const uint8_t *in, const int width, const int lead,
+                        const bool easy)
+{
+    if (lead) f->text[0] = load_first(in + 16, f->first, easy);
+    UNROLL
+    for (int i = lead; i < width - 1; i++) f->text[i] = load(in + 64 * i);
+    if (width > lead) f->text[width - 1] = load_end(in + 64 * (width - 1), f->end, easy);
+}
+
 WORD void load_text(frame *f, const sfr_row *row, const int width, const int lead)
 {
     const uint8_t *in = row->in - 16 * lead;
-    if (lead) f->text[0] = load_first(zero(), row->in, f->first);
+    if (SFR_LIKELY(in_one_page(in, 64 * (size_t)width)))
+        load_quads_of(f, in, width, lead, true);
+    else
+        load_quads_of(f, in, width, lead, false);
+}
+
+WORD void store_quads_of(const frame *f, uint8_t *out, const int width, const int lead,
+                         const bool easy)
+{
+    if (lead) store_first(out + 16, f->state[0], f->first, easy);
     UNROLL
-    for (int i = lead; i < width - 1; i++) f->text[i] = load(in + 64 * i);
-    if (width > lead) f->text[width - 1] = load_end(in + 64 * (width - 1), f->end);
+    for (int i = lead; i < width - 1; i++) store(out + 64 * i, f->state[i]);
+    if (width > lead) store_end(out + 64 * (width - 1), f->state[width - 1], f->end, easy);
 }
 
 WORD void store_text(const frame *f, const sfr_row *row, const int width, const int lead)
 {
     uint8_t *out = row->out - 16 * lead;
-    if (lead) store_first(row->out, f->state[0], f->first);
-    UNROLL
-    for (int i = lead; i < width - 1; i++) store(out + 64 * i, f->state[i]);
-    if (width > lead) store_end(out + 64 * (width - 1), f->state[width - 1], f->end);
+    if (SFR_LIKELY(in_one_page(out, 64 * (size_t)width)))
+        store_quads_of(f, out, width, lead, true);
+    else
+        store_quads_of(f, out, width, lead, false);
 }
 
 /* Before what was loaded is hashed and deciphered: both take these bytes. */
@@ -777,10 +795,10 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
         if (f) group[(f - 1) & 3].sum = settled(h.sum, thrifty);
         if (f && f % 4 == 0) finish_four(rows + f - 4, group, zero(), 0, true);
         begin_hashing(&h, row, whole);
-        in[0] = load_first(zero(), row->in, 48);
+        in[0] = load_first(row->in, 48, false);
         load_quads(in, from, 1, UNIT);
         last_round(state, in, key, rounds, UNIT);
-        store_first(row->out, state[0], 48);
+        store_first(row->out, state[0], 48, false);
         store_quads(to, state, 1, UNIT);
         group[f & 3].mask = state[0];
         text[0] =
@@ -804,11 +822,11 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
         unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, UNIT, thrifty);
         end_unit(&h, thrifty);
         load_quads(in, from, 0, last - 1);
-        in[last - 1] = load_end(from + 64 * (last - 1), end);
+        in[last - 1] = load_end(from + 64 * (last - 1), end, false);
         last_round(state, in, key, rounds, last);
         store_quads(to, state, 0, last - 1);
         copy_quads(text, state, 0, last - 1);
-        store_end(to + 64 * (last - 1), state[last - 1], end);
+        store_end(to + 64 * (last - 1), state[last - 1], end, false);
         text[last - 1] = _mm512_maskz_mov_epi8(first_bytes(end), state[last - 1]);
     }
     hash_quads(&h.sum, text, h.powers, last, thrifty);
@@ -836,7 +854,7 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         quad nonce = nonce_of(row);
 
         begin_hashing(&h, row, whole);
-        text[0] = load_first(zero(), row->in, 48);
+        text[0] = load_first(row->in, 48, false);
         load_quads(text, from, 1, UNIT);
         read_once(text, UNIT);
         quad first = text[0];
@@ -846,7 +864,7 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         end_unit(&h, thrifty);
         text[0] = first;
         last_round(state, text, key, rounds, UNIT);
-        store_first(row->out, state[0], 48);
+        store_first(row->out, state[0], 48, false);
         store_quads(to, state, 1, UNIT);
         group[f & 3].mask = state[0];
 
@@ -864,13 +882,13 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
 
         from += UNIT_BYTES, to += UNIT_BYTES;
         load_quads(text, from, 0, last - 1);
-        text[last - 1] = load_end(from + 64 * (last - 1), end);
+        text[last - 1] = load_end(from + 64 * (last - 1), end, false);
         read_once(text, last);
         count_unit(state, &nonce, key, UNIT_LANES * whole, last);
         unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, last, thrifty);
         last_round(state, text, key, rounds, last);
         store_quads(to, state, 0, last - 1);
-        store_end(to + 64 * (last - 1), state[last - 1], end);
+        store_end(to + 64 * (last - 1), state[last - 1], end, false);
         group[f & 3].sum = settled(h.sum, thrifty);
         if (f % 4 == 3) finish_four(rows + f - 3, group, zero(), 0, false);
     }
