@@ -65,11 +65,14 @@ WORD quad zero(void)
 {
     return _mm512_setzero_si512();
 }
-WORD quad xor (quad a, quad b) { return _mm512_xor_si512(a, b); }
-    /* One operation for the compiler, and none where one of them is zero. */
-    WORD quad xor3(quad a, quad b, quad c)
+WORD quad xor2(quad a, quad b)
 {
-    return xor(xor(a, b), c);
+    return _mm512_xor_si512(a, b);
+}
+/* One operation for the compiler, and less where one of them is zero. */
+WORD quad xor3(quad a, quad b, quad c)
+{
+    return xor2(xor2(a, b), c);
 }
 WORD quad swap_halves(quad x)
 {
@@ -181,8 +184,8 @@ WORD sums no_sums(void)
 
 WORD void add_products(sums *sum, quad x, quad h)
 {
-    sum->low = xor(sum->low, product(x, h, 0x00));
-    sum->high = xor(sum->high, product(x, h, 0x11));
+    sum->low = xor2(sum->low, product(x, h, 0x00));
+    sum->high = xor2(sum->high, product(x, h, 0x11));
     sum->middle = xor3(sum->middle, product(x, h, 0x01), product(x, h, 0x10));
 }
 
@@ -202,10 +205,10 @@ WORD void add_one(sums *sum, quad x, quad h, const bool thrifty)
         add_products(sum, x, h);
         return;
     }
-    quad a = xor(x, swap_halves(x)), b = xor(h, swap_halves(h));
-    sum->low = xor(sum->low, product(x, h, 0x00));
-    sum->high = xor(sum->high, product(x, h, 0x11));
-    sum->middle = xor(sum->middle, product(a, b, 0x00));
+    quad a = xor2(x, swap_halves(x)), b = xor2(h, swap_halves(h));
+    sum->low = xor2(sum->low, product(x, h, 0x00));
+    sum->high = xor2(sum->high, product(x, h, 0x11));
+    sum->middle = xor2(sum->middle, product(a, b, 0x00));
 }
 
 WORD void add_two(sums *sum, quad x, quad h, quad y, quad k, const bool thrifty)
@@ -214,8 +217,8 @@ WORD void add_two(sums *sum, quad x, quad h, quad y, quad k, const bool thrifty)
         add_products_of_two(sum, x, h, y, k);
         return;
     }
-    quad a = xor(_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y));
-    quad b = xor(_mm512_unpacklo_epi64(h, k), _mm512_unpackhi_epi64(h, k));
+    quad a = xor2(_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y));
+    quad b = xor2(_mm512_unpacklo_epi64(h, k), _mm512_unpackhi_epi64(h, k));
     sum->low = xor3(sum->low, product(x, h, 0x00), product(y, k, 0x00));
     sum->high = xor3(sum->high, product(x, h, 0x11), product(y, k, 0x11));
     sum->middle = xor3(sum->middle, product(a, b, 0x00), product(a, b, 0x11));
@@ -262,9 +265,9 @@ WORD __m128i add_lanes(quad x)
 /* Lane j of the result is the sum of the lanes of frame j. */
 WORD quad add_lanes_of(quad a, quad b, quad c, quad d)
 {
-    quad ab = xor(_mm512_shuffle_i32x4(a, b, 0x44), _mm512_shuffle_i32x4(a, b, 0xee));
-    quad cd = xor(_mm512_shuffle_i32x4(c, d, 0x44), _mm512_shuffle_i32x4(c, d, 0xee));
-    return xor(_mm512_shuffle_i32x4(ab, cd, 0x88), _mm512_shuffle_i32x4(ab, cd, 0xdd));
+    quad ab = xor2(_mm512_shuffle_i32x4(a, b, 0x44), _mm512_shuffle_i32x4(a, b, 0xee));
+    quad cd = xor2(_mm512_shuffle_i32x4(c, d, 0x44), _mm512_shuffle_i32x4(c, d, 0xee));
+    return xor2(_mm512_shuffle_i32x4(ab, cd, 0x88), _mm512_shuffle_i32x4(ab, cd, 0xdd));
 }
 
 /* Lane j of the result is lane 0 of frame j. */
@@ -342,7 +345,7 @@ WORD quad tags_of_four(sfr_row *const *rows, const hashed *f, quad masks, const 
         masks = first_lanes_of(f[0].mask, f[1].mask, f[2].mask, f[3].mask);
     }
     y = reduce(sum);
-    return xor(reflect(y), masks);
+    return xor2(reflect(y), masks);
 }
 
 WORD void finish_four(sfr_row *const *rows, const hashed *f, quad masks, const int apart,
@@ -426,7 +429,7 @@ WORD void last_round(quad *state, const quad *text, const __m128i *round_key, co
 {
     quad key = four(round_key + rounds);
     UNROLL
-    for (int i = 0; i < n; i++) state[i] = _mm512_aesenclast_epi128(state[i], xor(key, text[i]));
+    for (int i = 0; i < n; i++) state[i] = _mm512_aesenclast_epi128(state[i], xor2(key, text[i]));
 }
 
 /* ---- short frames: `width` quads each, 1 to 7, and `frames` of them side by side ---- */
@@ -710,7 +713,7 @@ WORD void count_slowly(quad *state, quad nonce, const __m128i *round_key, size_t
     UNROLL
     for (int i = 0; i < n; i++) {
         quad count = _mm512_mask_set1_epi32(nonce, 0x8888, (int)first + 4 * i);
-        state[i] = xor(_mm512_shuffle_epi8(_mm512_add_epi32(count, lane), swap), key);
+        state[i] = xor2(_mm512_shuffle_epi8(_mm512_add_epi32(count, lane), swap), key);
     }
 }
 
@@ -988,7 +991,7 @@ WORD __m128i fold_gathered(const sfr_row *row)
     sums sum = no_sums();
     add_products(&sum, _mm512_maskz_mov_epi64((__mmask8)((1u << 2 * before) - 1), x), h);
     quad last = _mm512_maskz_mov_epi64((__mmask8)(3u << 2 * before), x);
-    return add_lanes(xor(reduce(sum), last));
+    return add_lanes(xor2(reduce(sum), last));
 }
 
 static VAES512 __attribute__((noinline)) void fold_aad(sfr_row *row)
