@@ -1109,7 +1109,7 @@ static VAES512 __attribute__((noinline)) void run_many(sfr_row *const *rows, siz
 
 WORD void run(sfr_row *const *rows, size_t count, const runners *r)
 {
-    if (count > 1 || !ONE_LEAVES_NOTHING || quads_of(rows[0]) > MAX_WIDTH) {
+    if (count != 1 || !ONE_LEAVES_NOTHING || quads_of(rows[0]) > MAX_WIDTH) {
         run_many(rows, count, r);
         return;
     }
