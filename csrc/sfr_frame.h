@@ -67,14 +67,25 @@ SFR_INLINE void sfr_row_nonce(sfr_row *row, const sfr_key *key, sfr_start start,
     row->block[1] = tail >> 32;
 }
 
+/* memcpy of so few bytes that calling it would take the longest. */
+SFR_INLINE void sfr_copy_short(uint8_t *to, const uint8_t *from, size_t n)
+{
+    if (n >= 16) {
+        for (size_t i = 0; i < n - 16; i += 16) memcpy(to + i, from + i, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+    } else {
+        for (size_t i = 0; i < n; i++) to[i] = from[i];
+    }
+}
+
 /* An AAD of up to SFR_GATHERED bytes in one piece, so that a kernel need not look for its ends. */
 SFR_INLINE void sfr_row_gather(sfr_row *row, const uint64_t words[3], size_t header_size,
                                const uint8_t *clear, const sfr_frame *f)
 {
     uint8_t *at = (uint8_t *)row->gathered + header_size;
     memcpy(row->gathered, words, 3 * sizeof words[0]);
-    if (f->clear) memcpy(at, clear, f->clear);
-    if (f->metadata_size) memcpy(at + f->clear, f->metadata, f->metadata_size);
+    sfr_copy_short(at, clear, f->clear);
+    sfr_copy_short(at + f->clear, f->metadata, f->metadata_size);
     row->aad[0] = (sfr_span){(const uint8_t *)row->gathered, row->aad_size};
     row->aad[1].size = row->aad[2].size = 0;
     if (row->aad_size <= 16) memcpy(row->aad_head, row->gathered, 16);

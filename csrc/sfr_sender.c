@@ -284,15 +284,22 @@ SFR_INLINE header any_header(uint64_t kid, uint64_t ctr)
     return h;
 }
 
-SFR_INLINE bool in_one_word(const sfr_sender *s)
+/* A frame whose AAD is its header and that one word: nothing else needs to be looked at. Its code is
+ * made apart from what any frame takes. */
+SFR_INLINE bool is_plain(const sfr_sender *s, const sfr_frame *f)
 {
-    return SFR_LIKELY(s->head_shift < 64);
+    return SFR_LIKELY(s->head_shift < 64 && !f->clear && !f->metadata_size);
+}
+
+SFR_INLINE void assume_plain(const sfr_frame *f)
+{
+    if (f->clear || f->metadata_size) __builtin_unreachable();
 }
 
 /* The header of a counter from the stretch that `next` is in. */
-SFR_INLINE header header_of(const sfr_sender *s, uint64_t ctr, const bool one_word)
+SFR_INLINE header header_of(const sfr_sender *s, uint64_t ctr, const bool plain)
 {
-    if (!one_word) return any_header(s->kid, ctr);
+    if (!plain) return any_header(s->kid, ctr);
     size_t size = header_size_of(s);
     if (size > 8) __builtin_unreachable();
     return (header){{sfr_be64((s->head | ctr) << s->head_shift), 0, 0}, size};
@@ -307,12 +314,12 @@ static int charge(const sfr_sender *s, uint64_t blocks, int *rekey_due)
 }
 
 /* With the lock held: checks all, then takes a counter. `room` is what `out` offers, SIZE_MAX
- * when there is no `out` yet; one_word is what in_one_word says. */
+ * when there is no `out` yet. */
 SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint32_t generation, header *h,
-                       const bool one_word)
+                       const bool plain)
 {
     if (SFR_UNLIKELY(!ready(s, generation))) return refusal(s);
-    *h = header_of(s, peek_ctr(s), one_word);
+    *h = header_of(s, peek_ctr(s), plain);
     size_t size = f->in_size + h->size + s->tag_size;
     uint64_t blocks = blocks_of(f, h->size);
     if (SFR_UNLIKELY(size > room)) return SFR_E_ROOM;
@@ -396,11 +403,11 @@ size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t coun
 }
 
 /* One frame, with `out` at hand: everything that may be in the way, then the counter. */
-SFR_INLINE int reserve_into(sfr_sender *s, sfr_frame *f, header *h, const bool one_word)
+SFR_INLINE int reserve_into(sfr_sender *s, sfr_frame *f, header *h, const bool plain)
 {
     int status = check_overlap(s, f);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    return reserve(s, f, f->out_size, sfr_process_generation(), h, one_word);
+    return reserve(s, f, f->out_size, sfr_process_generation(), h, plain);
 }
 
 int sfr_reserve(sfr_sender *s, sfr_frame *f)
@@ -409,7 +416,7 @@ int sfr_reserve(sfr_sender *s, sfr_frame *f)
     int status = check_frame(s, f);
     if (SFR_LIKELY(status == SFR_OK)) {
         sfr_object_take(&s->lock);
-        status = reserve_into(s, f, &h, in_one_word(s));
+        status = reserve_into(s, f, &h, is_plain(s, f));
         sfr_object_drop(&s->lock);
     }
     if (SFR_UNLIKELY(status != SFR_OK)) f->out_size = 0;
@@ -426,7 +433,7 @@ size_t sfr_reserve_many(sfr_sender *const *senders, sfr_frame *frames, size_t co
         prefetch_sender(senders, i, count);
         if (SFR_LIKELY(status == SFR_OK)) {
             sfr_object_take(&s->lock);
-            status = reserve(s, &frames[i], SIZE_MAX, generation, &h, in_one_word(s));
+            status = reserve(s, &frames[i], SIZE_MAX, generation, &h, is_plain(s, &frames[i]));
             sfr_object_drop(&s->lock);
         }
         frames[i].status = status;
@@ -478,11 +485,12 @@ static int refused(sfr_frame *f, int status)
 }
 
 /* Holds the lock on entry, and not on return. */
-SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f, const bool one_word)
+SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f, const bool plain)
 {
     sfr_row row;
     header h;
-    int status = reserve_into(s, f, &h, one_word);
+    if (plain) assume_plain(f);
+    int status = reserve_into(s, f, &h, plain);
     if (SFR_UNLIKELY(status != SFR_OK)) {
         sfr_object_drop(&s->lock);
         return refused(f, status);
@@ -510,18 +518,19 @@ int sfr_protect(sfr_sender *s, sfr_frame *f)
     int status = check_frame(s, f);
     if (SFR_UNLIKELY(status != SFR_OK)) return refused(f, status);
     sfr_object_take(&s->lock);
-    return in_one_word(s) ? protect_locked(s, f, true) : protect_any(s, f);
+    return is_plain(s, f) ? protect_locked(s, f, true) : protect_any(s, f);
 }
 
 /* ---- a batch ---- */
 
 /* With the lock held: a counter, and the row that uses it. */
 SFR_INLINE int plan_as(sfr_sender *s, sfr_frame *f, uint32_t generation, sfr_row *row,
-                       const bool one_word)
+                       const bool plain)
 {
     header h;
+    if (plain) assume_plain(f);
     int status = check_frame(s, f);
-    if (SFR_LIKELY(status == SFR_OK)) status = reserve(s, f, f->out_size, generation, &h, one_word);
+    if (SFR_LIKELY(status == SFR_OK)) status = reserve(s, f, f->out_size, generation, &h, plain);
     if (SFR_LIKELY(status == SFR_OK)) make_row(row, s, f, &h);
     return f->status = status;
 }
@@ -534,8 +543,15 @@ static __attribute__((noinline)) int plan_any(sfr_sender *s, sfr_frame *f, uint3
 
 SFR_INLINE int plan(sfr_sender *s, sfr_frame *f, uint32_t generation, sfr_row *row)
 {
-    if (in_one_word(s)) return plan_as(s, f, generation, row, true);
-    sfr_frame copy = *f; /* a frame whose address is taken would live in memory */
+    if (is_plain(s, f)) return plan_as(s, f, generation, row, true);
+    return plan_any(s, f, generation, row);
+}
+
+/* Of a frame that the compiler keeps in registers: one whose address is taken would lie in memory. */
+SFR_INLINE int plan_apart(sfr_sender *s, sfr_frame *f, uint32_t generation, sfr_row *row)
+{
+    if (is_plain(s, f)) return plan_as(s, f, generation, row, true);
+    sfr_frame copy = *f;
     plan_any(s, &copy, generation, row);
     *f = copy;
     return f->status;
@@ -629,7 +645,7 @@ static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, si
         sfr_frame f = {.in = sfr_row_start(&in, i), .in_size = (size_t)in.lengths[i]};
         f.out = out, f.out_size = (size_t)(end - out);
         sfr_object_take(&s->lock);
-        int status = plan(s, &f, generation, &rows[i]);
+        int status = plan_apart(s, &f, generation, &rows[i]);
         sfr_object_drop(&s->lock);
         if (SFR_UNLIKELY(status != SFR_OK)) break;
         to.offsets[i] = out - origin;
