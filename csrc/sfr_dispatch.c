@@ -33,7 +33,7 @@ static struct {
     int state;
     char reason[96];
 } verdicts[KERNELS + 1];
-uint32_t sfr_cpu_bits;
+static uint32_t cpu_bits;
 static char features[128];
 static _Atomic uint32_t init_state;
 
@@ -161,7 +161,7 @@ static void judge(size_t i, uint32_t detected, const char *max_isa)
     if ((detected & k->needs) != k->needs) {
         verdicts[i].state = SFR_KERNEL_NO_CPU;
         snprintf(why, room, "this CPU or operating system lacks what %s needs", k->name);
-    } else if ((sfr_cpu_bits & k->needs) != k->needs) {
+    } else if ((cpu_bits & k->needs) != k->needs) {
         verdicts[i].state = SFR_KERNEL_CAPPED;
         snprintf(why, room, "capped by max_isa=%s", max_isa);
     } else if ((failed = sfr_self_test(k)) != 0) {
@@ -182,7 +182,7 @@ static void init(const char *max_isa)
 {
     uint32_t detected = little_endian() ? detect() : 0;
     (void)sfr_process_generation();
-    sfr_cpu_bits = detected & cap(max_isa);
+    cpu_bits = detected & cap(max_isa);
     for (size_t i = 0; i < KERNELS; i++) judge(i, detected, max_isa);
 }
 
@@ -200,6 +200,11 @@ int sfr_init(const char *max_isa)
 }
 
 /* ---- reports ---- */
+
+uint32_t sfr_cpu(void)
+{
+    return cpu_bits;
+}
 
 const char *sfr_cpu_features(void)
 {

@@ -69,10 +69,10 @@ WORD quad xor2(quad a, quad b)
 {
     return _mm512_xor_si512(a, b);
 }
-/* One operation for the compiler, and less where one of them is zero. */
+/* Not two times xor2: from those a compiler makes trees, which take registers that are not there. */
 WORD quad xor3(quad a, quad b, quad c)
 {
-    return xor2(xor2(a, b), c);
+    return _mm512_ternarylogic_epi64(a, b, c, 0x96);
 }
 WORD quad swap_halves(quad x)
 {
@@ -170,16 +170,31 @@ WORD void store_first(uint8_t *out, quad x, size_t n, const bool easy)
 
 /* ---- GHASH ---- */
 
-/* Products of a frame's lanes, lane by lane and not reduced. Thrifty ones take three
- * multiplications instead of four but more operations in all, and have low and high in the middle
- * until settled. */
+/* Products of a frame's lanes, lane by lane and not reduced. */
 typedef struct sums {
     quad low, middle, high;
 } sums;
 
+/* How a product comes into a sum. THRIFTY: with three multiplications instead of four, but more
+ * operations in all; low and high are in the middle, too, until the sum is settled. */
+typedef enum way { FIRST, ADDED, THRIFTY } way;
+
 WORD sums no_sums(void)
 {
     return (sums){zero(), zero(), zero()};
+}
+
+WORD sums product_of(quad x, quad h)
+{
+    quad middle = xor2(product(x, h, 0x01), product(x, h, 0x10));
+    return (sums){product(x, h, 0x00), middle, product(x, h, 0x11)};
+}
+
+WORD sums products_of_two(quad x, quad h, quad y, quad k)
+{
+    quad middle = xor3(product(x, h, 0x01), product(x, h, 0x10), product(y, k, 0x01));
+    return (sums){xor2(product(x, h, 0x00), product(y, k, 0x00)), xor2(middle, product(y, k, 0x10)),
+                  xor2(product(x, h, 0x11), product(y, k, 0x11))};
 }
 
 WORD void add_products(sums *sum, quad x, quad h)
@@ -198,25 +213,17 @@ WORD void add_products_of_two(sums *sum, quad x, quad h, quad y, quad k)
     sum->middle = xor3(sum->middle, product(y, k, 0x01), product(y, k, 0x10));
 }
 
-/* Karatsuba's way: ad + bc = (a + b)(c + d) - ac - bd. */
-WORD void add_one(sums *sum, quad x, quad h, const bool thrifty)
+/* Karatsuba's: ad + bc = (a + b)(c + d) - ac - bd. */
+WORD void add_thriftily(sums *sum, quad x, quad h)
 {
-    if (!thrifty) {
-        add_products(sum, x, h);
-        return;
-    }
     quad a = xor2(x, swap_halves(x)), b = xor2(h, swap_halves(h));
     sum->low = xor2(sum->low, product(x, h, 0x00));
     sum->high = xor2(sum->high, product(x, h, 0x11));
     sum->middle = xor2(sum->middle, product(a, b, 0x00));
 }
 
-WORD void add_two(sums *sum, quad x, quad h, quad y, quad k, const bool thrifty)
+WORD void add_two_thriftily(sums *sum, quad x, quad h, quad y, quad k)
 {
-    if (!thrifty) {
-        add_products_of_two(sum, x, h, y, k);
-        return;
-    }
     quad a = xor2(_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y));
     quad b = xor2(_mm512_unpacklo_epi64(h, k), _mm512_unpackhi_epi64(h, k));
     sum->low = xor3(sum->low, product(x, h, 0x00), product(y, k, 0x00));
@@ -224,29 +231,49 @@ WORD void add_two(sums *sum, quad x, quad h, quad y, quad k, const bool thrifty)
     sum->middle = xor3(sum->middle, product(a, b, 0x00), product(a, b, 0x11));
 }
 
-WORD sums settled(sums sum, const bool thrifty)
+WORD sums settled(sums sum, const way w)
 {
-    if (thrifty) sum.middle = xor3(sum.middle, sum.low, sum.high);
+    if (w == THRIFTY) sum.middle = xor3(sum.middle, sum.low, sum.high);
     return sum;
+}
+
+WORD void hash_one(sums *sum, quad x, quad h, const way w)
+{
+    if (w == FIRST)
+        *sum = product_of(x, h);
+    else if (w == ADDED)
+        add_products(sum, x, h);
+    else
+        add_thriftily(sum, x, h);
+}
+
+WORD void hash_two(sums *sum, quad x, quad h, quad y, quad k, const way w)
+{
+    if (w == FIRST)
+        *sum = products_of_two(x, h, y, k);
+    else if (w == ADDED)
+        add_products_of_two(sum, x, h, y, k);
+    else
+        add_two_thriftily(sum, x, h, y, k);
 }
 
 /* What the hashing of n quads does at one of n turns: every second time it takes two. */
 WORD void hash_turn(sums *sum, const quad *text, const __m128i *powers, const int n, const int turn,
-                    const bool thrifty)
+                    const way w)
 {
     if (turn % 2) return;
     quad x = reflect(text[turn]), h = load(powers + 4 * turn);
     if (turn + 1 == n)
-        add_one(sum, x, h, thrifty);
+        hash_one(sum, x, h, w);
     else
-        add_two(sum, x, h, reflect(text[turn + 1]), load(powers + 4 * turn + 4), thrifty);
+        hash_two(sum, x, h, reflect(text[turn + 1]), load(powers + 4 * turn + 4), w);
 }
 
-WORD void hash_quads(sums *sum, const quad *text, const __m128i *powers, const int n,
-                     const bool thrifty)
+WORD void hash_quads(sums *sum, const quad *text, const __m128i *powers, const int n, const way w)
 {
     UNROLL
-    for (int turn = 0; turn < n; turn++) hash_turn(sum, text, powers, n, turn, thrifty);
+    for (int turn = 0; turn < n; turn++)
+        hash_turn(sum, text, powers, n, turn, turn && w == FIRST ? ADDED : w);
 }
 
 WORD quad reduce(sums sum)
@@ -537,14 +564,15 @@ WORD void rounds_and_hash(frame *now, const frame *known, sums *sum, const int f
         for (int j = 0; j < frames; j++) round_of(now[j].state, now[j].round_key, r, width);
         const int turn = r - 1, j = turn / width;
         if (j < frames)
-            hash_turn(&sum[j], known[j].text, known[j].powers, width, turn % width, false);
+            hash_turn(&sum[j], known[j].text, known[j].powers, width, turn % width,
+                      turn % width ? ADDED : FIRST);
     }
 }
 
 WORD void seal_one(sfr_row *row, const int width, const int rounds)
 {
     frame f;
-    hashed h = {.sum = no_sums()};
+    hashed h;
     begin(&f, row, width, 1);
     load_text(&f, row, width, 1);
     UNROLL
@@ -552,7 +580,7 @@ WORD void seal_one(sfr_row *row, const int width, const int rounds)
     last_round(f.state, f.text, f.round_key, rounds, width);
     store_text(&f, row, width, 1);
     take_ciphertext(&f, width, 1);
-    hash_quads(&h.sum, f.text, f.powers, width, false);
+    hash_quads(&h.sum, f.text, f.powers, width, FIRST);
     h.mask = f.state[0];
     finish_one(row, h, true);
 }
@@ -560,7 +588,7 @@ WORD void seal_one(sfr_row *row, const int width, const int rounds)
 WORD void open_one(sfr_row *row, const int width, const int rounds)
 {
     frame f;
-    hashed h = {.sum = no_sums()};
+    hashed h;
     begin(&f, row, width, 1);
     load_text(&f, row, width, 1);
     read_once(f.text, width);
@@ -592,8 +620,6 @@ WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const
     }
     for (size_t at = 0;; at += (size_t)frames) {
         bool more = at < count;
-        UNROLL
-        for (int j = 0; j < frames; j++) sum[j] = no_sums();
         if (more) {
             UNROLL
             for (int j = 0; j < frames; j++) begin(&now[j], rows[at + (size_t)j], width, lead);
@@ -601,7 +627,7 @@ WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const
         } else {
             UNROLL
             for (int j = 0; j < frames; j++)
-                hash_quads(&sum[j], known[j].text, known[j].powers, width, false);
+                hash_quads(&sum[j], known[j].text, known[j].powers, width, FIRST);
         }
         UNROLL
         for (int j = 0; j < frames; j++)
@@ -634,7 +660,6 @@ WORD void open_short(sfr_row *const *rows, size_t count, const int frames, const
         if (apart && at % 4 == 0) masks = masks_of(rows + at, rounds);
         UNROLL
         for (int j = 0; j < frames; j++) {
-            sum[j] = no_sums();
             begin(&now[j], rows[at + (size_t)j], width, lead);
             load_text(&now[j], rows[at + (size_t)j], width, lead);
             read_once(now[j].text, width);
@@ -694,14 +719,14 @@ WORD void begin_hashing(hashing *h, const sfr_row *row, size_t whole)
 }
 
 /* What a segment comes to is added to the first lane of the next. */
-WORD void end_unit(hashing *h, const bool thrifty)
+WORD void end_unit(hashing *h, const way w)
 {
     h->powers += UNIT_LANES;
     if (SFR_LIKELY(--h->units)) return;
-    quad sum = lane0(add_lanes(reduce(settled(h->sum, thrifty))));
+    quad sum = lane0(add_lanes(reduce(settled(h->sum, w))));
     begin_segment(h);
     h->sum = no_sums();
-    add_one(&h->sum, sum, four(h->powers), thrifty);
+    hash_one(&h->sum, sum, four(h->powers), w);
 }
 
 WORD void count_slowly(quad *state, quad nonce, const __m128i *round_key, size_t first, const int n)
@@ -731,12 +756,12 @@ WORD void count_unit(quad *state, quad *nonce, const __m128i *round_key, size_t 
 
 WORD void unit_rounds(quad *state, const __m128i *round_key, const int n, const int rounds,
                       sums *sum, const quad *text, const __m128i *powers, const int known,
-                      const bool thrifty)
+                      const way w)
 {
     UNROLL
     for (int r = 1; r < rounds; r++) {
         round_of(state, round_key, r, n);
-        if (r <= known) hash_turn(sum, text, powers, known, r - 1, thrifty);
+        if (r <= known) hash_turn(sum, text, powers, known, r - 1, w);
     }
 }
 
@@ -777,7 +802,7 @@ WORD void copy_quads(quad *to, const quad *from, int i, const int n)
 }
 
 WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const int rounds,
-                      const bool thrifty)
+                      const way w)
 {
     quad state[MAX_WIDTH], text[MAX_WIDTH], in[MAX_WIDTH];
     hashed group[4];
@@ -794,8 +819,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
         quad nonce = nonce_of(row);
 
         begin_rounds(state, nonce, key, 0, UNIT);
-        unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, last, thrifty);
-        if (f) group[(f - 1) & 3].sum = settled(h.sum, thrifty);
+        unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, last, w);
+        if (f) group[(f - 1) & 3].sum = settled(h.sum, w);
         if (f && f % 4 == 0) finish_four(rows + f - 4, group, zero(), 0, true);
         begin_hashing(&h, row, whole);
         in[0] = load_first(row->in, 48, false);
@@ -812,8 +837,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
             from += UNIT_BYTES, to += UNIT_BYTES;
             if (unit + AHEAD < whole) fetch(from + AHEAD * UNIT_BYTES, to + AHEAD * UNIT_BYTES);
             count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);
-            unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT, thrifty);
-            end_unit(&h, thrifty);
+            unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT, w);
+            end_unit(&h, w);
             load_quads(in, from, 0, UNIT);
             last_round(state, in, key, rounds, UNIT);
             store_quads(to, state, 0, UNIT);
@@ -822,8 +847,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
 
         from += UNIT_BYTES, to += UNIT_BYTES;
         count_unit(state, &nonce, key, UNIT_LANES * whole, last);
-        unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, UNIT, thrifty);
-        end_unit(&h, thrifty);
+        unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, UNIT, w);
+        end_unit(&h, w);
         load_quads(in, from, 0, last - 1);
         in[last - 1] = load_end(from + 64 * (last - 1), end, false);
         last_round(state, in, key, rounds, last);
@@ -832,8 +857,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
         store_end(to + 64 * (last - 1), state[last - 1], end, false);
         text[last - 1] = _mm512_maskz_mov_epi8(first_bytes(end), state[last - 1]);
     }
-    hash_quads(&h.sum, text, h.powers, last, thrifty);
-    group[(count - 1) & 3].sum = settled(h.sum, thrifty);
+    hash_quads(&h.sum, text, h.powers, last, w);
+    group[(count - 1) & 3].sum = settled(h.sum, w);
     if (count % 4 == 0) {
         finish_four(rows + count - 4, group, zero(), 0, true);
         return;
@@ -842,7 +867,7 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
 }
 
 WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const int rounds,
-                      const bool thrifty)
+                      const way w)
 {
     quad state[MAX_WIDTH], text[MAX_WIDTH];
     hashed group[4];
@@ -863,8 +888,8 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         quad first = text[0];
         text[0] = _mm512_or_si512(first, lane0(sfr_block_words(row->aad_head)));
         begin_rounds(state, nonce, key, 0, UNIT);
-        unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT, thrifty);
-        end_unit(&h, thrifty);
+        unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT, w);
+        end_unit(&h, w);
         text[0] = first;
         last_round(state, text, key, rounds, UNIT);
         store_first(row->out, state[0], 48, false);
@@ -877,8 +902,8 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
             load_quads(text, from, 0, UNIT);
             read_once(text, UNIT);
             count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);
-            unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT, thrifty);
-            end_unit(&h, thrifty);
+            unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT, w);
+            end_unit(&h, w);
             last_round(state, text, key, rounds, UNIT);
             store_quads(to, state, 0, UNIT);
         }
@@ -888,11 +913,11 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         text[last - 1] = load_end(from + 64 * (last - 1), end, false);
         read_once(text, last);
         count_unit(state, &nonce, key, UNIT_LANES * whole, last);
-        unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, last, thrifty);
+        unit_rounds(state, key, last, rounds, &h.sum, text, h.powers, last, w);
         last_round(state, text, key, rounds, last);
         store_quads(to, state, 0, last - 1);
         store_end(to + 64 * (last - 1), state[last - 1], end, false);
-        group[f & 3].sum = settled(h.sum, thrifty);
+        group[f & 3].sum = settled(h.sum, w);
         if (f % 4 == 3) finish_four(rows + f - 3, group, zero(), 0, false);
     }
     for (size_t f = count & ~(size_t)3; f < count; f++) finish_one(rows[f], group[f & 3], false);
@@ -912,29 +937,30 @@ typedef void runner(sfr_row *const *rows, size_t count);
     {                                                                        \
         for (size_t i = 0; i < count; i++) open_one(rows[i], width, rounds); \
     }
-#define FOURS_OF(name, frames, width, lead, rounds)                             \
-    RUNNER seal_##name##_##rounds##_##width(sfr_row *const *rows, size_t count) \
-    {                                                                           \
-        seal_short(rows, count, frames, width, lead, rounds);                   \
-    }                                                                           \
-    RUNNER open_##name##_##rounds##_##width(sfr_row *const *rows, size_t count) \
-    {                                                                           \
-        open_short(rows, count, frames, width, lead, rounds);                   \
+#define FOURS_OF(name, frames, width, lead, rounds)                                 \
+    _Static_assert((frames) * (width) < (rounds), "hashed while the rounds go by"); \
+    RUNNER seal_##name##_##rounds##_##width(sfr_row *const *rows, size_t count)     \
+    {                                                                               \
+        seal_short(rows, count, frames, width, lead, rounds);                       \
+    }                                                                               \
+    RUNNER open_##name##_##rounds##_##width(sfr_row *const *rows, size_t count)     \
+    {                                                                               \
+        open_short(rows, count, frames, width, lead, rounds);                       \
     }
 #define SHORT_OF(frames, width, rounds) \
     ONE_OF(width, rounds) FOURS_OF(led, frames, width, 1, rounds)
 #define FULL_OF(frames, width, rounds) FOURS_OF(full, frames, width, 0, rounds)
-#define STREAM_OF(name, width, thrifty, rounds)                                 \
+#define STREAM_OF(name, width, way, rounds)                                     \
     RUNNER seal_##name##_##rounds##_##width(sfr_row *const *rows, size_t count) \
     {                                                                           \
-        seal_stream(rows, count, width, rounds, thrifty);                       \
+        seal_stream(rows, count, width, rounds, way);                           \
     }                                                                           \
     RUNNER open_##name##_##rounds##_##width(sfr_row *const *rows, size_t count) \
     {                                                                           \
-        open_stream(rows, count, width, rounds, thrifty);                       \
+        open_stream(rows, count, width, rounds, way);                           \
     }
 #define STREAMS_OF(width, rounds) \
-    STREAM_OF(stream, width, false, rounds) STREAM_OF(thrifty, width, true, rounds)
+    STREAM_OF(stream, width, ADDED, rounds) STREAM_OF(thrifty, width, THRIFTY, rounds)
 #define ALL_OF(rounds)     \
     SHORT_OF(4, 1, rounds) \
     SHORT_OF(4, 2, rounds) \
@@ -988,8 +1014,7 @@ WORD __m128i fold_gathered(const sfr_row *row)
     const size_t before = (row->aad_size - 1) / 16;
     quad x = reflect(_mm512_maskz_loadu_epi8(first_bytes(row->aad_size), row->gathered));
     quad h = load(state_of(row)->power + POWERS - before);
-    sums sum = no_sums();
-    add_products(&sum, _mm512_maskz_mov_epi64((__mmask8)((1u << 2 * before) - 1), x), h);
+    sums sum = product_of(_mm512_maskz_mov_epi64((__mmask8)((1u << 2 * before) - 1), x), h);
     quad last = _mm512_maskz_mov_epi64((__mmask8)(3u << 2 * before), x);
     return add_lanes(xor2(reduce(sum), last));
 }
@@ -1028,13 +1053,13 @@ WORD bool are_full(sfr_row *const *rows, size_t count, size_t data)
     return full;
 }
 
-/* What runners leave in the stack: sums and masks of a group's frames; nothing, if they take one
- * frame at a time, unless the compiler keeps arrays of vectors in memory. This is called from the
- * same depth. */
+/* What runners leave in the stack: sums and masks of a group's frames, and what did not fit the
+ * registers. One frame of up to four quads at a time needs two thirds of these, and leaves nothing;
+ * but clang keeps arrays of vectors in memory. Called from the same depth. */
 #ifdef __clang__
-enum { STACK_OF_RUNNERS = 12288, ONE_LEAVES_NOTHING = false };
+enum { STACK_OF_RUNNERS = 12288, LEAVES_NOTHING = 0 };
 #else
-enum { STACK_OF_RUNNERS = 2048, ONE_LEAVES_NOTHING = true };
+enum { STACK_OF_RUNNERS = 3072, LEAVES_NOTHING = 4 };
 #endif
 
 RUNNER wipe_stack(void)
@@ -1109,7 +1134,7 @@ static VAES512 __attribute__((noinline)) void run_many(sfr_row *const *rows, siz
 
 WORD void run(sfr_row *const *rows, size_t count, const runners *r)
 {
-    if (count != 1 || !ONE_LEAVES_NOTHING || quads_of(rows[0]) > MAX_WIDTH) {
+    if (count != 1 || quads_of(rows[0]) > LEAVES_NOTHING) {
         run_many(rows, count, r);
         return;
     }
@@ -1149,9 +1174,7 @@ WORD void key_powers(key_state *state, const int rounds)
     sfr_ghash_powers(end - 8, 8, h);
     quad h8 = four(end - 8);
     for (int i = 12; i <= POWERS; i += 4) {
-        sums sum = no_sums();
-        add_products(&sum, load(end - i + 8), h8);
-        store(end - i, reduce(sum));
+        store(end - i, reduce(product_of(load(end - i + 8), h8)));
     }
 }
 

@@ -131,9 +131,7 @@ enum {
     SFR_CPU_SLOW_CLMUL = 1 << 4    /* not what it can do: a 512-bit VPCLMULQDQ takes two cycles */
 };
 
-/* The bits above, after caps; 0 before sfr_init. */
-extern uint32_t sfr_cpu_bits;
-SFR_INLINE uint32_t sfr_cpu(void) { return sfr_cpu_bits; }
+uint32_t sfr_cpu(void);            /* the bits above, after caps; 0 before sfr_init */
 
 #ifdef SFR_X86
 extern const sfr_ops sfr_gcm128_aesni, sfr_gcm256_aesni;

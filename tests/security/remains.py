@@ -82,6 +82,33 @@ def hash_sums(
     return {f"{n} {k}": v for n, block in found.items() for k, v in pieces(n, block).items()}
 
 
+WIDEST = 80  # powers of H in the state of vaes512, the highest first
+
+
+def products(kernel: str, suite: CipherSuite, state: bytes, ciphertext: bytes) -> dict[str, bytes]:
+    """What vaes512's multiplications give before they are added up: whoever has one of them, and
+    the ciphertext, can divide. For frames that it has powers for."""
+    blocks = in_blocks(ciphertext)
+    if kernel != "vaes512" or not suite.is_gcm or len(blocks) + 2 > WIDEST:
+        return {}
+    found = {}
+    for number, block in enumerate(blocks, WIDEST - 1 - len(blocks)):
+        x, h = int.from_bytes(block), int.from_bytes(state[16 * number :][:16], "little")
+        for i in (0, 64):
+            for j in (0, 64):
+                product = carryless(x >> i & 2**64 - 1, h >> j & 2**64 - 1)
+                found[f"H^{WIDEST - number}, {i}, {j}"] = product.to_bytes(16, "little")
+    return {f"{n} {k}": v for n, block in found.items() for k, v in pieces(n, block).items()}
+
+
+def carryless(x: int, y: int) -> int:
+    product = 0
+    for bit in range(y.bit_length()):
+        if y >> bit & 1:
+            product ^= x << bit
+    return product
+
+
 def in_blocks(data: bytes) -> list[bytes]:
     return [data[at : at + 16].ljust(16, b"\0") for at in range(0, len(data), 16)]
 
