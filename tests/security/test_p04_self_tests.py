@@ -4,12 +4,17 @@ What becomes of a kernel that was found out is shown in deep/test_p04_broken_ker
 """
 
 import ctypes
+import re
 
 import pytest
-from c_core.core import KERNELS
+from c_core.core import CSRC, KERNELS
+from oracle import aead_seal
 from security.natively import kernel_or_skip, native
 
+from pysframe import CipherSuite
+
 SUITES = (4, 5, 1, 6)  # that a failed self-test names: one for each family, in sfr_family's order
+FAMILIES = ("GCM_128", "GCM_256", "CTR_HMAC_128", "CTR_HMAC_256")
 NO_FAULT = "nothing"
 LIMIT_NS = 100_000
 
@@ -49,3 +54,39 @@ def test_a_self_test_takes_less_than_a_tenth_of_a_millisecond(saboteur, kernel, 
     saboteur.self_test_times(kernel.encode(), times, ctypes.c_size_t(runs))
     print(f"self-test of {kernel}: {min(times) / 1000:.1f} us, the first {times[0] / 1000:.1f} us")
     assert 1_000 < min(times) < LIMIT_NS
+
+
+# ---- what it knows ----
+
+
+def numbers(pattern: str) -> list[int]:
+    (found,) = re.findall(pattern, (CSRC / "sfr_selftest.c").read_text(), flags=re.DOTALL)
+    return [int(number, 0) for number in re.findall(r"0x\w+|\d+", found)]
+
+
+def filled(size: int, step: int, start: int) -> bytes:
+    return bytes((step * i + start) % 256 for i in range(size))
+
+
+def folded(suite: CipherSuite, sizes: list[int], turned: int) -> list[int]:
+    """What an independent library's tags come to."""
+    fold = [0] * 16
+    for i, (size, aad) in enumerate(zip(sizes, numbers(r"aads\[ROWS\] = {(.*?)}"), strict=False)):
+        key, nonce = filled(suite.Nk, 1, 0), bytes([0x50 + i]) * 12
+        row = filled(aad, 3, i), filled(size, 7, i)
+        sealed = aead_seal(suite, key, nonce, *row, "cryptography")
+        for j, byte in enumerate(sealed[size:]):
+            fold[(i + turned + j) % 16] ^= byte
+    return fold
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_it_knows_is_from_an_independent_library(suite):
+    family, suite = FAMILIES[SUITES.index(suite)], CipherSuite(suite)
+    known = numbers(rf"\[SFR_{family}\] = {{\d+, \d+, (.*?}}(?:, {{0}}|,\s*{{.*?}})}})")
+    assert known[:16] == folded(suite, numbers(r"sizes\[ROWS\] = {(.*?)}"), 0)
+    if suite.is_gcm:
+        alike = [0] * 16
+        for n, size in enumerate(numbers(r"lengths\[LENGTHS\] = {(.*?)}")):
+            alike = [a ^ b for a, b in zip(alike, folded(suite, [size] * 5, n), strict=True)]
+        assert known[16:] == alike

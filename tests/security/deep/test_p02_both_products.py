@@ -1,7 +1,8 @@
 """Promise 2 for the way of multiplying that this CPU would not take.
 
-Where a 512-bit multiplication is slow, vaes512 hashes long frames with three of them a product, else
-with four. Which it is only depends on the CPU, so each is built in here, and both meet every length.
+Where a 512-bit multiplication is slow, vaes512 hashes long frames with three of them a product,
+else with four. Which it is only depends on the CPU, so each is built in here, and both meet every
+length.
 """
 
 import random

@@ -112,3 +112,24 @@ def test_a_miscompiled_kernel(case, frames):
     parts = miscompiled(file, call, instead)
     program = linked("answers", [HERE / "answers.c"], "gcc", FLAGS, parts)
     assert_dropped(said_by(program, path), kernel, suite, count)
+
+
+# ---- in the code of one length only ----
+
+VARIANTS = {
+    "four frames of two quads": Patch(
+        "sfr_gcm_vaes512.c", "if (j < frames)\n", "if (j < frames && (width != 2 || frames != 4))\n"
+    ),
+    "streams that end in seven": Patch(
+        "sfr_gcm_vaes512.c", "if (r <= known) hash_turn", "if (r <= known && known != 7) hash_turn"
+    ),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_fault_in_one_variant(variant, frames):
+    kernel_or_skip("vaes512")
+    path, count = frames
+    parts = objects("gcc", RELEASE, (VARIANTS[variant],))
+    program = linked("answers", [HERE / "answers.c"], "gcc", FLAGS, parts)
+    assert_dropped(said_by(program, path), "vaes512", 4, count)
