@@ -396,10 +396,25 @@ WORD void finish_four(sfr_row *const *rows, const hashed *f, quad masks, const i
             if (wrong >> (2 * j) & 3) refuse(rows[j]);
 }
 
+/* The block of lengths, in bits, times H. */
+WORD sums lengths_hashed(const sfr_row *row)
+{
+    quad lengths = _mm512_slli_epi64(lane0(length_of(row)), 3);
+    return product_of(lengths, lane0(state_of(row)->power[POWERS - 1]));
+}
+
+WORD hashed with_lengths(const sfr_row *row, hashed f)
+{
+    sums lengths = lengths_hashed(row);
+    f.sum.low = xor2(f.sum.low, lengths.low);
+    f.sum.middle = xor2(f.sum.middle, lengths.middle);
+    f.sum.high = xor2(f.sum.high, lengths.high);
+    return f;
+}
+
+/* Of a frame whose block of lengths is in its sum. */
 WORD void finish_one(sfr_row *row, hashed f, const bool sealing)
 {
-    __m128i lengths = _mm_set_epi64x((long long)row->aad_size * 8, (long long)row->size * 8);
-    add_products(&f.sum, lane0(lengths), lane0(state_of(row)->power[POWERS - 1]));
     __m128i tag = sfr_block_reflect(add_lanes(reduce(f.sum)));
     tag = _mm_xor_si128(tag, _mm512_castsi512_si128(f.mask));
     if (sealing) {
@@ -572,7 +587,7 @@ WORD void rounds_and_hash(frame *now, const frame *known, sums *sum, const int f
 WORD void seal_one(sfr_row *row, const int width, const int rounds)
 {
     frame f;
-    hashed h;
+    hashed h = {.sum = lengths_hashed(row)};
     begin(&f, row, width, 1);
     load_text(&f, row, width, 1);
     UNROLL
@@ -580,7 +595,7 @@ WORD void seal_one(sfr_row *row, const int width, const int rounds)
     last_round(f.state, f.text, f.round_key, rounds, width);
     store_text(&f, row, width, 1);
     take_ciphertext(&f, width, 1);
-    hash_quads(&h.sum, f.text, f.powers, width, FIRST);
+    hash_quads(&h.sum, f.text, f.powers, width, ADDED);
     h.mask = f.state[0];
     finish_one(row, h, true);
 }
@@ -599,7 +614,7 @@ WORD void open_one(sfr_row *row, const int width, const int rounds)
     last_round(f.state, f.text, f.round_key, rounds, width);
     store_text(&f, row, width, 1);
     h.mask = f.state[0];
-    finish_one(row, h, false);
+    finish_one(row, with_lengths(row, h), false);
 }
 
 /* count is a multiple of four. A unit's ciphertext is hashed during the rounds of the next. */
@@ -863,7 +878,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
         finish_four(rows + count - 4, group, zero(), 0, true);
         return;
     }
-    for (size_t f = count & ~(size_t)3; f < count; f++) finish_one(rows[f], group[f & 3], true);
+    for (size_t f = count & ~(size_t)3; f < count; f++)
+        finish_one(rows[f], with_lengths(rows[f], group[f & 3]), true);
 }
 
 WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const int rounds,
@@ -920,7 +936,8 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
         group[f & 3].sum = settled(h.sum, w);
         if (f % 4 == 3) finish_four(rows + f - 3, group, zero(), 0, false);
     }
-    for (size_t f = count & ~(size_t)3; f < count; f++) finish_one(rows[f], group[f & 3], false);
+    for (size_t f = count & ~(size_t)3; f < count; f++)
+        finish_one(rows[f], with_lengths(rows[f], group[f & 3]), false);
 }
 
 /* ---- the variants ---- */
@@ -1059,7 +1076,7 @@ WORD bool are_full(sfr_row *const *rows, size_t count, size_t data)
 #ifdef __clang__
 enum { STACK_OF_RUNNERS = 12288, LEAVES_NOTHING = 0 };
 #else
-enum { STACK_OF_RUNNERS = 3072, LEAVES_NOTHING = 4 };
+enum { STACK_OF_RUNNERS = 2048, LEAVES_NOTHING = 4 };
 #endif
 
 RUNNER wipe_stack(void)
