@@ -330,9 +330,12 @@ WORD quad quad_of(__m128i a, __m128i b, __m128i c, __m128i d)
     return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
+/* From registers: two words put together in the stack would be waited for. */
 WORD __m128i length_of(const sfr_row *row)
 {
-    return _mm_set_epi64x((long long)row->aad_size, (long long)row->size);
+    uint64_t aad = row->aad_size;
+    __asm__("" : "+r"(aad));
+    return _mm_set_epi64x((long long)aad, (long long)row->size);
 }
 
 /* In bits. */
