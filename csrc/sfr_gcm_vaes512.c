@@ -1039,20 +1039,23 @@ WORD __m128i fold_gathered(const sfr_row *row)
     return add_lanes(xor2(reduce(sum), last));
 }
 
+static VAES512 __attribute__((noinline)) __m128i fold_pieces(const sfr_row *row)
+{
+    return sfr_ghash_long_aad(row, state_of(row)->power + POWERS);
+}
+
 static VAES512 __attribute__((noinline)) void fold_aad(sfr_row *row)
 {
     const bool gathered =
         row->aad[0].data == (const uint8_t *)row->gathered && row->aad[0].size == row->aad_size;
-    __m128i folded =
-        gathered ? fold_gathered(row) : sfr_ghash_long_aad(row, state_of(row)->power + POWERS);
+    __m128i folded = SFR_LIKELY(gathered) ? fold_gathered(row) : fold_pieces(row);
     _mm_storeu_si128((void *)row->aad_head, sfr_block_reflect(folded));
 }
 
 /* A folded AAD has H in it, and the row is in its producer's stack. */
-static void wipe_folded_aads(sfr_row *const *rows, size_t count)
+WORD void wipe_folded_aad(sfr_row *row)
 {
-    for (size_t i = 0; i < count; i++)
-        if (rows[i]->aad_size > 16) rows[i]->aad_head[0] = rows[i]->aad_head[1] = 0;
+    if (SFR_UNLIKELY(row->aad_size > 16)) row->aad_head[0] = row->aad_head[1] = 0;
 }
 
 /* How many rows from the first on have its number of quads. */
@@ -1147,7 +1150,7 @@ static VAES512 __attribute__((noinline)) void run_many(sfr_row *const *rows, siz
     for (size_t i = 0; i < count; i++)
         if (SFR_UNLIKELY(rows[i]->aad_size > 16)) fold_aad(rows[i]), folded = true;
     run_all(rows, count, r);
-    if (SFR_UNLIKELY(folded)) wipe_folded_aads(rows, count);
+    for (size_t i = 0; folded && i < count; i++) wipe_folded_aad(rows[i]);
     wipe_stack();
     sfr_clear_zmm();
 }
@@ -1158,10 +1161,9 @@ WORD void run(sfr_row *const *rows, size_t count, const runners *r)
         run_many(rows, count, r);
         return;
     }
-    const bool folded = rows[0]->aad_size > 16;
-    if (SFR_UNLIKELY(folded)) fold_aad(rows[0]);
+    if (SFR_UNLIKELY(rows[0]->aad_size > 16)) fold_aad(rows[0]);
     r->one[quads_of(rows[0])](rows, 1);
-    if (SFR_UNLIKELY(folded)) wipe_folded_aads(rows, 1);
+    wipe_folded_aad(rows[0]);
     sfr_clear_zmm();
 }
 
