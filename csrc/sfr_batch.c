@@ -29,19 +29,9 @@ static void call_sorted(sfr_row *const *rows, size_t count, bool sealing)
     call(rows[0]->key->ops, sorted, count, sealing);
 }
 
-/* Moves the rows that are of the first one's kind to `taken`. Returns how many they are; the others
- * close up. */
-static size_t take_kind(sfr_row **rows, size_t count, sfr_row **taken)
+static inline size_t kind_of(const sfr_row *row)
 {
-    const uint8_t kind = rows[0]->kind;
-    size_t taking = 0, left = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i]->kind == kind)
-            taken[taking++] = rows[i];
-        else
-            rows[left++] = rows[i];
-    }
-    return taking;
+    return row->kind;
 }
 
 void sfr_run(sfr_row *rows, size_t count, bool sealing)
@@ -62,7 +52,7 @@ void sfr_run(sfr_row *rows, size_t count, bool sealing)
         call_sorted(waiting, count, sealing);
     } else {
         for (size_t some; count; count -= some) {
-            some = take_kind(waiting, count, taken);
+            some = sfr_take_like(waiting, count, taken, kind_of);
             call_sorted(taken, some, sealing);
         }
     }

@@ -153,6 +153,23 @@ SFR_INLINE unsigned sfr_size_class(size_t size)
     return vectors < SFR_CLASS_LONG ? (unsigned)vectors : SFR_CLASS_LONG;
 }
 
+/* Moves the rows of the first one's label to `taken`. Returns how many they are; the others close
+ * up. */
+SFR_INLINE size_t sfr_take_like(sfr_row **rows, size_t count, sfr_row **taken,
+                                size_t (*label)(const sfr_row *))
+{
+    const size_t first = label(rows[0]);
+    size_t taking = 0, left = 0;
+    for (size_t i = 0; i < count; i++) {
+        sfr_row *row = rows[i];
+        if (label(row) == first)
+            taken[taking++] = row;
+        else
+            rows[left++] = row;
+    }
+    return taking;
+}
+
 /* Runs rows of any mix: buckets by (kernel, family, size class), then calls the kernels.
  * count <= SFR_CHUNK. Returns nothing: every opened row carries its status. */
 #define SFR_CHUNK 64

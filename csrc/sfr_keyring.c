@@ -1,4 +1,4 @@
-/* A receiver's keys: how they come, are found, make room for others, and go.
+/* A receiver's life and its keys: how they come, are found, make room for others, and go.
  *
  * Rule 1: a key is never changed for another; who leaves is unlinked, waited for and wiped.
  * Rule 2: keys that headers ask for push out each other, and no key that was given or derived ahead.

@@ -14,7 +14,6 @@
 /* Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20. */
 #define SHORT_TAG 4
 #define SHORT_TAG_FAILURES 4096
-#define FRAMES_PER_ALLOWANCE 256 /* frames that earn one more */
 
 /* ---- the replay window: RFC 9605 9.3 MAY, in the manner of RFC 3711 3.3.2 ---- */
 

@@ -34,7 +34,8 @@ typedef struct ring {
 } ring;
 
 #define INLINE_SLOTS 4
-#define ALLOWANCE 64 /* attempts to derive an unknown key that may come at once */
+#define ALLOWANCE 64             /* attempts to derive an unknown key that may come at once */
+#define FRAMES_PER_ALLOWANCE 256 /* frames that earn one more */
 
 /* The first cache line is all that a frame under the recent key touches. */
 struct sfr_receiver {

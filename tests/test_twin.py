@@ -137,7 +137,7 @@ def defined(file: str, name: str) -> int:
         (_sender.KEY_BUDGET, "sfr_sender.c", "KEY_BUDGET"),
         (_sender.LIMIT_MAX_FRAME, "sfr.h", "SFR_LIMIT_MAX_FRAME"),
         (ALLOWANCE, "sfr_receiver.h", "ALLOWANCE"),
-        (FRAMES_PER_ALLOWANCE, "sfr_receiver.c", "FRAMES_PER_ALLOWANCE"),
+        (FRAMES_PER_ALLOWANCE, "sfr_receiver.h", "FRAMES_PER_ALLOWANCE"),
         (TRACKED, "sfr.h", "SFR_UNKNOWN_TRACKED"),
     ],
     ids=lambda value: str(value),
