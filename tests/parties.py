@@ -16,6 +16,11 @@ def new_sender(engine, suite, base_key, kid=7, next_ctr=0, **more):
     return engine.Sender(suite, kid=kid, base_key=base_key, next_ctr=next_ctr, **more)
 
 
+def fresh_sender(engine, suite, kid=7, **more):
+    """A sender of a random key that nobody else gets to know."""
+    return new_sender(engine, suite, CipherSuite(suite).generate_base_key(), kid, **more)
+
+
 def new_receiver(engine, suite, base_key=None, kid=7, **more):
     receiver = engine.Receiver(suite, **options(suite), **more)
     if base_key is not None:

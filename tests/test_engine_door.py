@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from parties import fresh_sender
 
 import pysframe
 from pysframe import MisuseError
@@ -160,9 +161,9 @@ def test_engines_do_not_mix(engine):
     kind = engine.name.split(":")[0]
     for name in engines.available():
         if not name.startswith(kind):
-            stranger = engines.bind(name).Sender.generate(4, kid=1)
+            stranger = fresh_sender(engines.bind(name), 4)
             with pytest.raises(TypeError, match="row 1: "):
-                engine.protect_many([engine.Sender.generate(4, kid=1), stranger], [b"", b""])
+                engine.protect_many([fresh_sender(engine, 4), stranger], [b"", b""])
 
 
 def test_a_wrong_answer_fails_the_self_test(monkeypatch):

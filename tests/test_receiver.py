@@ -8,7 +8,7 @@ import isolated
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parties import GCM, SUITES, core_of, new_receiver, new_sender, options
+from parties import GCM, SUITES, core_of, fresh_sender, new_receiver, new_sender, options
 
 from pysframe import (
     AuthenticationFailed,
@@ -188,8 +188,9 @@ def test_replay_window_is_in_frames(engine, base_key):
 
 
 def test_a_real_sender_that_ratchets(engine, receiver):
-    sender = engine.Sender.generate(GCM, kid=LAYOUT.pack(1), layout=LAYOUT)
-    receiver.add_sender_key(1, sender.base_key, layout=LAYOUT)
+    base_key = GCM.generate_base_key()
+    sender = new_sender(engine, GCM, base_key, LAYOUT.pack(1), layout=LAYOUT)
+    receiver.add_sender_key(1, base_key, layout=LAYOUT)
     for _ in range(40):
         late = sender.protect(b"late")
         sender = sender.ratchet()
@@ -524,8 +525,8 @@ def test_an_honest_sender_is_always_heard(engine, data):
         action = data.draw(st.sampled_from(["ratchet", "generation", "forged", "again", "frame"]))
         if sender is None or action == "generation":
             generation, step = generation + 1, 0
-            sender = engine.Sender.generate(GCM, kid=LAYOUT.pack(generation), layout=LAYOUT)
-            base_key = sender.base_key
+            base_key = GCM.generate_base_key()
+            sender = new_sender(engine, GCM, base_key, LAYOUT.pack(generation), layout=LAYOUT)
             receiver.add_sender_key(generation, base_key, layout=LAYOUT)
         elif action == "ratchet":
             for _ in range(data.draw(st.integers(1, 13))):
@@ -628,7 +629,7 @@ def test_what_is_counted_of_a_key(engine, base_key):
 
 
 def test_key_flow(engine, receiver, base_key):
-    sender, other = new_sender(engine, GCM, base_key), engine.Sender.generate(GCM, kid=9)
+    sender, other = new_sender(engine, GCM, base_key), fresh_sender(engine, GCM, 9)
     receiver.add_key(7, base_key)
     assert receiver.key_flow(0.0)[7].state is KeyState.WAITING
     for _ in range(20):
@@ -643,7 +644,7 @@ def test_key_flow(engine, receiver, base_key):
 
 def test_key_flow_of_a_wrong_key(engine, base_key):
     receiver = new_receiver(engine, GCM, base_key)
-    with engine.Sender.generate(GCM, kid=7) as sender:
+    with fresh_sender(engine, GCM) as sender:
         for _ in range(10):
             with pytest.raises(AuthenticationFailed):
                 receiver.unprotect(sender.protect(b"frame"))
@@ -698,10 +699,10 @@ def test_closed(engine, base_key, steps):
 
 def test_a_batch_under_a_new_step_opens_whole(engine):
     """200 rows of one unknown KID: one derivation, not one a row."""
-    layout = SenderKeyLayout(4)
-    sender = engine.Sender.generate(GCM, kid=layout.pack(1), layout=layout)
+    layout, base_key = SenderKeyLayout(4), GCM.generate_base_key()
+    sender = new_sender(engine, GCM, base_key, layout.pack(1), layout=layout)
     receiver = engine.Receiver(GCM)
-    receiver.add_sender_key(1, sender.base_key, layout=layout)
+    receiver.add_sender_key(1, base_key, layout=layout)
     for _ in range(5):
         sender = sender.ratchet()
     frames = [bytes(size) for size in range(200)]

@@ -2,18 +2,32 @@
 
 import copy
 import gc
+import inspect
+import io
 import logging
 import os
 import pickle
+import pydoc
 import threading
 import weakref
+from unittest import mock
 
 import isolated
 import pytest
-from parties import GCM, LAST_CTR, SUITES, core_of, new_receiver, new_sender, options
+import rich
+from parties import (
+    GCM,
+    LAST_CTR,
+    SUITES,
+    core_of,
+    fresh_sender,
+    new_receiver,
+    new_sender,
+    options,
+)
+from rich.console import Console
 
 from pysframe import (
-    CipherSuite,
     CounterExhausted,
     CounterStore,
     CounterStoreError,
@@ -112,13 +126,9 @@ def test_a_base_key_may_be_any_buffer(engine, base_key, buffer, rng):
 
 @pytest.mark.parametrize("suite", [3, 8])
 def test_short_tags_must_be_asked_for(engine, base_key, suite):
-    for make in (
-        lambda **more: new_sender(engine, suite, base_key, **more),
-        lambda **more: engine.Sender.generate(suite, kid=7, **more),
-    ):
-        with pytest.raises(MisuseError, match="allow_short_tags"):
-            make(allow_short_tags=False)
-        make(allow_short_tags=True).close()
+    with pytest.raises(MisuseError, match="allow_short_tags"):
+        new_sender(engine, suite, base_key, allow_short_tags=False)
+    new_sender(engine, suite, base_key, allow_short_tags=True).close()
 
 
 def test_max_frame(engine, base_key):
@@ -133,30 +143,50 @@ def test_max_frame(engine, base_key):
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_generate(engine, suite):
-    with engine.Sender.generate(suite, kid=7, **options(suite)) as sender:
-        assert sender.next_ctr == 0
-        base_key = sender.base_key
-        assert len(base_key) == CipherSuite(suite).Nh // 2
+def test_a_fresh_key(engine, suite):
+    base_key = suite.generate_base_key()
+    assert (type(base_key), len(base_key)) == (bytes, 32 if "SHA512" in suite.name else 16)
+    with new_sender(engine, suite, base_key) as sender:
         receiver = new_receiver(engine, suite, base_key)
         assert receiver.unprotect(sender.protect(b"frame")) == b"frame"
 
 
-def test_generated_keys_differ(engine):
-    assert len({engine.Sender.generate(GCM, kid=7).base_key for _ in range(50)}) == 50
+def test_fresh_keys_differ():
+    assert len({GCM.generate_base_key() for _ in range(50)}) == 50
 
 
-def test_base_key_can_be_read_once(engine, base_key):
-    with engine.Sender.generate(GCM, kid=7) as sender:
-        assert sender.base_key
-        with pytest.raises(MisuseError, match="read once"):
-            _ = sender.base_key
-    with engine.Sender.generate(GCM, kid=7) as sender:
-        sender.close()
-        with pytest.raises(MisuseError, match="read once"):
-            _ = sender.base_key
-    with new_sender(engine, GCM, base_key) as sender, pytest.raises(MisuseError, match="generate"):
-        _ = sender.base_key
+LOOKS = {
+    "hasattr": lambda sender: hasattr(sender, "base_key"),
+    "getmembers": inspect.getmembers,
+    "getmembers_static": inspect.getmembers_static,
+    "Mock(spec)": lambda sender: mock.Mock(spec=sender),
+    "Mock(spec_set)": lambda sender: mock.Mock(spec_set=sender),
+    "create_autospec": lambda sender: mock.create_autospec(sender, instance=True),
+    "create_autospec of the class": lambda sender: mock.create_autospec(type(sender)),
+    "pydoc": lambda sender: pydoc.render_doc(type(sender)),
+    "rich": lambda sender: rich.inspect(sender, all=True, console=Console(file=io.StringIO())),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_looking_at_a_sender_changes_nothing(engine, base_key, look):
+    with new_sender(engine, GCM, base_key, layout=LAYOUT) as sender:
+        fields = {name: getattr(sender, name) for name in type(sender)._fields}
+        for _ in range(2):
+            look(sender)
+        assert fields == {name: getattr(sender, name) for name in type(sender)._fields}
+        assert (sender.next_ctr, sender.blocks) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["generate", "base_key"])
+def test_names_of_the_past_say_what_to_write_instead(engine, base_key, name):
+    with new_sender(engine, GCM, base_key) as sender:
+        assert name not in dir(sender)
+        assert name not in dict(inspect.getmembers(sender))
+        for there in (sender, type(sender)):
+            assert not hasattr(there, name)
+            with pytest.raises(AttributeError, match="generate_base_key"):
+                getattr(there, name)
 
 
 # ---- one of a kind ----
@@ -170,7 +200,7 @@ def test_no_copies(engine, base_key):
 
 
 def test_a_repr_shows_kid_and_suite_and_no_key(engine):
-    sender = engine.Sender.generate(GCM, kid=0x1234, layout=LAYOUT)
+    sender = fresh_sender(engine, GCM, 0x1234, layout=LAYOUT)
     shown = repr(sender)
     assert shown == "<Sender kid=0x1234 AES_128_GCM_SHA256_128>"
     sender.close()
@@ -179,7 +209,7 @@ def test_a_repr_shows_kid_and_suite_and_no_key(engine):
 
 def test_instances_have_no_room_for_surprises(engine):
     """The policy adds slots; what the twin adds is its own affair."""
-    sender = engine.Sender.generate(GCM, kid=7)
+    sender = fresh_sender(engine, GCM)
     if engine.name.startswith("native"):
         assert not hasattr(sender, "__dict__")
     assert set(type(sender)._fields) <= set(type(sender).__slots__)
@@ -209,7 +239,7 @@ def test_closed(engine, base_key):
 
 
 def test_a_forked_child_can_do_nothing_with_it(engine, base_key, store):
-    sender = engine.Sender.generate(GCM, kid=0x10, layout=LAYOUT)
+    sender = fresh_sender(engine, GCM, 0x10, layout=LAYOUT)
     leased = stored(engine, store, base_key)
 
     def in_child():

@@ -2,9 +2,10 @@
 
 >>> import pysframe
 >>> suite = pysframe.CipherSuite.AES_128_GCM_SHA256_128
->>> sender = pysframe.Sender.generate(suite, kid=7)
+>>> base_key = suite.generate_base_key()        # handed over by your key exchange
+>>> sender = pysframe.Sender(suite, kid=7, base_key=base_key, next_ctr=0)
 >>> receiver = pysframe.Receiver(suite)
->>> receiver.add_key(7, sender.base_key)        # handed over by your key exchange
+>>> receiver.add_key(7, base_key)
 
 >>> ciphertext = sender.protect(b"20 ms of Opus")
 >>> receiver.unprotect(ciphertext)              # or it raises a FrameRejected

@@ -6,7 +6,7 @@ Rule: the lock is never held during disk I/O, and no frame whose key and counter
 import os
 import threading
 from operator import index
-from typing import Self
+from typing import NoReturn, Self
 
 from .errors import MisuseError
 from .suites import CipherSuite
@@ -43,6 +43,24 @@ def allowed_suite(suite: CipherSuite | int, allow_short_tags: bool) -> CipherSui
             "pass allow_short_tags=True if that is meant"
         )
     return suite
+
+
+class Removed:
+    """A class attribute of the past: reading its name raises an AttributeError in words.
+
+    It is an AttributeError so that hasattr() and inspect.getmembers() see what is no longer there.
+    """
+
+    __slots__ = ("_instead", "_name")
+
+    def __init__(self, instead: str) -> None:
+        self._instead = instead
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"{owner.__name__}.{name}"
+
+    def __get__(self, instance: object, owner: type | None = None) -> NoReturn:
+        raise AttributeError(f"{self._name} is no longer there; instead: {self._instead}")
 
 
 class Closing:

@@ -40,9 +40,10 @@ class Receiver(Closing, ReceiverBase):
 
     >>> import pysframe
     >>> suite = pysframe.CipherSuite.AES_128_GCM_SHA256_128
-    >>> sender = pysframe.Sender.generate(suite, kid=7)
+    >>> base_key = suite.generate_base_key()
+    >>> sender = pysframe.Sender(suite, kid=7, base_key=base_key, next_ctr=0)
     >>> with pysframe.Receiver(suite) as receiver:
-    ...     receiver.add_key(7, sender.base_key)
+    ...     receiver.add_key(7, base_key)
     ...     receiver.unprotect(sender.protect(b"a frame"))
     b'a frame'
     """
@@ -116,10 +117,11 @@ class Receiver(Closing, ReceiverBase):
         again changes nothing; MisuseError for another one under a generation that is there.
 
         >>> import pysframe
-        >>> layout = pysframe.SenderKeyLayout(4)
-        >>> sender = pysframe.Sender.generate(4, kid=layout.pack(generation=1), layout=layout)
+        >>> layout, key = pysframe.SenderKeyLayout(4), bytes(range(16))
+        >>> kid = layout.pack(generation=1)
+        >>> sender = pysframe.Sender(4, kid=kid, base_key=key, next_ctr=0, layout=layout)
         >>> receiver = pysframe.Receiver(4)
-        >>> receiver.add_sender_key(1, sender.base_key, layout=layout)
+        >>> receiver.add_sender_key(1, key, layout=layout)
         >>> receiver.unprotect(sender.ratchet().protect(b"a frame"))
         b'a frame'
         """

@@ -1,21 +1,20 @@
 """Sender: which key and which counters. The engine reserves and seals.
 
 Rules of this file:
-  1. A key and a counter meet at most once (RFC 9605 7.4 MUST). So a Sender either has a fresh
-     random key, or is told where its counters go on, or leases them from a store on disk.
+  1. A key and a counter meet at most once (RFC 9605 7.4 MUST). So a Sender is either told where
+     its counters go on, 0 for a fresh key, or leases them from a store on disk.
   2. Nothing here runs for a frame, but for the rare end of a lease and one warning.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from . import _common as common
 from ._buffers import byte_view
-from ._common import LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, Closing, checked, rare
+from ._common import LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, Closing, Removed, checked, rare
 from .counters import LeaseEnded, fingerprint
 from .engine import SenderBase, policy
 from .errors import CounterExhausted, MisuseError, SenderRetired
@@ -36,7 +35,7 @@ class Sender(Closing, SenderBase):
     """Seals frames under one key and KID: RFC 9605 4.4.3.
 
     suite: a CipherSuite or its number. kid: 0..2^64-1. base_key: 16 bytes or more, for this
-    sender alone. Exactly one of
+    sender alone, such as suite.generate_base_key() makes. Exactly one of
       next_ctr  0 for a key that was never used; who resumes a key must know where it stopped;
       counters  a CounterStore, which remembers.
     layout: a SenderKeyLayout, for senders that ratchet() (RFC 9605 5.1); kid is that of the step
@@ -60,11 +59,9 @@ class Sender(Closing, SenderBase):
 
     __slots__ = ()
     _fields = (
-        "suite", "_base_key", "_layout", "_secret", "_frame_limit", "_first", "_last", "_waiting",
-        "_counters",
+        "suite", "_layout", "_secret", "_frame_limit", "_first", "_last", "_waiting", "_counters",
     )  # fmt: skip
     suite: CipherSuite
-    _base_key: bytes | None  # what generate() made, until it is read
     _layout: SenderKeyLayout | None
     _secret: Secret | None  # for the next step; None without a layout, and once retired
     _frame_limit: int
@@ -72,6 +69,13 @@ class Sender(Closing, SenderBase):
     _last: int  # counter up to which the engine has leases
     _waiting: list[tuple[int, int]]  # leases that the engine has not got yet
     _counters: CounterStore | None
+
+    if not TYPE_CHECKING:  # for a type checker these names do not exist at all
+        generate = Removed(
+            "base_key = suite.generate_base_key(), then "
+            "Sender(suite, kid=..., base_key=base_key, next_ctr=0)"
+        )
+        base_key = Removed("keep what suite.generate_base_key() returned, or what you passed in")
 
     def __init__(
         self,
@@ -117,57 +121,11 @@ class Sender(Closing, SenderBase):
         self.suite, self._layout, self._frame_limit = suite, layout, max_frame
         self._first, self._last = lease
         self._waiting = []
-        self._base_key = self._secret = self._counters = None
+        self._secret = self._counters = None
         if layout is None:
             secret.close()
         else:
             self._secret = secret
-
-    @classmethod
-    def generate(
-        cls,
-        suite: CipherSuite | int,
-        *,
-        kid: int,
-        layout: SenderKeyLayout | None = None,
-        max_frame: int = common.DEFAULT_MAX_FRAME,
-        allow_short_tags: bool = False,
-    ) -> Self:
-        """A Sender with a fresh random key, which base_key gives out once.
-
-        >>> import pysframe
-        >>> sender = pysframe.Sender.generate(4, kid=1)
-        >>> len(sender.base_key), sender.next_ctr
-        (16, 0)
-        """
-        base_key = secrets.token_bytes(CipherSuite(suite).Nh // 2)
-        sender = cls(
-            suite,
-            kid=kid,
-            base_key=base_key,
-            next_ctr=0,
-            layout=layout,
-            max_frame=max_frame,
-            allow_short_tags=allow_short_tags,
-        )
-        sender._base_key = base_key
-        return sender
-
-    @property
-    def base_key(self) -> bytes:
-        """The key that generate() made, to distribute it: 16 bytes (32 for SHA-512 suites).
-
-        It can be read once; MisuseError afterwards, after close(), and for a Sender that was given
-        its key. The bytes are Python's: they cannot be wiped.
-        """
-        with rare:
-            base_key, self._base_key = self._base_key, None
-        if base_key is None:
-            raise MisuseError(
-                f"the base_key of KID {self.kid:#x} is not to be had here: it can be read once, "
-                "from a Sender made by generate()"
-            )
-        return base_key
 
     @property
     def next_ctr(self) -> int:
@@ -193,8 +151,9 @@ class Sender(Closing, SenderBase):
         Raises MisuseError without a layout; with a CounterStore, which knows keys by their bytes:
         make the next step's Sender with counters= from ratchet_base_key(); and in a forked child.
 
-        >>> from pysframe import Sender, SenderKeyLayout
-        >>> sender = Sender.generate(4, kid=0x20, layout=SenderKeyLayout(4))
+        >>> from pysframe import CipherSuite, Sender, SenderKeyLayout
+        >>> key, layout = CipherSuite(4).generate_base_key(), SenderKeyLayout(4)
+        >>> sender = Sender(4, kid=0x20, base_key=key, next_ctr=0, layout=layout)
         >>> hex(sender.ratchet().kid)
         '0x21'
         """
@@ -285,9 +244,12 @@ class Sender(Closing, SenderBase):
             self._forget()
 
     def _forget(self) -> None:
-        secret, self._secret, self._base_key = self._secret, None, None
+        secret, self._secret = self._secret, None
         if secret is not None:
             secret.close()
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in ("generate", "base_key")]
 
     def __repr__(self) -> str:
         return f"<Sender kid={self.kid:#x} {self.suite.name}>"

@@ -1,5 +1,6 @@
 """The cipher suites of RFC 9605 4.5 (1-5) and draft-barnes-sframe-iana-256 (6-8)."""
 
+import secrets
 from enum import IntEnum
 
 from .errors import MisuseError
@@ -51,6 +52,17 @@ class CipherSuite(IntEnum):
     def max_overhead(self) -> int:
         """Bytes a protected frame can be longer than the frame: the longest header and a tag."""
         return MAX_HEADER + self.Nt
+
+    def generate_base_key(self) -> bytes:
+        """A fresh random base_key: 16 bytes, or 32 for the suites with SHA-512.
+
+        Hand it to the group by your key exchange. The bytes are Python's: they cannot be wiped.
+        RFC 9605 4.4.1.
+
+        >>> len(CipherSuite(4).generate_base_key()), len(CipherSuite(5).generate_base_key())
+        (16, 32)
+        """
+        return secrets.token_bytes(self.Nh // 2)
 
     @property
     def hash_name(self) -> str:

@@ -72,15 +72,12 @@ def test_kids_counters_sizes_and_clear_bytes_are_there_for_all_to_see(engine, su
 # ---- what is not given ----
 
 
-def test_the_bytes_that_were_handed_in_or_read_stay(engine, rng):
+def test_the_bytes_that_were_handed_in_stay(engine, rng):
     """Objects of Python's that cannot be wiped: closing leaves them as they are."""
     base_key = rng.randbytes(16)
     copy = bytes(bytearray(base_key))
     new_sender(engine, GCM, base_key).close()
-    with engine.Sender.generate(GCM, kid=KID) as sender:
-        read = sender.base_key
     assert base_key == copy
-    assert len(read) >= 16 and any(read)
 
 
 @pytest.mark.parametrize("suite", [4, 5])

@@ -51,9 +51,9 @@ Stream = tuple[Sender, Receiver]
 def streams(suite: CipherSuite, count: int) -> list[Stream]:
     made = []
     for kid in range(FIRST_KID, FIRST_KID + count):
-        sender, receiver = Sender.generate(suite, kid=kid), Receiver(suite)
-        receiver.add_key(kid, sender.base_key)
-        made.append((sender, receiver))
+        base_key, receiver = suite.generate_base_key(), Receiver(suite)
+        receiver.add_key(kid, base_key)
+        made.append((Sender(suite, kid=kid, base_key=base_key, next_ctr=0), receiver))
     return made
 
 

@@ -173,9 +173,10 @@ class Talker(Member):
     # ---- keys ----
 
     def _take_key(self, kid: int) -> None:
-        self.sender = Sender.generate(SUITE, kid=kid)
+        base_key = SUITE.generate_base_key()
+        self.sender = Sender(SUITE, kid=kid, base_key=base_key, next_ctr=0)
         self.kids.append(kid)
-        self.key_messages.append(_KID.pack(kid) + self.sender.base_key)
+        self.key_messages.append(_KID.pack(kid) + base_key)
 
     def _rotate(self) -> None:
         self._old, self._since_rotation = self.sender, 0
