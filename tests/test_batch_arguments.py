@@ -196,7 +196,7 @@ def test_a_batch_that_would_cross_the_end(engine, rng):
         with pytest.raises(CounterExhausted, match="row 2"):
             protect(sender, [b"a", b"b", b"c"])
         sender, _ = pair(engine, GCM, rng)
-        sender._set_blocks(2**36 - 6)  # each row takes three
+        sender._raise_blocks(2**36 - 6)  # each row takes three
         with pytest.raises(KeyExhausted, match="row 2"):
             protect(sender, [b"a", b"b", b"c"])
 

@@ -235,7 +235,7 @@ def test_the_last_counter(engine, suite, rng):
 def test_a_used_up_key(engine, suite, rng):
     """2^36 blocks: a frame that would pass them is refused and takes no counter."""
     sender, receiver = pair(engine, suite, rng)
-    sender._set_blocks(2**36 - 4)
+    sender._raise_blocks(2**36 - 4)
     for call in (sender.protect, lambda frame: engine.protect_many(sender, [frame])):
         with pytest.raises(KeyExhausted):
             call(bytes(33))

@@ -165,7 +165,7 @@ class Session:
 
     def raise_blocks(self) -> None:
         blocks = self.rng.choice((0, (1 << 35) - 1, (1 << 36) - 3))
-        self.both("set", lambda _engine, sender, _receiver: sender._set_blocks(blocks))
+        self.both("set", lambda _engine, sender, _receiver: sender._raise_blocks(blocks))
 
     # ---- receiving ----
 

@@ -111,7 +111,7 @@ def test_a_key_or_its_counters_that_are_used_up(engine, rng):
     says(batch, MisuseCode.CTR_EXHAUSTED, kid=KID, row=0)
     assert isinstance(errors.misuse(MisuseCode.CTR_EXHAUSTED), CounterExhausted)
     sender = new_sender(engine, GCM, rng.randbytes(16), KID)
-    sender._set_blocks(2**36 - 2)
+    sender._raise_blocks(2**36 - 2)
     sender.protect(b"")
     says(lambda: sender.protect(b""), MisuseCode.KEY_EXHAUSTED, kid=KID)
     assert isinstance(errors.misuse(MisuseCode.KEY_EXHAUSTED), KeyExhausted)

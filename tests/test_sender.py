@@ -548,13 +548,13 @@ def test_why_a_core_refuses(leased, engine):
 def test_half_of_the_budget_is_told_once(engine, base_key, caplog):
     caplog.set_level(logging.WARNING, logger="pysframe")
     with new_sender(engine, GCM, base_key, kid=0xABC) as sender:
-        sender._set_blocks(2**35 - 4)  # an empty frame takes two: its header and its tag
+        sender._raise_blocks(2**35 - 4)  # an empty frame takes two: its header and its tag
         ctrs(sender, 1)
         assert not caplog.records
         ctrs(sender, 20)
         (record,) = caplog.records
         assert "0xabc" in record.getMessage()
-        sender._set_blocks(2**36)
+        sender._raise_blocks(2**36)
         with pytest.raises(KeyExhausted):
             sender.protect(b"")
         assert len(caplog.records) == 1

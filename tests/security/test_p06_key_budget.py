@@ -94,11 +94,11 @@ def spend(engine, sender, frames, batched):
 def test_a_warning_at_half_and_a_refusal_at_the_end(engine, batched, rng, caplog):
     caplog.set_level(logging.WARNING, logger="pysframe")
     sender = new_sender(engine, GCM, rng.randbytes(16))
-    sender._set_blocks(HALF - 7)
+    sender._raise_blocks(HALF - 7)
     for sealed, warnings in ((1, 0), (1, 0), (1, 1), (50, 1)):
         assert spend(engine, sender, sealed, batched) == sealed
         assert len(caplog.records) == warnings
-    sender._set_blocks(WHOLE - 3 * 5 - 2)
+    sender._raise_blocks(WHOLE - 3 * 5 - 2)
     assert spend(engine, sender, 99, batched) == 5
     assert sender.blocks == WHOLE - 2
     before = sender.next_ctr
@@ -115,10 +115,23 @@ def test_the_warning_comes_though_the_rest_of_its_batch_is_refused(engine, rng, 
     caplog.set_level(logging.WARNING, logger="pysframe")
     store = CounterStore(tmp_path / "counters", lease=3)
     sender = engine.Sender(GCM, kid=7, base_key=rng.randbytes(16), counters=store)
-    sender._set_blocks(HALF - 4)
+    sender._raise_blocks(HALF - 4)
     with pytest.raises(LeaseEnded):
         engine.protect_many(sender, [b""] * 4)
     assert len(caplog.records) == 1
+
+
+def test_the_meter_of_a_key_that_was_used_before(engine, rng):
+    """It is raised, never lowered, stops at the budget, and can be read after close()."""
+    sender = new_sender(engine, GCM, rng.randbytes(16))
+    sender.protect(b"x" * 16)
+    for raised, blocks in ((0, 3), (2, 3), (1000, 1000), (999, 1000), (2**64 - 1, WHOLE)):
+        sender._raise_blocks(raised)
+        assert sender.blocks == blocks
+    with pytest.raises(KeyExhausted):
+        sender.protect(b"")
+    sender.close()
+    assert sender.blocks == WHOLE
 
 
 # ---- the receiver's failures ----

@@ -415,7 +415,8 @@ cdef class SenderCore:
     def blocks(self):
         return sfr_sender_blocks(self.pointer())
 
-    def _set_blocks(self, uint64_t blocks):
+    def _raise_blocks(self, uint64_t blocks):
+        """Raises the meter, never lowers it; beyond 2^36 it stays there."""
         sfr_sender_set_blocks(self.pointer(), blocks)
 
     def _extend(self, uint64_t first, uint64_t last):

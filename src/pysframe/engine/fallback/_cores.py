@@ -84,7 +84,7 @@ class SenderCore(Unshareable):
 
     @property
     def blocks(self) -> int:
-        """AES blocks used so far, of 2^36."""
+        """AES blocks used so far, of 2^36; also after close()."""
         return sender_state(self).blocks
 
     def close(self) -> None:
@@ -114,8 +114,8 @@ class SenderCore(Unshareable):
         """close(), with a reason that SenderRetired will tell."""
         sender_state(self).retire(reason)
 
-    def _set_blocks(self, blocks: int) -> None:
-        """Raises the meter, never lowers it: for resumed keys and tests."""
+    def _raise_blocks(self, blocks: int) -> None:
+        """Raises the meter, never lowers it; beyond 2^36 it stays there. For resumed keys."""
         sender_state(self).raise_blocks(blocks)
 
     def _lease_ended(self) -> bool:

@@ -170,9 +170,9 @@ class SenderState:
                 self._ahead = first, last
 
     def raise_blocks(self, blocks: int) -> None:
-        """Raises the meter, never lowers it."""
+        """Raises the meter, never lowers it; beyond the budget it stays there."""
         with self._lock:
-            self.blocks = max(self.blocks, blocks)
+            self.blocks = max(self.blocks, min(blocks, KEY_BUDGET))
 
     def retire(self, reason: str = "closed") -> None:
         """Lets go of the key; idempotent."""
