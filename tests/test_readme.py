@@ -1,11 +1,15 @@
 """The README's example runs as it is printed, and every command it names exists."""
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
+from pysframe import cli
+
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def code_blocks(page: str) -> list[str]:
@@ -23,6 +27,27 @@ def test_make_targets_exist():
     named = set(re.findall(r"`make ([a-z-]+)`", (ROOT / "CONTRIBUTING.md").read_text()))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     assert named <= targets
+
+
+def test_its_commands_are_those_there_are():
+    """Each line stands for a command, takes the arguments it names, and none is left out."""
+    section = re.search(r"^## Commands\n(.*?)^## ", README, re.S | re.M)
+    lines = re.findall(r"^    pysframe (\S+)((?: \S+)*)", section[1], re.M)
+    assert [name for name, _ in lines] == [*cli.COMMANDS, "--version"]
+    for name, usage in lines[:-1]:
+        wanted = {"call": ["[speech.wav]"], "inspect": ["HEX|FILE"]}.get(name, [])
+        assert usage.split() == wanted
+        assert cli.parser().parse_args([name, *["x" for _ in wanted]]).command == name
+
+
+def test_its_exit_statuses_are_those_there_are(capsys):
+    section = re.search(r"^Each exits with (.*?)\n\n", README, re.S | re.M)[1]
+    assert re.findall(r"\b\d+\b", section) == re.findall(r"\b\d+\b", cli.EPILOG)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0 and cli.main(["inspect", "9901234567"]) == 0
+    assert cli.main(["inspect", "99"]) == 1 and cli.main(["inspect", "none"]) == cli.TROUBLE == 2
+    assert (cli.INTERRUPTED, cli.NO_READER) == (128 + signal.SIGINT, 128 + signal.SIGPIPE)
 
 
 @pytest.mark.parametrize("page", ["README.md", "csrc/README.md"])

@@ -10,12 +10,15 @@ import signal
 import subprocess
 import sys
 import wave
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from pysframe.cli import call, main, parser
 from pysframe.cli._forwarder import Forwarder
+from pysframe.cli._media import load
 from pysframe.cli._parties import Agent, Publisher
 from pysframe.cli._stage import PUBLISHER_KID, Cast, KeyChannel
 from pysframe.cli._verdict import ALWAYS, DIGITS
@@ -252,6 +255,88 @@ def test_a_silent_file_is_refused(capsys, tmp_path):
     assert "is silent" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("codec", ["adts", "mp3", "wav"])
+def test_audio_that_changes_on_the_way_is_played_whole(codec, tmp_path):
+    """Joined recordings and radio captures change rate and channels between two frames."""
+    path = tmp_path / f"joined.{codec}"
+    parts = [
+        encoded(tmp_path / "one", codec, rate=44_100, layout="mono", hertz=440),
+        encoded(tmp_path / "two", codec, rate=22_050, layout="stereo", hertz=880),
+    ]
+    path.write_bytes(b"".join(parts))
+    pcm = load(path, 10.0)
+    if codec == "wav":  # its header says where it ends
+        assert len(pcm) == 48_000
+        return
+    assert 1.9 < len(pcm) / 48_000 < 2.3
+    assert [round(pitch(part)) for part in (pcm[9600:38_400], pcm[-38_400:-9600])] == [440, 880]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (lambda sound: b"", "cannot be read as audio"),
+        (lambda sound: bytes(10_000), "cannot be read as audio"),
+        (lambda sound: sound[:20], "cannot be read as audio"),
+        (lambda sound: sound[: sound.index(b"data") + 8], "holds no audio that can be decoded"),
+    ],
+    ids=["empty", "zeros", "half a header", "no sample"],
+)
+def test_a_file_without_sound_is_refused(content, why, capsys, tmp_path):
+    sound = encoded(tmp_path / "whole", "wav", rate=48_000, layout="mono", hertz=440)
+    path = tmp_path / "cut.wav"
+    path.write_bytes(content(sound))
+    assert main(["call", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"pysframe call: {path} ") and why in err
+    assert err.count("\n") == 1
+
+
+def test_what_is_whole_of_a_cut_file_is_played(tmp_path):
+    sound = encoded(tmp_path / "whole", "adts", rate=48_000, layout="mono", hertz=440)
+    (tmp_path / "cut.aac").write_bytes(sound[: len(sound) * 3 // 5])
+    assert 0.5 < len(load(tmp_path / "cut.aac", 10.0)) / 48_000 < 0.7
+
+
+def test_a_file_without_an_audio_stream_is_refused(capsys, tmp_path):
+    path = tmp_path / "picture.nut"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25, width=16, height=16, pix_fmt="gray")
+        container.mux(stream.encode(av.VideoFrame(16, 16, "gray")))
+    assert main(["call", str(path)]) == 2
+    assert f"{path} cannot be read as audio: it has no audio stream\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [".", "/proc/self/mem", "http://127.0.0.1:9/a.wav", "x:y.wav"])
+def test_what_is_no_readable_file_is_refused(name, capsys):
+    assert main(["call", name]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "cannot be read as audio: " in err and err.count("\n") == 1
+
+
+def test_a_name_is_no_address_and_tags_need_no_utf8(tmp_path, monkeypatch):
+    """FFmpeg would take what stands before a colon for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    sound = encoded(tmp_path / "whole", "wav", rate=48_000, layout="mono", hertz=440)
+    tags = b"LIST\x12\0\0\0INFOINAM\6\0\0\0M\xfcller"
+    assert sound[12:16] == b"fmt "
+    for name in ("file:a.wav", "http:b.wav", "pipe:", os.fsdecode(b"fr\xffame.wav")):
+        Path(name).write_bytes(sound[:12] + tags + sound[12:])
+        assert len(load(Path(name), 10.0)) == 48_000
+
+
+@pytest.mark.parametrize("broken", ["av", "numpy"])
+def test_a_broken_extra_says_so(broken, tmp_path):
+    """An extension may raise what is no Exception: a panic of Rust code, say."""
+    (tmp_path / f"{broken}.py").write_text("raise type('Panic', (BaseException,), {})('no libc')")
+    code = "import sys; from pysframe.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "call", "--fast"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2 and "is broken: Panic('no libc')" in done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+
+
 @pytest.mark.parametrize("absent", ["av", "numpy"])
 def test_a_missing_extra_says_what_to_install(absent, tmp_path):
     code = "import sys; sys.modules[%r] = None; from pysframe.cli import main; sys.exit(main())"
@@ -280,3 +365,23 @@ def write_wav(path, samples, *, rate=48_000, channels=1):
         file.setframerate(rate)
         file.writeframes(np.repeat(samples.astype("<i2"), channels).tobytes())
     return path
+
+
+def encoded(path, codec, *, rate, layout, hertz):
+    """One second of a tone, as the bytes of a file of this format."""
+    name = {"adts": "aac", "mp3": "libmp3lame", "wav": "pcm_s16le"}[codec]
+    with av.open(str(path), "w", format=codec) as container:
+        stream = container.add_stream(name, rate=rate, layout=layout)
+        resampler = av.AudioResampler(stream.format, stream.layout, rate, stream.frame_size or 1024)
+        tone = np.sin(2 * np.pi * hertz * np.arange(rate) / rate) * 20_000
+        frame = av.AudioFrame.from_ndarray(tone.astype("<i2").reshape(1, -1), "s16", "mono")
+        frame.sample_rate = rate
+        for part in (*resampler.resample(frame), *resampler.resample(None), None):
+            container.mux(stream.encode(part))
+    return path.read_bytes()
+
+
+def pitch(pcm):
+    """Hertz of the strongest tone."""
+    spectrum = np.abs(np.fft.rfft(pcm * np.hanning(len(pcm))))
+    return np.argmax(spectrum) * 48_000 / len(pcm)

@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
+import re
 import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -92,6 +95,68 @@ def test_where_the_bytes_come_from(capsys, tmp_path, monkeypatch):
     for content in (raw.read_bytes(), text.read_bytes()):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
         assert inspect_json(capsys, "-")[1]["ctr"] == 0x4567
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 255, 256, 2048, 60_000])
+@pytest.mark.parametrize("separator", ["", ":", " ", "\n"])
+def test_hex_of_any_length(capsys, size, separator):
+    """Past 255 characters hex is no file name, past 4095 no path; nobody asks whether it is one."""
+    frame = bytes.fromhex("9901234567")[:size].ljust(size, b"\xab")
+    status, captured = inspect(capsys, frame.hex(*(separator or ())))
+    count = "1 byte" if size == 1 else f"{size} bytes"
+    assert captured.out.startswith(f"{count} from the command line, as hex\n")
+    assert status == (1 if size == 1 else 0)
+
+
+def test_a_file_whose_name_is_hex_comes_first(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "00").write_bytes(bytes.fromhex(FRAME))
+    assert inspect(capsys, "00")[1].out.startswith("42 bytes from 00\n")
+    (tmp_path / "99").mkdir()
+    assert "from the command line, as hex" in inspect(capsys, "99")[1].out
+
+
+def test_what_is_no_regular_file_is_read(capsys, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for content in (bytes.fromhex(FRAME), FRAME.encode()):
+        writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+        writer.start()
+        assert inspect_json(capsys, str(pipe))[1]["ctr"] == 0x4567
+        writer.join()
+    reading, writing = os.pipe()
+    os.write(writing, FRAME.encode())
+    os.close(writing)
+    assert inspect_json(capsys, f"/dev/fd/{reading}")[1]["ctr"] == 0x4567
+    os.close(reading)
+
+
+def test_an_empty_file_holds_no_header(capsys, tmp_path):
+    (tmp_path / "empty").touch()
+    status, captured = inspect(capsys, str(tmp_path / "empty"))
+    assert status == 1 and "WRONG: there is no header" in captured.out
+
+
+def test_the_columns_stay_apart_for_large_frames(capsys, tmp_path):
+    """The positions of a video frame's bytes are wider than their column."""
+    (tmp_path / "frame").write_bytes(bytes.fromhex("9901234567") + bytes(2_000_000))
+    out = inspect(capsys, str(tmp_path / "frame"))[1].out
+    assert re.search(r"^bytes 5-2000004 00000000\.\. +ciphertext and tag$", out, re.M)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (".", "Is a directory"),
+        ("/dev/zero", "holds more than 64 MiB, which is no single frame"),
+        ("ab/" * 1500, "is neither a file nor hex digits"),
+        ("xy" * 200, "is neither a file nor hex digits"),
+    ],
+)
+def test_what_is_neither_is_said_in_one_line(capsys, name, why):
+    status, captured = inspect(capsys, name)
+    assert status == 2 and captured.out == "" and why in captured.err
+    assert captured.err.count("\n") == 1 and len(captured.err) < 150
 
 
 def test_kid_layouts(capsys):

@@ -52,13 +52,10 @@ def test_the_clock_breaking_the_budget_is_said(stage):
 
 
 def test_a_sparkline_is_louder_where_the_sound_is(monkeypatch):
-    _console.console.cache_clear()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
     assert sparkline([0.0, 0.0, 1.0, 1.0, 0.03, 0.03]) == " █▃"
-    _console.console.cache_clear()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     assert sparkline([0.0, 0.0, 1.0, 1.0]) == " #"
-    _console.console.cache_clear()
 
 
 class Terminal(io.StringIO):
@@ -79,14 +76,12 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch, switch, value, co
 
 
 def test_on_a_terminal_the_call_is_drawn(monkeypatch):
-    _console.console.cache_clear()
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(sys, "stdout", Terminal())
     assert main(["call", "--fast", "--digits", "3", "--budget-us", "20000"]) == 0
     text = sys.stdout.getvalue()
-    _console.console.cache_clear()
     assert "\x1b[" in text and "publisher speaks" in text and "call ended" in text
     assert "All 11 expectations hold" in text
 

@@ -7,39 +7,82 @@ it runs, and says which extra to install when that is missing.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
+from .. import backend_info
 from . import bench, call, doctor, inspect
-from ._console import CommandError
+from ._console import CommandError, say
+from ._streams import Output, WriteFailed, complain, forget_odd_sizes, settle, write
 
 __all__ = ["main"]
 
 COMMANDS = {"call": call, "inspect": inspect, "doctor": doctor, "bench": bench}
+TROUBLE, INTERRUPTED, NO_READER = 2, 130, 141  # the last two as shells have them: 128 + signal
+
+EPILOG = """\
+pysframe COMMAND --help says more about each.
+
+Exit status of every command: 0 when all is well, 1 when what was asked about is not, 2 for wrong
+usage or when something could not be read, imported or written, 130 after Ctrl-C, 141 when the
+reader of the output went away."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status: 2 for wrong usage, 130 after Ctrl-C."""
-    args = parser().parse_args(argv)
+    """Runs one command; returns its exit status, which EPILOG explains."""
+    forget_odd_sizes()
     try:
+        return _run(parser().parse_args(argv))
+    except WriteFailed as failure:
+        if failure.no_reader:
+            return NO_READER
+        complain(f"pysframe: {failure}")
+        return TROUBLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        settle()
+
+
+def _run(args: argparse.Namespace) -> int:
+    try:
+        Output(sys.stdout).flush()  # refuses a closed one before there is any work done
         return int(args.run(args))
     except CommandError as error:
-        print(f"pysframe {args.command}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `pysframe doctor | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        complain(f"pysframe {args.command}: {error}")
+        return TROUBLE
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, whose own output goes the way of all other output."""
+
+    color = False  # of Python 3.14; what is said here goes through `visible`
+
+    def print_help(self, file: object = None) -> None:
+        write(self.format_help())
+
+    def error(self, message: str) -> NoReturn:
+        complain(f"{self.format_usage()}{self.prog}: error: {message}")
+        self.exit(TROUBLE)
+
+
+class Version(argparse.Action):
+    """--version: prints what `pip show pysframe` calls it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> NoReturn:
+        say(f"pysframe {backend_info().versions['pysframe']}")
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="pysframe",
         description="SFrame (RFC 9605): end-to-end encryption of media frames.",
-        epilog="pysframe COMMAND --help says more about each.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action=Version, nargs=0, help="the version, and nothing else")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
         command = commands.add_parser(

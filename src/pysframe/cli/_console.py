@@ -1,20 +1,23 @@
-"""Where commands write: colours and tables on a terminal, plain lines everywhere else.
+"""How commands say things: colours and tables on a terminal, plain lines everywhere else.
 
 Rules: rich is an extra, so nothing here needs it; NO_COLOR (no-color.org), a dumb terminal or a
-pipe means plain lines; results go to stdout, complaints to stderr.
+pipe means plain lines; results go to stdout, complaints to stderr; on a terminal no line is
+longer than the terminal is wide.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from functools import lru_cache
+from importlib import import_module
+from typing import IO, TYPE_CHECKING, Any, Literal, TextIO, cast
+
+from ._streams import Output, columns, limit, visible, write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 
 LABEL = 12  # columns that labels at the left take
+WIDEST = 120  # columns: longer lines of words are hard to read
+LEAST_ROOM = 24  # columns beside a label for words that stand in a column
+GAP = 2  # columns between two of a table
 
 
 class CommandError(Exception):
@@ -29,47 +35,90 @@ class CommandError(Exception):
 
 
 def need(extra: str, **modules: str) -> None:
-    """Raises CommandError unless every module (import name=what people call it) is there."""
-    missing = [called for module, called in modules.items() if find_spec(module) is None]
+    """Raises CommandError unless every module (import name=what people call it) can be used."""
+    troubles = {called: _trouble(module) for module, called in modules.items()}
+    missing = [called for called, trouble in troubles.items() if trouble]
     if missing:
+        why = "; ".join(f"{called} {troubles[called]}" for called in missing)
         raise CommandError(
-            f"{' and '.join(missing)} not installed; this installs what is needed:\n"
-            f"    pip install 'pysframe[{extra}]'"
+            f"{why}; this installs what is needed:\n    pip install 'pysframe[{extra}]'"
         )
+
+
+def _trouble(module: str) -> str:
+    """Why a module cannot be imported, or nothing. A broken one may raise anything."""
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        return "is not installed" if error.name == module else f"is broken: {error}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a panic of Rust code is no Exception
+        return f"is broken: {error!r}"
+    return ""
 
 
 def fancy() -> bool:
     """Whether stdout is a terminal that wants colours, and rich is there to make them."""
-    wanted = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    return wanted and os.environ.get("TERM") != "dumb" and find_spec("rich") is not None
+    wanted = Output(sys.stdout).isatty() and not os.environ.get("NO_COLOR")
+    dumb = os.environ.get("TERM", "") in ("", "dumb", "unknown")
+    return wanted and not dumb and not _trouble("rich.console")
 
 
-@cache
 def console() -> Console:
+    return _console_on(sys.stdout)
+
+
+@lru_cache(maxsize=1)
+def _console_on(stream: TextIO) -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(file=cast("IO[str]", Output(stream)), highlight=False)
 
 
-def say(line: str = "", style: str = "") -> None:
-    """One line, in a rich style where there is colour."""
+def say(text: str = "", style: str = "") -> None:
+    """Words, in a rich style where there is colour; wrapped where a terminal would cut them."""
+    for line in text.split("\n"):
+        for part in _wrapped(line, limit()):
+            _line(visible(part), style)
+
+
+def _line(line: str, style: str = "", end: str = "\n") -> None:
     if fancy():
-        console().print(line, style=style or None, markup=False, soft_wrap=True)
+        console().print(line, style=style or None, end=end, markup=False, soft_wrap=True)
     else:
-        print(line, flush=True)
+        write(line + end)
 
 
-def say_pair(label: str, words: str, style: str = "") -> None:
-    """A label in its style, and words beside it, wrapped to the width of the terminal."""
-    width = min(shutil.get_terminal_size((100, 24)).columns, 120) - LABEL
-    first, *others = textwrap.wrap(words, width)
-    if fancy():
-        console().print(label.ljust(LABEL), style=style or None, end="", markup=False)
-        say(first)
-    else:
-        say(label.ljust(LABEL) + first)
-    for line in others:
-        say(" " * LABEL + line)
+def _wrapped(line: str, width: int | None) -> list[str]:
+    if width is None or len(line) <= width:
+        return [line]
+    return textwrap.wrap(line, width) or [""]
+
+
+def say_pair(label: str, words: str, style: str = "", rest: str = "", column: int = LABEL) -> None:
+    """A label in its style and words beside it from a column on, in the style `rest`; where that
+    leaves little room, after it."""
+    width = min(columns(), WIDEST)
+    if width - column < LEAST_ROOM:
+        _run_on(f"{visible(label).rstrip()}  {visible(words)}", style, width)
+        return
+    first, *others = _wrapped(visible(words), width - column)
+    _line(
+        visible(label).ljust(column) if len(label) < column else f"{visible(label)} ", style, end=""
+    )
+    for line in (first, *(" " * column + other for other in others)):
+        _line(line, rest)
+
+
+def _run_on(text: str, style: str, width: int) -> None:
+    for line in textwrap.wrap(text, width, subsequent_indent=" " * GAP):
+        _line(line, style)
+
+
+def say_json(found: Mapping[str, Any]) -> None:
+    """One object, in ASCII."""
+    write(f"{json.dumps(found, indent=2)}\n")
 
 
 @dataclass
@@ -80,24 +129,56 @@ class Table:
     rows: list[Sequence[str]] = field(default_factory=list)
     right: frozenset[str] = frozenset()
     styles: dict[str, str] = field(default_factory=dict)  # of a row, by its first cell
+    names: int = 1  # cells at the left that say what a row is about
+
+    @property
+    def widths(self) -> list[int]:
+        lines = [self.columns, *self.rows]
+        return [
+            max(len(part) for line in lines for part in line[i].split("\n"))
+            for i in range(len(self.columns))
+        ]
+
+    @property
+    def width(self) -> int:
+        return sum(self.widths) + GAP * (len(self.columns) - 1)
 
     def show(self) -> None:
-        if fancy():
+        """As a table where the terminal is wide enough, row by row where it is not."""
+        if self.width > (limit() or self.width):
+            self._show_rows()
+        elif fancy():
             console().print(self.rich())
         else:
-            print(self.plain(), flush=True)
+            say(self.plain())
+
+    def fit(self, width: int) -> Table:
+        """The same without the columns at the right for which there is no room."""
+        table = self
+        while table.width > width and len(table.columns) > 1:
+            cut = [row[:-1] for row in table.rows]
+            table = Table(table.columns[:-1], cut, self.right, self.styles, self.names)
+        return table
 
     def plain(self) -> str:
-        lines = [self.columns, *self.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
-        return "\n".join(self._line(line, widths) for line in lines)
+        return "\n".join(self._line(line) for line in [self.columns, *self.rows])
 
-    def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
+    def _line(self, cells: Sequence[str]) -> str:
         padded = (
             cell.rjust(width) if column in self.right else cell.ljust(width)
-            for cell, width, column in zip(cells, widths, self.columns, strict=True)
+            for cell, width, column in zip(cells, self.widths, self.columns, strict=True)
         )
-        return "  ".join(padded).rstrip()
+        return (" " * GAP).join(padded).rstrip()
+
+    def _show_rows(self) -> None:
+        for row in self.rows:
+            say("  ".join(row[: self.names]), self.styles.get(row[0], "bold"))
+            for label, cell in self._pairs(row):
+                say_pair(f"  {label}", cell, column=max(map(len, self.columns)) + 2 * GAP)
+
+    def _pairs(self, row: Sequence[str]) -> Iterator[tuple[str, str]]:
+        pairs = zip(self.columns[self.names :], row[self.names :], strict=True)
+        return ((label, cell.strip()) for label, cell in pairs if cell.strip())
 
     def rich(self) -> RichTable:
         from rich import box

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain, groupby
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
 
 from ._console import CommandError
 from ._dtmf import FRAME, RATE, Samples
+from ._streams import named
 
 BIT_RATE = 32_000  # bits a second: 80-byte frames
 
@@ -59,25 +64,52 @@ class OpusDecoder:
 def load(path: Path, seconds: float) -> Samples:
     """The first seconds of a file's first audio stream as 48 kHz mono.
 
-    CommandError when there is none, or nothing but silence.
+    CommandError when it cannot be read, holds no audio, or nothing but silence.
     """
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
-    wanted, parts = int(seconds * RATE), [np.zeros(0, np.int16)]
+    wanted, found, parts = int(seconds * RATE), 0, [np.zeros(0, np.int16)]
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise CommandError(f"{path} has no audio stream")
-            for frame in container.decode(audio=0):
-                parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-                if sum(map(len, parts)) >= wanted:
+        with path.open("rb") as file:
+            for part in _samples(file):
+                parts.append(part)
+                found += len(part)
+                if found >= wanted:
                     break
-    except (av.FFmpegError, OSError) as problem:
-        raise CommandError(
-            f"{path} cannot be read as audio: {problem.strerror or problem}"
-        ) from None
-    pcm = np.concatenate(parts)[:wanted]
+    # PyAV has no class of its own for misuse and for what it cannot decode to: it is a ValueError.
+    except (av.FFmpegError, OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or problem
+        raise CommandError(f"{named(path)} cannot be read as audio: {why}") from None
+    return _audible(np.concatenate(parts)[:wanted], path, seconds)
+
+
+def _samples(file: BinaryIO) -> Iterator[Samples]:
+    """The first audio stream, part by part. The file is opened by Python, since FFmpeg takes what
+    stands before a colon in a name for a protocol."""
+    with av.open(file, "r", metadata_errors="replace") as container:
+        if not container.streams.audio:
+            raise ValueError("it has no audio stream")
+        for _, frames in groupby(_decoded(container), _form):
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            for frame in chain(frames, [None]):  # None: what the resampler still holds
+                yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
+
+
+def _decoded(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
+    """What cannot be decoded is left out, as players do: tags between two parts, a cut end."""
+    for packet in container.demux(audio=0):
+        with suppress(av.InvalidDataError):
+            yield from packet.decode()
+
+
+def _form(frame: av.AudioFrame) -> tuple[str, str, int]:
+    """What a resampler is made for. Joined files and radio captures change it on the way."""
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _audible(pcm: Samples, path: Path, seconds: float) -> Samples:
+    if not len(pcm):
+        raise CommandError(f"{named(path)} holds no audio that can be decoded")
     if not pcm.any():
         raise CommandError(
-            f"{path} is silent in its first {seconds:g} s: nothing could be compared"
+            f"{named(path)} is silent in its first {seconds:g} s: nothing could be compared"
         )
     return pcm

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from ._console import LABEL, Table, console, fancy, say
 from ._report import COLUMNS, QUANTILES, hears, rows
 from ._stage import LEVELS, Stage
+from ._streams import visible
+from ._terminal import Display, display
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table as RichTable
 
 WIDTH = 78  # columns; on a terminal of 80 this leaves room for the ^C that Ctrl-C prints
+HEIGHT = 28  # lines of all of it; on a lower terminal there are fewer events
+WIDE = 60  # columns from which there is room to show loudness
 EVENTS = 5  # lines of them on the screen
 STYLES = {
     "publisher": "bold cyan",
@@ -35,11 +38,16 @@ class Screen(Protocol):
     def show(self, stage: Stage) -> None: ...
 
 
-def screen(stage: Stage, title: str, *, silent: bool) -> AbstractContextManager[Screen]:
+@contextmanager
+def screen(title: str, *, silent: bool) -> Iterator[Screen]:
     """The screen that fits stdout."""
     if silent:
-        return nullcontext(Silent())
-    return LivePicture(stage, title) if fancy() else nullcontext(PlainLines(title))
+        yield Silent()
+    elif fancy():
+        with display() as shown:
+            yield LivePicture(visible(title), shown)
+    else:
+        yield PlainLines(title)
 
 
 class Silent:
@@ -65,36 +73,28 @@ class PlainLines:
 class LivePicture:
     """The whole picture, redrawn in place; the last one stays on the terminal."""
 
-    def __init__(self, stage: Stage, title: str) -> None:
-        from rich.live import Live
-
-        self._title = title
-        self._live = Live(picture(stage, title), console=console(), auto_refresh=False)
-
-    def __enter__(self) -> LivePicture:
-        self._live.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.__exit__(None, None, None)
+    def __init__(self, title: str, shown: Display) -> None:
+        self._title, self._display = title, shown
 
     def show(self, stage: Stage) -> None:
-        self._live.update(picture(stage, self._title), refresh=True)
+        width, height = console().size
+        self._display.draw(picture(stage, self._title, min(width, WIDTH), height))
 
 
-def picture(stage: Stage, title: str) -> RenderableType:
+def picture(stage: Stage, title: str, width: int = WIDTH, height: int = HEIGHT) -> RenderableType:
     """The call at this moment: progress, counters, who hears what, latest events."""
     from rich.console import Group
     from rich.constrain import Constrain
     from rich.padding import Padding
     from rich.text import Text
 
-    lines = [f"{when:5.1f} s  {event}" for when, event in stage.events[-EVENTS:]]
-    lines += [""] * (EVENTS - len(lines))
-    events = Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis")
-    table = Padding(party_table(stage), (1, 0))
-    parts = (_headline(title), _progress(stage), table, _ears(stage), Padding(events, (1, 0)))
-    return Constrain(Group(*parts), WIDTH)
+    events = EVENTS if stage.done else max(1, EVENTS - max(0, HEIGHT - height))
+    lines = [f"{when:5.1f} s  {event}" for when, event in stage.events[-events:]]
+    lines += [""] * (events - len(lines))
+    latest = Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis")
+    table = Padding(party_table(stage).fit(width).rich(), (1, 0))
+    parts = _headline(title), _progress(stage), table, _ears(stage, width), Padding(latest, (1, 0))
+    return Constrain(Group(*parts), width)
 
 
 def _headline(title: str) -> RenderableType:
@@ -105,10 +105,10 @@ def _headline(title: str) -> RenderableType:
     return text.append("".join(f"\n{line}" for line in rest), style="not bold dim")
 
 
-def party_table(stage: Stage) -> RichTable:
+def party_table(stage: Stage) -> Table:
     """COLUMNS for each party, in its colour."""
     columns = [f"{c}\n{QUANTILES if c.endswith(' us') else ''}" for c in COLUMNS]
-    return Table(columns, [*rows(stage)], frozenset(("in\n", "out\n")), STYLES).rich()
+    return Table(columns, [*rows(stage)], frozenset(("in\n", "out\n")), STYLES)
 
 
 def plain_table(stage: Stage) -> Table:
@@ -138,18 +138,20 @@ def _turn(stage: Stage) -> str:
     return "agent answers" if stage.agent.answer else "agent thinks"
 
 
-def _ears(stage: Stage) -> RenderableType:
+def _ears(stage: Stage, width: int) -> RenderableType:
     from rich.table import Table as RichTable
     from rich.text import Text
 
     grid = RichTable.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=LABEL)
-    grid.add_column(width=LEVELS // 2)
+    if width >= WIDE:
+        grid.add_column(width=LEVELS // 2)
     grid.add_column(overflow="ellipsis", no_wrap=True)
     for name in stage.names:
         style = STYLES[name]
+        heard = Text("\n".join(hears(stage, name)))
         spark = Text(sparkline(stage.levels[name]), style)
-        grid.add_row(Text(name, style), spark, Text("\n".join(hears(stage, name))))
+        grid.add_row(Text(name, style), *(spark, heard)[width < WIDE :])
     return grid
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .. import CipherSuite, backend_info
-from ._console import CommandError, Table, console, fancy, say
+from ._console import CommandError, Table, fancy, say, say_json
 from ._contest import BLOCK, CROWD, Timing, WrongAnswer, crowd, p50_p99, race
+from ._streams import complain
+from ._terminal import Display, display
 
 HELP = "time protect and unprotect on this machine, beside other libraries"
 TEXT = f"""\
@@ -29,6 +31,7 @@ Exit status: 0, or 1 when a frame did not come back as it was."""
 SIZES = {80: "80 B", 1200: "1.2 kB", 20_000: "20 kB"}
 SIZES_MEAN = "80 B is 20 ms of Opus; 1.2 kB and 20 kB are a delta and a key frame of video"
 VOICE, VOICE_FRAMES = 80, 50  # bytes a frame, frames a second
+REDRAW_S, BAR = 0.1, 20  # seconds between two redraws; columns of the bar
 VERBS = {"protect": "seal", "unprotect": "open"}
 
 Timings = dict[str, Timing]
@@ -52,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         results, voices = _measure(suite, args.seconds, silent=args.json)
     except WrongAnswer as error:
-        print(f"pysframe bench: {error}", file=sys.stderr)
+        complain(f"pysframe bench: {error}")
         return 1
     if args.json:
-        print(json.dumps(_as_json(results, voices, suite, engine), indent=2))
+        say_json(_as_json(results, voices, suite, engine))
     else:
         _tell(results, voices)
     return 0
@@ -89,12 +92,24 @@ def _progress(silent: bool) -> Iterator[Advance]:
     if silent or not fancy():
         yield lambda share: None
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    with display(transient=True) as shown:
+        yield _Bar(shown).advance
 
-    columns = (TextColumn("measuring"), BarColumn(None), TimeRemainingColumn())
-    with Progress(*columns, console=console(), transient=True, expand=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda share: bar.update(task, completed=share)
+
+class _Bar:
+    """A bar that is drawn between two blocks: in a thread it would take time from them."""
+
+    def __init__(self, shown: Display) -> None:
+        self._display, self._drawn = shown, -math.inf
+
+    def advance(self, share: float) -> None:
+        if share < 1 and time.monotonic() - self._drawn < REDRAW_S:
+            return
+        from rich.columns import Columns
+        from rich.progress_bar import ProgressBar
+
+        self._drawn = time.monotonic()
+        self._display.draw(Columns(["measuring", ProgressBar(1.0, share, width=BAR)]))
 
 
 # ---- words ----
@@ -102,7 +117,7 @@ def _progress(silent: bool) -> Iterator[Advance]:
 
 def _tell(results: Results, voices: Timings) -> None:
     names = list(next(iter(results.values())))
-    table = Table(("frame", "ns each", *names), right=frozenset(names))
+    table = Table(("frame", "ns each", *names), right=frozenset(names), names=2)
     for size, timings in results.items():
         for verb, attribute in VERBS.items():
             cells = [_cell(getattr(timings[name], attribute)) for name in names]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 import secrets
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import backend_info
-from ._console import CommandError, fancy, need, say, say_pair
+from ._console import CommandError, fancy, need, say, say_json, say_pair
+from ._streams import named
 
 if TYPE_CHECKING:
     from ._dtmf import Samples
@@ -34,6 +36,7 @@ Exit status: 0 when every expectation holds, 1 when one failed, 130 after Ctrl-C
 DIGITS, SECONDS, MAX_SECONDS = 12, 10.0, 600.0
 BUDGET_US = {"native": 100.0, "fallback": 1000.0}  # of the 20,000 us that a frame lasts
 REDRAW_S = 0.1
+STALL_S = 0.5  # behind the clock, as after Ctrl-Z, no more than this is made up for
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class About:
     def title(self) -> str:
         from ._parties import SUITE
 
-        what = "" if self.file is None else f" {self.file}"
+        what = "" if self.file is None else f" {named(self.file)}"
         return (
             f"pysframe call{what}, seed {self.seed}\n"
             f"{SUITE.name} on {self.engine}; p99 budget {self.budget_us:g} us CPU"
@@ -75,21 +78,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _digits(text: str) -> int:
-    if not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError("must be 1..1000")
-    return int(text)
+    return int(_number(int, text, lambda n: 1 <= n <= 1000, "a whole number from 1 to 1000"))
 
 
 def _seconds(text: str) -> float:
-    if not 1 <= float(text) <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"must be 1..{MAX_SECONDS:g}")
-    return float(text)
+    wanted = f"a number from 1 to {MAX_SECONDS:g}"
+    return _number(float, text, lambda n: 1 <= n <= MAX_SECONDS, wanted)
 
 
 def _microseconds(text: str) -> float:
-    if not 0 < float(text) < math.inf:
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return float(text)
+    return _number(float, text, lambda n: 0 < n < math.inf, "a number above 0")
+
+
+def _number(kind: type[int | float], text: str, fits: Callable[[float], bool], what: str) -> float:
+    """ArgumentTypeError, with what was wanted, unless the text is such a number."""
+    with suppress(ValueError):
+        if fits(number := kind(text)):
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} must be {what}")
 
 
 def run(args: argparse.Namespace, cast: Cast | None = None) -> int:
@@ -134,7 +140,7 @@ def _play(stage: Stage, args: argparse.Namespace, about: About) -> bool:
     """Runs the call to its end; True when Ctrl-C ended it."""
     from ._screen import screen
 
-    with screen(stage, about.title, silent=args.json) as shown:
+    with screen(about.title, silent=args.json) as shown:
         try:
             _tick_along(stage, shown, fast=args.fast)
         except KeyboardInterrupt:
@@ -152,6 +158,7 @@ def _tick_along(stage: Stage, shown: Screen, *, fast: bool) -> None:
     while not stage.done:
         stage.tick()
         now = time.monotonic()
+        started = max(started, now - stage.ticks * TICK_S - STALL_S)
         if now - drawn >= REDRAW_S:
             shown.show(stage)
             drawn = now
@@ -170,7 +177,7 @@ def _conclude(stage: Stage, args: argparse.Namespace, about: About, interrupted:
     ok = not interrupted and all(finding.holds for finding in findings)
     if args.json:
         head = {"ok": ok, "interrupted": interrupted, **asdict(about)}
-        print(json.dumps(as_json(stage, findings, **head), indent=2))
+        say_json(as_json(stage, findings, **head))
     else:
         _tell(stage, findings, about.budget_us, interrupted)
     return 130 if interrupted else 0 if ok else 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 from .. import Backend, backend_info
 from ..engine import NATIVE_PLATFORMS
-from ._console import say, say_pair
+from ._console import say, say_json, say_pair
 
 HELP = "say which engine runs here, why no other, and test it"
 TEXT = """\
@@ -34,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     backend = backend_info()
     problems = diagnose(backend)
     if args.json:
-        print(json.dumps(_as_json(backend, problems), indent=2))
+        say_json(_as_json(backend, problems))
     else:
         _tell(backend, problems)
     return 1 if problems else 0

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import re
-import sys
-from pathlib import Path
 from typing import Any
 
-from .. import CipherSuite, Header, MalformedFrame, MisuseError, MLSLayout, SenderKeyLayout
+from .. import CipherSuite, Header, MalformedFrame, MLSLayout, SenderKeyLayout
+from ..kid import KID_BITS
 from ._anatomy import Anatomy, Field
-from ._console import CommandError, say
+from ._console import CommandError, say, say_json, say_pair
+from ._material import given
 
 HELP = "explain an SFrame header bit by bit, and what is wrong with it"
 TEXT = """\
@@ -21,7 +19,7 @@ the same on standard input.
 
 Exit status: 0 when the header is well-formed, 1 when it is not."""
 
-_HEX = re.compile(rb"(?:0x)?[0-9a-fA-F]+(?:[\s:,_-]+(?:0x)?[0-9a-fA-F]+)*\s*")
+WHERE, SHOWN = 14, 26  # columns at which a field's bytes and their meaning begin
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    data, source = _read(args.input)
+    data, source = given(args.input)
     suite, layout = _suite(args.suite), _layout(args)
     if args.clear < 0:
         raise CommandError(f"--clear is {args.clear}; it is a number of bytes")
@@ -45,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     problems = _with_the_library(anatomy, data[args.clear :])
     kid = _kid_fields(layout, anatomy.kid)
     if args.json:
-        print(json.dumps(_as_json(anatomy, problems, kid, suite), indent=2))
+        say_json(_as_json(anatomy, problems, kid, suite))
     else:
         say(f"{_count(len(data))} from {source}")
         _tell(anatomy, problems, kid, suite)
@@ -55,46 +53,36 @@ def run(args: argparse.Namespace) -> int:
 # ---- arguments ----
 
 
-def _read(text: str) -> tuple[bytes, str]:
-    """The bytes, and in words where they came from."""
-    if text == "-":
-        return _bytes(sys.stdin.buffer.read(), "standard input")
-    if Path(text).is_file():
-        return _bytes(Path(text).read_bytes(), text)
-    if text.strip() and not _HEX.fullmatch(text.strip().encode()):
-        raise CommandError(f"{text!r} is neither a file nor hex digits")
-    return _bytes(text.encode(), "the command line")
-
-
-def _bytes(content: bytes, source: str) -> tuple[bytes, str]:
-    """Hex when all of it is hex, the bytes themselves otherwise."""
-    if content.strip() and not _HEX.fullmatch(content.strip()):
-        return content, source
-    digits = re.sub(rb"0x|[^0-9a-fA-F]", b"", content).decode()
-    if len(digits) % 2:
-        raise CommandError(f"{len(digits)} hex digits: a byte has two")
-    return bytes.fromhex(digits), f"{source}, as hex"
-
-
 def _suite(text: str | None) -> CipherSuite | None:
     if text is None:
         return None
-    try:
-        return CipherSuite[text.upper()] if not text.isdigit() else CipherSuite(int(text))
-    except (KeyError, MisuseError):
-        names = ", ".join(f"{suite.value} {suite.name}" for suite in CipherSuite)
-        raise CommandError(f"--suite {text} is unknown; the suites are {names}") from None
+    for suite in CipherSuite:
+        if text.upper() in (suite.name, str(suite.value)):
+            return suite
+    names = ", ".join(f"{suite.value} {suite.name}" for suite in CipherSuite)
+    raise CommandError(f"--suite {text} is unknown; the suites are {names}")
 
 
 def _layout(args: argparse.Namespace) -> MLSLayout | SenderKeyLayout | None:
+    if args.mls is not None:
+        return MLSLayout(*_sizes("--mls", args.mls, ("E", "S")))
+    if args.ratchet is not None:
+        return SenderKeyLayout(*_sizes("--ratchet", args.ratchet, ("R",)))
+    return None
+
+
+def _sizes(option: str, text: str, names: tuple[str, ...]) -> list[int]:
+    """One number of bits for each name; together a KID has no more than 64."""
     try:
-        if args.mls is not None:
-            e_bits, s_bits = map(int, args.mls.split(","))
-            return MLSLayout(E=e_bits, S=s_bits)
-        return None if args.ratchet is None else SenderKeyLayout(int(args.ratchet))
-    except ValueError as error:
-        given = f"--mls {args.mls}" if args.mls is not None else f"--ratchet {args.ratchet}"
-        raise CommandError(f"{given} is no KID layout: {error}") from None
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if len(sizes) != len(names) or min(sizes) < 0 or sum(sizes) > KID_BITS:
+        wanted = ",".join(names)
+        raise CommandError(
+            f"{option} {text} is no KID layout: it is {wanted}, in bits, {KID_BITS} at most"
+        )
+    return sizes
 
 
 # ---- findings ----
@@ -135,9 +123,10 @@ def _tell_field(field: Field) -> None:
     where = f"byte {field.start}" if field.size == 1 else f"bytes {field.start}-{field.end - 1}"
     if not field.size:
         where = "no bytes"
-    say(f"{where:14}{field.shown:<12}{field.means}", field.style)
+    label = f"{where:<{WHERE - 1}} {field.shown}"
+    say_pair(label, field.means, field.style, field.style, SHOWN)
     for bits, means in field.bits:
-        say(f"{'':14}{bits:<12}{means}")
+        say_pair(f"{'':{WHERE}}{bits}", means, column=SHOWN)
 
 
 def _summary(anatomy: Anatomy, suite: CipherSuite | None) -> str:
