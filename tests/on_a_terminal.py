@@ -11,7 +11,7 @@ import sys
 import termios
 import time
 
-MAIN = "import sys; from pysframe.cli import main; sys.exit(main())"
+MAIN = "import sys; from pysframe_command import main; sys.exit(main())"
 HIDDEN, SHOWN = b"\x1b[?25l", b"\x1b[?25h"
 
 

@@ -1,14 +1,17 @@
 """Odd places: closed, full or broken streams, no home, no locale. One line of words, a status."""
 
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import entry_points, version
 
 import pytest
 
-from pysframe.cli import main
+from pysframe.cli import _contest, main
+from pysframe.cli._console import trouble
 
-MAIN = [sys.executable, "-c", "import sys; from pysframe.cli import main; sys.exit(main())"]
+MAIN = [sys.executable, "-c", "import sys; from pysframe_command import main; sys.exit(main())"]
 COMMANDS = {
     "call": "call --fast --digits 1 --budget-us 20000",
     "inspect": "inspect 9901234567",
@@ -123,9 +126,63 @@ def test_odd_arguments_are_refused_in_words(words, capsys):
 
 
 def test_the_version_is_that_of_the_package(capsys):
-    from importlib.metadata import version
-
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
     assert stop.value.code == 0
     assert capsys.readouterr().out == f"pysframe {version('pysframe')}\n"
+
+
+@pytest.mark.parametrize(
+    ("switches", "why"),
+    [
+        ({"PYSFRAME_BACKEND": "\x1bfast"}, "PYSFRAME_BACKEND='\\x1bfast' is unknown; it is one of"),
+        ({"PYSFRAME_KERNEL": "sse9"}, "PYSFRAME_KERNEL='sse9' is unknown; it is one of"),
+        ({"PYSFRAME_MAX_ISA": "none", "PYSFRAME_BACKEND": "native"}, "no engine to run: native"),
+    ],
+    ids=["backend", "kernel", "no engine"],
+)
+@pytest.mark.parametrize("command", ["doctor", "--version"])
+def test_a_package_that_cannot_be_imported_is_said(command, switches, why):
+    """The whole command lies outside the package for this."""
+    status, out, err = run([command], **switches)
+    assert (status, out) == (2, "") and err.startswith("pysframe: ") and why in err
+    assert err.count("\n") == 1
+    assert run([command], "2>&-", **switches)[:2] == (2, "")
+
+
+def test_the_shell_runs_what_is_tested_here():
+    assert entry_points(group="console_scripts")["pysframe"].value == "pysframe_command:main"
+
+
+# ---- optional libraries ----
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (None, "is not installed"),
+        ("", ""),
+        ("import no_such_library", "is broken: No module named 'no_such_library'"),
+        ("raise type('Panic', (BaseException,), {})('rust')", "is broken: Panic('rust')"),
+        ("raise SystemExit(3)", "is broken: SystemExit(3)"),
+    ],
+)
+def test_what_is_wrong_with_an_optional_library(source, why, tmp_path, monkeypatch):
+    """A panic of Rust code is no Exception; it must not take a command down."""
+    if source is not None:
+        (tmp_path / "some_library.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "some_library", raising=False)
+    assert trouble("some_library") == why
+    sys.modules.pop("some_library", None)
+
+
+def test_bench_goes_on_without_a_broken_peer(tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken_peer.py").write_text("raise type('Panic', (BaseException,), {})('rust')")
+    monkeypatch.syspath_prepend(tmp_path)
+    peers = {"broken_peer": _contest.Cryptography, "Crypto.Cipher.AES": _contest.PyCryptodome}
+    monkeypatch.setattr(_contest, "PEERS", peers)
+    assert main(["bench", "--seconds", "0.1"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^frame +ns each +calls +batch +pycryptodome$", out, re.M)
+    assert "not in the table: cryptography is broken: Panic('rust')" in out

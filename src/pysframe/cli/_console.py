@@ -36,7 +36,7 @@ class CommandError(Exception):
 
 def need(extra: str, **modules: str) -> None:
     """Raises CommandError unless every module (import name=what people call it) can be used."""
-    troubles = {called: _trouble(module) for module, called in modules.items()}
+    troubles = {called: trouble(module) for module, called in modules.items()}
     missing = [called for called, trouble in troubles.items() if trouble]
     if missing:
         why = "; ".join(f"{called} {troubles[called]}" for called in missing)
@@ -45,7 +45,7 @@ def need(extra: str, **modules: str) -> None:
         )
 
 
-def _trouble(module: str) -> str:
+def trouble(module: str) -> str:
     """Why a module cannot be imported, or nothing. A broken one may raise anything."""
     try:
         import_module(module)
@@ -62,7 +62,7 @@ def fancy() -> bool:
     """Whether stdout is a terminal that wants colours, and rich is there to make them."""
     wanted = Output(sys.stdout).isatty() and not os.environ.get("NO_COLOR")
     dumb = os.environ.get("TERM", "") in ("", "dumb", "unknown")
-    return wanted and not dumb and not _trouble("rich.console")
+    return wanted and not dumb and not trouble("rich.console")
 
 
 def console() -> Console:

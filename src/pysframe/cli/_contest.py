@@ -16,12 +16,12 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.util import find_spec
 from statistics import median, quantiles
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 from .. import CipherSuite, FrameBatch, Receiver, Sender, protect_batch, unprotect_batch
+from ._console import trouble
 
 BLOCK = 64  # frames timed at once: a timer costs as much as a frame
 TURN = 4  # blocks in a row; the first wakes up caches and wide units, and is not counted
@@ -163,15 +163,28 @@ class PyCryptodome:
         return opened
 
 
+# Their class, by the module that it needs.
+PEERS: dict[str, type[Cryptography] | type[PyCryptodome]] = {
+    "cryptography.hazmat.primitives.ciphers.aead": Cryptography,
+    "Crypto.Cipher.AES": PyCryptodome,
+}
+
+
 def contestants(suite: CipherSuite) -> list[Contestant]:
-    """Ours, and those of the others that are installed (GCM suites only)."""
+    """Ours, and those of the others that can be imported (GCM suites only)."""
     some = streams(suite, BLOCK)
     ours: list[Contestant] = [Calls(some), Batches(some)]
-    if suite.is_gcm and find_spec("cryptography"):
-        ours.append(Cryptography(suite))
-    if suite.is_gcm and find_spec("Crypto"):
-        ours.append(PyCryptodome(suite))
-    return ours
+    return ours + [peer(suite) for module, peer in _peers(suite).items() if not trouble(module)]
+
+
+def absent(suite: CipherSuite) -> list[str]:
+    """Who does not take part, and why, in words."""
+    whys = {peer.name: trouble(module) for module, peer in _peers(suite).items()}
+    return [f"{name} {why}" for name, why in whys.items() if why]
+
+
+def _peers(suite: CipherSuite) -> dict[str, type[Cryptography] | type[PyCryptodome]]:
+    return PEERS if suite.is_gcm else {}
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import CipherSuite, backend_info
 from ._console import CommandError, Table, fancy, say, say_json
-from ._contest import BLOCK, CROWD, Timing, WrongAnswer, crowd, p50_p99, race
+from ._contest import BLOCK, CROWD, Timing, WrongAnswer, absent, crowd, p50_p99, race
 from ._streams import complain
 from ._terminal import Display, display
 
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say_json(_as_json(results, voices, suite, engine))
     else:
-        _tell(results, voices)
+        _tell(results, voices, suite)
     return 0
 
 
@@ -115,7 +115,7 @@ class _Bar:
 # ---- words ----
 
 
-def _tell(results: Results, voices: Timings) -> None:
+def _tell(results: Results, voices: Timings, suite: CipherSuite) -> None:
     names = list(next(iter(results.values())))
     table = Table(("frame", "ns each", *names), right=frozenset(names), names=2)
     for size, timings in results.items():
@@ -127,6 +127,8 @@ def _tell(results: Results, voices: Timings) -> None:
     say()
     say(f"p50 / p99 over blocks of {BLOCK} frames, k and M for thousands and millions", "dim")
     say(SIZES_MEAN, "dim")
+    for why in absent(suite):
+        say(f"not in the table: {why}", "dim")
     say()
     calls, batch = map(_round, voice_streams(voices).values())
     say(
