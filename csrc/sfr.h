@@ -17,6 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Every function below is public, and nothing else is: libsfr is compiled with -fvisibility=hidden.
+ * Who builds these files into a module of their own says -DSFR_PRIVATE, and exports none. */
+#ifndef SFR_PRIVATE
+#pragma GCC visibility push(default)
+#endif
+
 #define SFR_MAX_HEADER 17          /* config byte, 8-byte KID, 8-byte CTR: RFC 9605 4.3 */
 #define SFR_MAX_TAG 16
 #define SFR_MAX_OVERHEAD (SFR_MAX_HEADER + SFR_MAX_TAG)
@@ -53,7 +59,7 @@ typedef struct sfr_suite {
     uint8_t nh, nka, nk, nn, nt;   /* octets, in the RFC's words; nka = 0 for GCM */
 } sfr_suite;
 
-const sfr_suite *sfr_suite_find(int id);            /* NULL: no such suite */
+const sfr_suite *sfr_suite_find(int id);            /* NULL: none that the families can serve */
 
 /* ---- kernels: which machine code a key is bound to ---- */
 
@@ -61,16 +67,16 @@ typedef struct sfr_kernel sfr_kernel;
 
 enum { SFR_KERNEL_READY, SFR_KERNEL_NO_CPU, SFR_KERNEL_CAPPED, SFR_KERNEL_BROKEN };
 
-size_t sfr_kernel_count(void);                      /* widest first */
-const sfr_kernel *sfr_kernel_at(size_t index);
+size_t sfr_kernel_count(void);                      /* of this architecture, usable or not */
+const sfr_kernel *sfr_kernel_at(size_t index);      /* widest first */
 const char *sfr_kernel_name(const sfr_kernel *);
 int sfr_kernel_state(const sfr_kernel *);           /* one of SFR_KERNEL_... */
 const char *sfr_kernel_reason(const sfr_kernel *);  /* why it is refused, or "" */
 const sfr_kernel *sfr_kernel_find(const char *name);/* ready kernels only; NULL name: the best */
 
-/* Chooses and self-tests the kernels. max_isa is NULL or a name of the ladder "none",
- * "aesni", "vaes256", "vaes512": it can only lower. Call once, before anything else;
- * later calls change nothing. Returns the number of kernels ready. */
+/* Chooses and self-tests the kernels. max_isa is NULL, or the widest kernel that may be used: it can
+ * only lower. "none", or a name that no kernel has, refuses all. Call once, before anything
+ * else; later calls change nothing. Returns the number of kernels ready. */
 int sfr_init(const char *max_isa);
 /* A promise, given once after sfr_init: no two calls are under way at a time (Python's GIL sees
  * to it) that take a sender or receiver, but for sfr_seal_many and sfr_open_many. It saves a
@@ -239,5 +245,9 @@ typedef struct sfr_receiver_stats {
 void sfr_receiver_totals(sfr_receiver *, sfr_receiver_stats *);
 /* Returns how many keys there are, be there room for them or not. */
 size_t sfr_receiver_keys(sfr_receiver *, sfr_key_stats *, size_t room);
+
+#ifndef SFR_PRIVATE
+#pragma GCC visibility pop
+#endif
 
 #endif

@@ -123,7 +123,7 @@ static void write_tag(const sfr_row *row, const uint8_t *mac)
     uint8_t *out = row->tag.write;
     memcpy(out, mac, 4);
     if (row->key->tag_size >= 8) memcpy(out + 4, mac + 4, 4);
-    if (row->key->tag_size == 10) memcpy(out + 8, mac + 8, 2);
+    for (size_t i = 8; i < row->key->tag_size; i++) out[i] = mac[i];
 }
 
 static void seal_some(const composite *c, sfr_row *const *rows, size_t count)

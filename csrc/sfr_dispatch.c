@@ -2,8 +2,11 @@
  *
  * Rule 1: a kernel needs its CPU bits, the registers saved by the operating system (XGETBV), no cap
  *         below it, and a passed self-test.
- * Rule 2: caps are a ladder, never a mask: to take one step away takes all above it away, too.
- * Rule 3: everything here is written once, in sfr_init, and only read afterwards.
+ * Rule 2: the table is the ladder, and the only list of kernels: widest first, each needing what all
+ *         below it need, and its own bits. A cap takes everything above its rung away.
+ * Rule 3: a kernel that has no code for a family borrows it from the next narrower one, so every
+ *         kernel in use serves every suite. Where there is nothing to borrow it is refused.
+ * Rule 4: everything here is written once, in sfr_init, and only read afterwards.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -14,25 +17,25 @@
 #include <cpuid.h>
 
 /* clang-format off */
-static const sfr_kernel kernels[] = {
-    {"vaes512", SFR_CPU_AESNI | SFR_CPU_VAES256 | SFR_CPU_VAES512,
+static sfr_kernel kernels[] = {
+    {"vaes512", SFR_CPU_VAES512,
      {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512, &sfr_ctr_hmac128_vaes512, &sfr_ctr_hmac256_vaes512}},
-    {"vaes256", SFR_CPU_AESNI | SFR_CPU_VAES256,
+    {"vaes256", SFR_CPU_VAES256,
      {&sfr_gcm128_vaes256, &sfr_gcm256_vaes256, &sfr_ctr_hmac128_vaes256, &sfr_ctr_hmac256_vaes256}},
     {"aesni", SFR_CPU_AESNI,
      {&sfr_gcm128_aesni, &sfr_gcm256_aesni, &sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}},
 };
 /* clang-format on */
-#define KERNELS (sizeof kernels / sizeof *kernels)
+static const size_t KERNELS = sizeof kernels / sizeof *kernels;
 #else
-static const sfr_kernel kernels[1];
-#define KERNELS 0
+static sfr_kernel kernels[1];
+static const size_t KERNELS = 0;
 #endif
 
 static struct {
     int state;
     char reason[96];
-} verdicts[KERNELS + 1];
+} verdicts[sizeof kernels / sizeof *kernels];
 static uint32_t cpu_bits;
 static char features[128];
 static _Atomic uint32_t init_state;
@@ -133,23 +136,41 @@ static uint32_t detect(void)
 
 /* ---- the ladder ---- */
 
-/* Bits that a cap of this name leaves: none, when it is no name of the ladder. */
-static uint32_t cap(const char *max_isa)
+/* The CPU bits that a kernel needs: its own, and those of the kernels below it. */
+static uint32_t needs(size_t i)
 {
-    const uint32_t off_the_ladder = SFR_CPU_SHANI | SFR_CPU_SLOW_CLMUL;
-    static const struct {
-        const char *name;
-        uint32_t bits;
-    } ladder[] = {
-        {"none", 0},
-        {"aesni", SFR_CPU_AESNI},
-        {"vaes256", SFR_CPU_AESNI | SFR_CPU_VAES256},
-        {"vaes512", SFR_CPU_AESNI | SFR_CPU_VAES256 | SFR_CPU_VAES512},
-    };
-    if (!max_isa) return ~(uint32_t)0;
-    for (size_t i = 0; i < sizeof ladder / sizeof *ladder; i++)
-        if (!strcmp(ladder[i].name, max_isa)) return ladder[i].bits | off_the_ladder;
-    return 0;
+    uint32_t bits = 0;
+    for (; i < KERNELS; i++) bits |= kernels[i].needs;
+    return bits;
+}
+
+/* The widest kernel that a cap leaves: none of them for "none", or for an unknown name. */
+static size_t rung(const char *max_isa)
+{
+    size_t i = 0;
+    while (max_isa && i < KERNELS && strcmp(kernels[i].name, max_isa)) i++;
+    return i;
+}
+
+/* What code may use of the CPU when `top` is the widest kernel: hashes are chosen by it, too. Bits
+ * that no kernel needs are off the ladder, and go only where all kernels go. */
+static uint32_t below(size_t top, uint32_t detected)
+{
+    return top < KERNELS ? detected & ~(needs(0) & ~needs(top)) : 0;
+}
+
+static void borrow(void)
+{
+    for (size_t i = KERNELS; i-- > 1;)
+        for (int family = 0; family < SFR_FAMILIES; family++)
+            if (!kernels[i - 1].ops[family]) kernels[i - 1].ops[family] = kernels[i].ops[family];
+}
+
+static bool serves_all(const sfr_kernel *kernel)
+{
+    for (int family = 0; family < SFR_FAMILIES; family++)
+        if (!kernel->ops[family]) return false;
+    return true;
 }
 
 static void judge(size_t i, uint32_t detected, const char *max_isa)
@@ -158,12 +179,15 @@ static void judge(size_t i, uint32_t detected, const char *max_isa)
     char *why = verdicts[i].reason;
     size_t room = sizeof verdicts[i].reason;
     int failed;
-    if ((detected & k->needs) != k->needs) {
+    if ((detected & needs(i)) != needs(i)) {
         verdicts[i].state = SFR_KERNEL_NO_CPU;
         snprintf(why, room, "this CPU or operating system lacks what %s needs", k->name);
-    } else if ((cpu_bits & k->needs) != k->needs) {
+    } else if (i < rung(max_isa)) {
         verdicts[i].state = SFR_KERNEL_CAPPED;
         snprintf(why, room, "capped by max_isa=%s", max_isa);
+    } else if (!serves_all(k)) {
+        verdicts[i].state = SFR_KERNEL_BROKEN;
+        snprintf(why, room, "%s lacks a cipher family that no narrower kernel has", k->name);
     } else if ((failed = sfr_self_test(k)) != 0) {
         verdicts[i].state = SFR_KERNEL_BROKEN;
         snprintf(why, room, "the self-test of suite %d gave a wrong answer", failed);
@@ -182,7 +206,8 @@ static void init(const char *max_isa)
 {
     uint32_t detected = little_endian() ? detect() : 0;
     (void)sfr_process_generation();
-    cpu_bits = detected & cap(max_isa);
+    cpu_bits = below(rung(max_isa), detected);
+    borrow();
     for (size_t i = 0; i < KERNELS; i++) judge(i, detected, max_isa);
 }
 

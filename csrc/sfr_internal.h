@@ -119,8 +119,8 @@ SFR_INLINE void sfr_key_fetch(const sfr_key *key, const sfr_ops *like, size_t si
 
 struct sfr_kernel {
     const char *name;
-    uint32_t needs;                /* SFR_CPU_... bits */
-    const sfr_ops *ops[SFR_FAMILIES];
+    uint32_t needs;                /* SFR_CPU_... bits of its own: it needs those below it, too */
+    const sfr_ops *ops[SFR_FAMILIES];   /* NULL in the table: the next narrower kernel's */
 };
 
 enum {

@@ -1,7 +1,7 @@
 """What a run must show before it may pass (a pytest plugin, loaded by conftest.py).
 
 Rule 1: a skip, xfail or deselection that tests/allowed_skips.toml does not list fails the run.
-Rule 2: on a CPU with AVX-512 no x86 kernel may be missing.
+Rule 2: no kernel may be missing on a CPU that has what it needs.
 Rule 3: a run says what it ran on, with which seed, how many tests each part had, and the figures
         that tests gave to `figure`.
 """

@@ -47,7 +47,7 @@ def report(code: str = REPORT, **switches: str):
     ("switch", "value", "listed"),
     [
         ("BACKEND", "rust", "auto, native, fallback"),
-        ("MAX_ISA", "avx512", "none, aesni, vaes256, vaes512"),
+        ("MAX_ISA", "avx512", f"one of {', '.join(engines.ladder())}"),
         ("KERNEL", "sse2", "pycryptodome"),
     ],
 )
@@ -80,6 +80,24 @@ def test_a_capped_ladder_refuses_native_without_a_warning():
     assert info[2]["native"] == "PYSFRAME_MAX_ISA=none"
     assert not [name for name in available if name.startswith("native")]
     assert "RuntimeWarning" not in stderr
+
+
+def test_without_native_only_none_is_a_cap():
+    done = python(HIDE_NATIVE + "import pysframe", MAX_ISA="aesni")
+    assert done.returncode == 1
+    assert "'aesni' is unknown; it is one of none; the native engine" in done.stderr
+    assert python(HIDE_NATIVE + "import pysframe", MAX_ISA="none").stderr == ""
+
+
+def test_a_cap_put_right_after_an_error_holds():
+    """What was refused has not chosen the kernels for the whole process."""
+    code = (
+        "import json, os\ntry: import pysframe\nexcept ImportError: pass\n"
+        "os.environ['PYSFRAME_MAX_ISA'] = ''\nimport pysframe\n"
+        "from pysframe import engine\nprint(json.dumps(engine.available()))"
+    )
+    available, _ = report(code, MAX_ISA="avx512")
+    assert available == engines.available()
 
 
 def test_native_on_request_refuses_to_fall_back():

@@ -1,9 +1,13 @@
 """The switches that choose among the native kernels; the others are in test_engine_door.py."""
 
 import json
+import re
+import tomllib
 
 import machine
 import pytest
+from c_core.core import KERNELS as KERNELS_OF_C
+from c_core.core import ROOT
 from isolated import python
 
 from pysframe import engine as engines
@@ -12,7 +16,7 @@ REPORT = (
     "import json, pysframe; from pysframe import engine; "
     "print(json.dumps([engine.default().name, engine.available(), pysframe.backend_info()]))"
 )
-LADDER = ("aesni", "vaes256", "vaes512")
+LADDER = engines.ladder()[1:]
 KERNELS = [name.split(":")[1] for name in engines.available() if name.startswith("native")]
 
 
@@ -74,6 +78,28 @@ def test_native_and_none_cannot_be_had():
 
 def test_every_kernel_of_this_cpu_is_there():
     assert machine.missing_kernels() == []
+
+
+# ---- one list of kernels: the table in csrc/sfr_dispatch.c ----
+
+
+def test_the_ladder_is_the_table():
+    assert engines.ladder() == ("none", *reversed(KERNELS_OF_C)) or not KERNELS
+    assert list(machine.X86_KERNELS) == [*reversed(KERNELS_OF_C)]
+
+
+def test_pages_name_the_kernels_of_the_table():
+    (switch,) = re.findall(r"`PYSFRAME_MAX_ISA` \| (.*?) \|", (ROOT / "README.md").read_text())
+    assert re.findall(r"`(\w+)`", switch) == ["none", *reversed(KERNELS_OF_C)]
+    table = re.search(r"\| kernel \|.*?\n\n", (ROOT / "csrc" / "README.md").read_text(), re.DOTALL)
+    assert re.findall(r"^\| `(\w+)` \|", table[0], re.M) == [*reversed(KERNELS_OF_C)]
+
+
+def test_budgets_and_charts_name_the_kernels_of_the_table():
+    bench = ROOT / "bench"
+    assert set(KERNELS_OF_C) <= tomllib.loads((bench / "budgets.toml").read_text()).keys()
+    for file in ("page.py", "charts.py"):
+        assert [k for k in KERNELS_OF_C if f'"{k}"' not in (bench / file).read_text()] == []
 
 
 def test_empty_values_mean_nothing():

@@ -8,6 +8,15 @@ from .errors import MisuseError
 MAX_HEADER = 17  # bytes: config byte, 8-byte KID, 8-byte CTR (RFC 9605 4.3)
 
 
+def _is_served(nh: int, nka: int, nk: int, nn: int, nt: int) -> bool:
+    """Whether a row is one that the engines have code for: the rule of sfr_suite_find in csrc/."""
+    if nh not in (32, 64) or nn != 12:
+        return False
+    if nka == 0:
+        return nk in (16, 32) and nt == 16
+    return nka == nh // 2 and nk == nka + nh and (nt == 4 or 8 <= nt <= 16)
+
+
 class CipherSuite(IntEnum):
     """A suite by its IANA name and number; sizes are bytes, in the RFC's words.
 
@@ -36,6 +45,9 @@ class CipherSuite(IntEnum):
     AES_256_CTR_HMAC_SHA512_32 = (8, 64, 32, 96, 12, 4)
 
     def __new__(cls, number: int, *sizes: int) -> "CipherSuite":
+        if not _is_served(*sizes):
+            said = ", ".join(map(str, sizes))
+            raise ValueError(f"no cipher family serves a suite with Nh, Nka, Nk, Nn, Nt = {said}")
         suite = int.__new__(cls, number)
         suite._value_ = number
         suite.Nh, suite.Nka, suite.Nk, suite.Nn, suite.Nt = sizes

@@ -1,7 +1,9 @@
 """csrc/ without Cython: the library that the README's build line makes, and cffi over it.
 
 The declarations are those of sfr.h itself, so a test that calls it also shows that the header
-is enough to use the library. What was built stays in build/ until a source changes.
+is enough to use the library. The README's line makes released(); the tests reach inside, so theirs,
+built(), is made by the same line but for the visibility of its symbols. What was built stays in
+build/ until a source changes.
 """
 
 import fcntl
@@ -13,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from sysconfig import get_path
@@ -23,7 +26,8 @@ from cffi import FFI
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CSRC = ROOT / "csrc"
-KERNELS = ("vaes512", "vaes256", "aesni")
+# The table in sfr_dispatch.c, widest first, read without compiling it.
+KERNELS = tuple(re.findall(r'^    \{"(\w+)", SFR_CPU', (CSRC / "sfr_dispatch.c").read_text(), re.M))
 MODULE = "sfr_core"
 # Another compiler, and flags behind the README's: for sanitizers and coverage (security/deep).
 CC = os.environ.get("SFR_CC", "gcc")
@@ -40,31 +44,42 @@ def load():
 
 @cache
 def built() -> Path:
-    """The folder with libsfr.so, as the README makes it, and our module linked to it."""
+    """The folder with our libsfr.so, whose internal symbols can be linked to, and our module."""
+    return kept("c_core", [*HERE.glob("*.[ch]"), Path(__file__)], build)
+
+
+@cache
+def released() -> Path:
+    """The folder with libsfr.so as the README's build line makes it, to the letter."""
+    return kept("libsfr", [], lambda folder: library(build_line(), folder))
+
+
+def kept(name: str, more_sources: list[Path], build: Callable[[Path], None]) -> Path:
+    """What build() made of csrc/ and these, in build/; another Python needs another module."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
-    folder = ROOT / "build" / "c_core" / digest()
+    sources = [*CSRC.glob("*.[ch]"), CSRC / "README.md", *more_sources]
+    content = b"".join(path.name.encode() + path.read_bytes() for path in sorted(sources))
+    digest = hashlib.sha256(content + f"{sys.version} {CC} {FLAGS}".encode()).hexdigest()[:16]
+    folder = ROOT / "build" / name / digest
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one process compiles, the others wait for it
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+                (Path(made) / "done").mkdir()
                 build(Path(made) / "done")
                 os.rename(Path(made) / "done", folder)
     return folder
 
 
-def digest() -> str:
-    """Names what is built from these sources; another Python needs another module."""
-    sources = [*CSRC.glob("*.[ch]"), CSRC / "README.md", *HERE.glob("*.[ch]"), Path(__file__)]
-    content = b"".join(path.name.encode() + path.read_bytes() for path in sorted(sources))
-    return hashlib.sha256(content + f"{sys.version} {CC} {FLAGS}".encode()).hexdigest()[:16]
+def library(line: str, folder: Path) -> None:
+    run(line.replace("gcc", CC, 1).replace("-o libsfr.so", f"{FLAGS} -o {folder}/libsfr.so"))
 
 
 def build(folder: Path) -> None:
-    folder.mkdir()
-    line = build_line().replace("gcc", CC, 1)
-    run(line.replace("-o libsfr.so", f"{FLAGS} -o {folder}/libsfr.so"))
+    line = build_line().replace("-fvisibility=hidden", "-fno-semantic-interposition")
+    library(line, folder)
     ffi = FFI()
     ffi.cdef(declarations((CSRC / "sfr.h").read_text()))
     ffi.cdef(declarations((HERE / "harness.h").read_text()))

@@ -124,6 +124,13 @@ int hash_missing(size_t number)
     return (sfr_cpu() & hashes[number].needs) != hashes[number].needs;
 }
 
+const char *hash_chosen(int nh)
+{
+    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++)
+        if (hashes[i].hash == sfr_hash_of(nh)) return hashes[i].name;
+    return "";
+}
+
 void hash_compress(size_t number, uint8_t *states, const uint8_t *data, size_t blocks, size_t count)
 {
     const sfr_hash *hash = hashes[number].hash;

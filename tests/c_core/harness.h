@@ -25,6 +25,7 @@ uint64_t interleaved_calls(void);
 const char *hash_name(size_t number);
 int hash_size(size_t number);
 int hash_missing(size_t number);
+const char *hash_chosen(int nh); /* the name of the one for single streams of this digest */
 /* `count` states of 64 bytes and as many messages of `blocks` blocks, side by side. */
 void hash_compress(size_t number, uint8_t *states, const uint8_t *data, size_t blocks,
                    size_t count);

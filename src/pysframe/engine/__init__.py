@@ -11,7 +11,7 @@ Rules of this file:
 
 Switches, read when pysframe is imported:
     PYSFRAME_BACKEND   auto (default), native, fallback
-    PYSFRAME_MAX_ISA   none (native refused), aesni, vaes256, vaes512: it can only lower
+    PYSFRAME_MAX_ISA   none (native refused), or the widest kernel that may run: see ladder()
     PYSFRAME_KERNEL    one kernel or AEAD provider by name; for tests
 """
 
@@ -49,11 +49,11 @@ __all__ = [
     "backend_info",
     "bind",
     "default",
+    "ladder",
     "policy",
 ]
 
 BACKENDS = ("auto", "native", "fallback")
-LADDER = ("none", "aesni", "vaes256", "vaes512")
 MODULES = {"native": "._native", "fallback": ".fallback"}  # best first
 
 # Where wheels with the native engine exist, so that its absence is worth a warning.
@@ -100,6 +100,18 @@ def available() -> list[str]:
     return [name for engine in MODULES for name, why in _survey(engine).items() if not why]
 
 
+def ladder() -> tuple[str, ...]:
+    """What PYSFRAME_MAX_ISA may be, lowest first: "none", and the native kernels of this platform.
+
+    The native engine has the list, for it is the one that the switch caps: without it, only "none".
+    """
+    try:
+        kernels = import_module(MODULES["native"], __name__).KERNELS
+    except ImportError:
+        kernels = {}
+    return ("none", *reversed(kernels))
+
+
 def backend_info() -> Backend:
     """Which engine runs, why others do not, versions, and the result of a self-test done now."""
     name = default().name
@@ -116,7 +128,7 @@ def backend_info() -> Backend:
 def _chosen() -> str:
     _refuse_sub_interpreters()
     backend = _switch("PYSFRAME_BACKEND", BACKENDS) or "auto"
-    _switch("PYSFRAME_MAX_ISA", LADDER)
+    _check_cap()
     kernel = _switch("PYSFRAME_KERNEL", _kernel_names())
     refused: dict[str, str] = {}
     for engine in MODULES if backend == "auto" else (backend,):
@@ -165,11 +177,20 @@ def _warn_of_fallback(name: str, refused: dict[str, str]) -> None:
     )
 
 
-def _switch(variable: str, valid: tuple[str, ...]) -> str | None:
+def _switch(variable: str, valid: tuple[str, ...], note: str = "") -> str | None:
     value = os.environ.get(variable)
     if value and value not in valid:
-        raise ImportError(f"{variable}={value!r} is unknown; it is one of {', '.join(valid)}")
+        listed = ", ".join(valid)
+        raise ImportError(f"{variable}={value!r} is unknown; it is one of {listed}{note}")
     return value or None
+
+
+def _check_cap() -> None:
+    if (os.environ.get("PYSFRAME_MAX_ISA") or "none") == "none":
+        return  # spares the import of the native engine, which has the other names
+    valid = ladder()
+    missing = "; the native engine, whose kernels it caps, is missing here"
+    _switch("PYSFRAME_MAX_ISA", valid, "" if len(valid) > 1 else missing)
 
 
 def _kernel_names() -> tuple[str, ...]:
@@ -209,6 +230,7 @@ def _survey(engine: str) -> dict[str, str]:
 def _module(engine: str) -> ModuleType:
     module = import_module(MODULES[engine], __name__)
     if engine == "native":
+        module.init(os.environ.get("PYSFRAME_MAX_ISA", ""))
         batch.copy_rows = module.to_list
     return module
 

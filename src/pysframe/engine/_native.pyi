@@ -11,6 +11,8 @@ from ._types import KeyStats
 KERNELS: dict[str, str]
 VERSIONS: dict[str, str]
 
+def init(max_isa: str) -> None: ...
+
 Metadata: TypeAlias = ReadableBuffer | Sequence[ReadableBuffer | None] | None
 Clear: TypeAlias = int | Sequence[int] | None
 

@@ -26,7 +26,6 @@ from libc.string cimport memset
 
 from pysframe.engine._sfr cimport *
 
-import os
 from operator import index
 from sys import maxsize
 
@@ -94,23 +93,25 @@ cdef enum:
     FETCHED = 16       # confirmed KIDs at a time
 
 VERSIONS = {"cpu": ""}
-KERNELS = {}
+KERNELS = dict.fromkeys(
+    [sfr_kernel_name(sfr_kernel_at(number)).decode() for number in range(sfr_kernel_count())],
+    "not asked to run",
+)
+cdef bint TAKE_TURNS = False
 
 
-def _init(max_isa):
-    """Chooses and self-tests the kernels, once a process. max_isa: a name of the ladder, or ""."""
+def init(max_isa):
+    """Chooses and tests the kernels, once a process. max_isa: one of KERNELS, "none", or ""."""
+    global TAKE_TURNS
     cdef bytes name = max_isa.encode()
     cdef size_t i
     cdef const sfr_kernel *kernel
     sfr_init(<const char *>name if name else <const char *>NULL)
+    TAKE_TURNS = callers_take_turns()
     VERSIONS["cpu"] = sfr_cpu_features().decode()
     for i in range(sfr_kernel_count()):
         kernel = sfr_kernel_at(i)
         KERNELS[sfr_kernel_name(kernel).decode()] = sfr_kernel_reason(kernel).decode()
-
-
-_init(os.environ.get("PYSFRAME_MAX_ISA", ""))
-cdef bint TAKE_TURNS = callers_take_turns()
 
 
 cdef const sfr_kernel *_kernel_of(object obj) except NULL:
