@@ -30,6 +30,7 @@ def native_extension() -> Extension:
         sources=["src/pysframe/engine/_native.pyx", *sorted(glob("csrc/*.c"))],
         depends=[*glob("csrc/*.h"), *glob("src/pysframe/engine/*.px[di]")],
         include_dirs=["csrc"],
+        define_macros=[("SFR_PRIVATE", None)],  # the module exports PyInit__native alone
         extra_compile_args=COMPILE_ARGS,
         extra_link_args=LINUX_LINK_ARGS if sys.platform == "linux" else [],
     )

@@ -1,11 +1,11 @@
 """A C program that knows sfr.h and libsfr.so alone: csrc/tests/example.c."""
 
-from c_core.core import CSRC, build_line, built, run
+from c_core.core import CSRC, build_line, released, run
 
 
 def test_the_example(tmp_path):
     flags = f"-std=c11 -Wall -Wextra -Wpedantic -Werror -I{CSRC}"
-    libraries = f"-L{built()} -lsfr -Wl,-rpath,{built()}"
+    libraries = f"-L{released()} -lsfr -Wl,-rpath,{released()}"
     run(f"gcc {flags} {CSRC}/tests/example.c {libraries} -o {tmp_path}/example")
     said = run("./example", tmp_path).splitlines()
     assert said[1:] == [

@@ -1,6 +1,6 @@
 """Small C helpers of these tests, compiled and loaded: where Python is too slow or not allowed in.
 
-They are linked to libsfr.so as csrc/README.md builds it, so they reach what the library has inside.
+They are linked to the libsfr.so of tests/c_core, so they reach what the library has inside.
 """
 
 import ctypes

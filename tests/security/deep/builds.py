@@ -30,9 +30,8 @@ PACKAGE = ROOT / "src" / "pysframe"
 HARNESS = ROOT / "tests" / "c_core"
 VARIANTS = ROOT / "build" / "variants"
 
-RELEASE = (
-    "-O3 -g1 -std=c11 -fvisibility=hidden -fno-plt"  # as setup.py: for what must be what is shipped
-)
+# As setup.py: for what must be what is shipped.
+RELEASE = "-O3 -g1 -std=c11 -fvisibility=hidden -fno-plt -DSFR_PRIVATE"
 DEBUG = "-O1 -g -std=c11"
 # Wide and unrolled: with every sanitizer at once these take minutes, so they may have other flags.
 UNROLLED = ("sfr_gcm_aesni.c", "sfr_gcm_vaes256.c", "sfr_gcm_vaes512.c", "sfr_ctr_vaes.c")

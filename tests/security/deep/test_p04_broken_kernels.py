@@ -21,7 +21,7 @@ from security.test_p04_self_tests import NO_FAULT, SUITES, faults
 TAKES_ORDERS = (
     Patch(
         "sfr_dispatch.c",
-        "static const sfr_kernel kernels[] = {",
+        "static sfr_kernel kernels[] = {",
         "void sabotage(sfr_kernel *, size_t);\nstatic sfr_kernel kernels[] = {",
     ),
     Patch(

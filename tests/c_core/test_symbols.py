@@ -1,0 +1,39 @@
+"""What a library shows to whoever links to it: the functions of sfr.h, and no others."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from c_core.core import CSRC, build_line, declarations, library, released, run
+
+SPEC = importlib.util.find_spec("pysframe.engine._native")
+EXTENSIONS = [Path(SPEC.origin)] if SPEC else []
+
+
+def exported(path: Path) -> set[str]:
+    return set(run(f"nm -D --defined-only --format=just-symbols {path}").split())
+
+
+def declared() -> set[str]:
+    """Every name in sfr.h that is followed by arguments."""
+    return set(re.findall(r"\b(\w+)\(", declarations((CSRC / "sfr.h").read_text())))
+
+
+def test_the_library_exports_what_its_header_declares():
+    assert len(declared()) > 50
+    assert exported(released() / "libsfr.so") == declared()
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS, ids=lambda path: path.name)
+def test_the_extension_exports_its_initialiser_alone(extension):
+    assert exported(extension) == {"PyInit__native"}
+
+
+def test_a_line_without_the_flag_exports_more(tmp_path):
+    """The seeded fault, in one file of the library."""
+    line = build_line().replace("csrc/*.c", "csrc/sfr_header.c csrc/sfr_sha2.c")
+    library(line, tmp_path)
+    assert exported(tmp_path / "libsfr.so") <= declared()
+    library(line.replace("-fvisibility=hidden", ""), tmp_path)
+    assert exported(tmp_path / "libsfr.so") - declared()
