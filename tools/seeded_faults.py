@@ -13,43 +13,62 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
-# What is planted, in which file, which linter must say so.
-KID, C_FILE = "src/pysframe/kid.py", "csrc/sfr_header.c"
+KID, NEW, NEW_IN_ENGINE, NEW_IN_CLI = (
+    f"src/pysframe/{name}" for name in ("kid.py", "new.py", "engine/new.py", "cli/new.py")
+)
+C_FILE = "csrc/sfr_header.c"
+UPWARD = "\nimport pysframe.receiver\n"
+IMPORTS, CRYPTO = "Imports point down BROKEN", "Only the engine touches a crypto library BROKEN"
+NUMPY = "The core does not import NumPy BROKEN"
+
+# What is planted, in which file (a new one, if there is none), which linter must say what of it.
 FAULTS = [
-    ("an upward import", KID, "\nimport pysframe.receiver\n", "lint-imports"),
-    ("crypto outside the engine", KID, "\nimport Crypto\n", "lint-imports"),
-    ("an untyped def", KID, "\n\ndef seeded(x):\n    return x\n", "mypy"),
-    ("an unused import", KID, "\nimport sched\n", f"ruff check {KID}"),
-    ("C out of style", C_FILE, "\nint  x ;\n", f"clang-format --dry-run --Werror {C_FILE}"),
+    ("an upward import", KID, UPWARD, "lint-imports", IMPORTS),
+    ("crypto outside the engine", KID, "\nimport Crypto\n", "lint-imports", CRYPTO),
+    ("a new module without a floor", NEW, "", "lint-imports", "pysframe.new"),
+    ("an upward import in a new module", NEW_IN_ENGINE, UPWARD, "lint-imports", IMPORTS),
+    ("crypto in a new module", NEW, "import cryptography\n", "lint-imports", CRYPTO),
+    ("crypto in a new command", NEW_IN_CLI, "import Crypto\n", "lint-imports", CRYPTO),
+    ("NumPy in a new module", NEW, "import numpy\n", "lint-imports", NUMPY),
+    ("an untyped def", KID, "\n\ndef seeded(x):\n    return x\n", "mypy", "no-untyped-def"),
+    ("an unused import", KID, "\nimport sched\n", f"ruff check {KID}", "sched"),
+    ("C out of style", C_FILE, "\nint  x ;\n", f"clang-format --dry-run --Werror {C_FILE}", ""),
 ]
 NOT_COPIED = shutil.ignore_patterns(".*_cache", ".git", ".venv", "build")
 
 
-def finds(file: str, fault: str, linter: str) -> bool:
-    """Whether the linter passes a copy of the tree, and fails it once the fault is planted."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "tree")
-        shutil.copytree(ROOT, copy, ignore=NOT_COPIED)
-        clean = passes(copy, linter)
-        with open(copy / file, "a") as planted:
-            planted.write(fault)
-        return clean and not passes(copy, linter)
-
-
-def passes(tree: Path, linter: str) -> bool:
-    paths = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(tree / "src")}
-    command = linter.split()
-    return not subprocess.run(
-        command, cwd=tree, env=os.environ | paths, capture_output=True
-    ).returncode
-
-
 def main() -> int:
-    missed = [what for what, file, fault, linter in FAULTS if not finds(file, fault, linter)]
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "tree")
+        shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
+        for linter in dict.fromkeys(fault[3] for fault in FAULTS):
+            if said := complaint(tree, linter):
+                print(f"WITHOUT A FAULT: {said}")
+                return 1
+        missed = [what for what, *fault in FAULTS if not finds(tree, *fault)]
     for what in missed:
         print(f"NOT FOUND: {what}")
     print(f"{len(FAULTS) - len(missed)} of {len(FAULTS)} planted faults were found")
     return 1 if missed else 0
+
+
+def finds(tree: Path, file: str, fault: str, linter: str, words: str) -> bool:
+    """Whether the linter, in a tree that it passes, finds the fault and says these words."""
+    path = tree / file
+    before = path.read_text() if path.exists() else None
+    path.write_text((before or "") + fault)
+    said = complaint(tree, linter)
+    path.unlink() if before is None else path.write_text(before)
+    return bool(said) and words in said
+
+
+def complaint(tree: Path, linter: str) -> str:
+    """What the linter says of a tree that it fails, and its name; nothing if it passes."""
+    paths = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(tree / "src")}
+    done = subprocess.run(
+        linter.split(), cwd=tree, env=os.environ | paths, capture_output=True, text=True
+    )
+    return f"{linter}: {done.stdout}{done.stderr}" if done.returncode else ""
 
 
 if __name__ == "__main__":

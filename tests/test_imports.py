@@ -1,0 +1,34 @@
+"""What import-linter cannot see: the native module is no Python file."""
+
+import ast
+from pathlib import Path
+
+import pysframe
+
+PACKAGE = Path(pysframe.__file__).parent
+MODULES = [path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE / "engine"]
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """What runs of its imports: those for type checkers do not."""
+    found = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module or ''}.{alias.name}" for alias in node.names}
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            found |= imported(node)
+    return found
+
+
+def test_only_the_engine_imports_the_native_module():
+    found = {path: imported(ast.parse(path.read_text())) for path in MODULES}
+    assert len(found) > 30
+    assert [path for path, names in found.items() if any("_native" in name for name in names)] == []
+
+
+def test_an_import_of_it_is_seen():
+    code = "def f():\n    from .engine import _native\n"
+    assert imported(ast.parse(code)) == {"engine._native"}
+    assert imported(ast.parse(f"if TYPE_CHECKING:\n    {code.splitlines()[1]}")) == set()
