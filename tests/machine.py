@@ -1,6 +1,8 @@
 """What this machine has: the conditions that tests/allowed_skips.toml may name."""
 
+import ctypes
 import importlib.util
+import mmap
 import os
 import platform
 import shutil
@@ -51,6 +53,15 @@ def missing_kernels() -> list[str]:
     return [name for name in runnable if f"native:{name}" not in engine.available()]
 
 
+@cache
+def can_lock_memory() -> bool:
+    """Whether this user may lock another 64 KiB, as the arena does for its first page of keys."""
+    libc = ctypes.CDLL(None)
+    page = mmap.mmap(-1, 1 << 16)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    return libc.mlock(ctypes.c_void_p(address), ctypes.c_size_t(len(page))) == 0
+
+
 def tools() -> dict[str, bool]:
     found = {name: shutil.which(name) is not None for name in PROGRAMS}
     return found | {name: importlib.util.find_spec(name) is not None for name in MODULES}
@@ -64,6 +75,7 @@ CONDITIONS = {
     "not every kernel": lambda: any(not cpu_flags() >= flags for flags in X86_KERNELS.values()),
     "not x86-64": lambda: platform.machine() != "x86_64",
     "not Linux": lambda: sys.platform != "linux",
+    "memory cannot be locked": lambda: not can_lock_memory(),
     "one core": lambda: len(os.sched_getaffinity(0)) < 2,
     "no cryptography": lambda: importlib.util.find_spec("cryptography") is None,
 }

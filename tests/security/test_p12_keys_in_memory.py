@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import machine
 import pytest
 from c_core.core import KERNELS
 from isolated import SRC
@@ -88,30 +89,45 @@ def assert_kept(found: dict[str, int], kept: dict[str, bytes]) -> None:
     assert as_they_are <= found.keys() <= kept.keys()
 
 
-def test_key_pages_are_left_out_of_core_dumps(kernel, rng):
-    """The pages with keys are marked for the system not to dump them; no others have keys."""
+@pytest.fixture
+def pages_with_keys(kernel, rng):
+    """(VmFlags, kB that are locked) of each mapping of a process in which a key is found."""
     base_key = rng.randbytes(32)
     kept = remains.kept(kernel, SUITES[0], base_key)
     with keeper(kernel, SUITES[0], base_key) as process:
         process.hears("given")
         process.go_on()
         process.hears("kept")
-        flags = flags_of_mappings(process.pid)
+        states = states_of_mappings(process.pid)
         with_keys = [
             name for name, content in remains.writable_mappings(process.pid)
             if remains.hits(content, kept)
         ]  # fmt: skip
     assert with_keys
-    for name in with_keys:
-        assert "dd" in flags[name], name
+    return [states[name] for name in with_keys]
 
 
-def flags_of_mappings(pid: int) -> dict[str, set[str]]:
-    """Name -> VmFlags, by the names that writable_mappings gives."""
+def test_key_pages_are_left_out_of_core_dumps(pages_with_keys):
+    """The pages with keys are marked for the system not to dump them; no others have keys."""
+    assert all("dd" in flags for flags, _ in pages_with_keys)
+
+
+def test_key_pages_are_locked(pages_with_keys):
+    """No page with a key is ever written to swap: SECURITY.md promises it where the system lets us."""
+    if not machine.can_lock_memory():
+        pytest.skip("memory cannot be locked")
+    assert all("lo" in flags and locked for flags, locked in pages_with_keys)
+
+
+def states_of_mappings(pid: int) -> dict[str, tuple[set[str], int]]:
+    """Name -> (VmFlags, kB locked), by the names that writable_mappings gives."""
     text = Path(f"/proc/{pid}/smaps").read_text()
-    head = r"^(\w+)-\w+ \S+ \S+ \S+ \S+ *(.*)\n(?:[A-Z]\w+:.*\n)*?VmFlags: (.*)$"
-    found = re.findall(head, text, flags=re.MULTILINE)
-    return {name or f"anonymous {start}": set(flags.split()) for start, name, flags in found}
+    head = r"^(\w+)-\w+ \S+ \S+ \S+ \S+ *(.*)\n((?:[A-Z]\w+:.*\n)*?)VmFlags: (.*)$"
+    found = {}
+    for start, name, body, flags in re.findall(head, text, flags=re.MULTILINE):
+        locked = int(re.search(r"^Locked: +(\d+) kB$", body, flags=re.MULTILINE)[1])
+        found[name or f"anonymous {start}"] = set(flags.split()), locked
+    return found
 
 
 # ---- right after a call ----
