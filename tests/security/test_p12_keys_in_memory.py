@@ -113,7 +113,7 @@ def test_key_pages_are_left_out_of_core_dumps(pages_with_keys):
 
 
 def test_key_pages_are_locked(pages_with_keys):
-    """No page with a key is ever written to swap: SECURITY.md promises it where the system lets us."""
+    """No page with a key is ever written to swap, where the system lets us lock it."""
     if not machine.can_lock_memory():
         pytest.skip("memory cannot be locked")
     assert all("lo" in flags and locked for flags, locked in pages_with_keys)
