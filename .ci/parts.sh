@@ -7,7 +7,7 @@
 
 budget_file=${BASH_SOURCE[0]%/*}/budget
 readonly FAIL_AT=2
-rows=() too_slow=() current='' started=0 done_what=''
+rows=() too_slow=() current='' started=0 sum=0 done_what=''
 
 part() { # part NAME COMMAND...: runs it; a failure of any command in it ends the run
     current=$1 started=$SECONDS
@@ -36,8 +36,12 @@ note() { # note [REMARK]: a row of the table
     elif ((took > allowed)); then
         remark+="${remark:+, }over its budget"
     fi
-    rows+=("$(printf '%-16s %8s %9s  %s' \
-        "$current" "$(clock "$took")" "$(clock "$allowed")" "$remark")")
+    rows+=("$(row "$current" "$took" "$allowed")${remark:+  $remark}")
+    sum=$((sum + allowed))
+}
+
+row() { # row NAME TOOK ALLOWED, in seconds
+    printf '%-16s %8s %9s' "$1" "$(clock "$2")" "$(clock "$3")"
 }
 
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
@@ -47,7 +51,7 @@ tell() { # the table, whatever ended the run, and what it came to
     trap - EXIT
     [ -z "$failed" ] || note FAILED
     printf '\n=== %-16s %8s %9s\n' part took 'may take'
-    [ ${#rows[@]} = 0 ] || printf '    %s\n' "${rows[@]}"
+    [ ${#rows[@]} = 0 ] || printf '    %s\n' "${rows[@]}" "$(row together $SECONDS $sum)"
     if [ "$status" != 0 ]; then
         printf '\n=== CI FAILED in %s: %s\n' "$(clock $SECONDS)" "${failed:-no part of it}"
     elif [ ${#too_slow[@]} != 0 ]; then
