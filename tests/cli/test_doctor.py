@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import namedtuple
 
 import pytest
 
@@ -37,6 +39,16 @@ def test_json(capsys, monkeypatch):
     status, out = found(capsys, monkeypatch, native, "--json")
     assert status == 0
     assert json.loads(out).items() >= {"ok": True, "engine": "native", "self_test": "ok"}.items()
+
+
+def test_every_fact_of_backend_info_is_told(capsys, monkeypatch):
+    """Also one that doctor does not know by name."""
+    facts = {**BACKEND._asdict(), "engine": "native", "moon_phase": "waning", "tide": False}
+    backend = namedtuple("Backend", facts)(**facts)
+    status, out = found(capsys, monkeypatch, backend)
+    assert status == 0
+    assert re.search(r"^moon phase +waning$", out, re.M) and re.search(r"^tide +no$", out, re.M)
+    assert set(BACKEND._fields) >= doctor.TOLD_APART
 
 
 def test_a_failed_self_test_is_a_problem(capsys, monkeypatch):

@@ -22,6 +22,7 @@ Exit status: 0 when all is well, 1 when the self-test failed or the native engin
 and does not."""
 
 SWITCHES = ("PYSFRAME_BACKEND", "PYSFRAME_MAX_ISA", "PYSFRAME_KERNEL")
+TOLD_APART = {"engine", "kernel", "refused", "versions", "self_test"}  # of a Backend's facts
 EXTRAS = {"rich": "tables and colours", "av": "call", "numpy": "call"}
 
 
@@ -78,6 +79,9 @@ def _tell(backend: Backend, problems: list[str]) -> None:
     ok = "bold red" if problems else "bold green"
     say_pair("engine", f"{backend.engine}, kernel {backend.kernel}", ok)
     say_pair("self-test", backend.self_test, "green" if backend.self_test == "ok" else "bold red")
+    for name, fact in backend._asdict().items():
+        if name not in TOLD_APART:
+            say_pair(name.replace("_", " "), _words(fact))
     say_pair("platform", platform.platform())
     versions = {name: found for name, found in backend.versions.items() if name != "cpu"}
     say_pair("versions", ", ".join(f"{name} {found}" for name, found in versions.items()))
@@ -92,6 +96,10 @@ def _tell(backend: Backend, problems: list[str]) -> None:
         say_pair("PROBLEM", problem, "bold red")
     if not problems:
         say("All is well.", "bold green")
+
+
+def _words(fact: object) -> str:
+    return {True: "yes", False: "no"}[fact] if isinstance(fact, bool) else str(fact)
 
 
 def _as_json(backend: Backend, problems: list[str]) -> dict[str, Any]:
