@@ -5,13 +5,21 @@ import os
 import pty
 import re
 import select
-import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
 
-MAIN = "import sys; from pysframe_command import main; sys.exit(main())"
+# Whoever runs the tests may ignore these signals, which is inherited: a shell's background jobs.
+MAIN = (
+    "import signal, sys\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):\n"
+    "    signal.signal(number, signal.SIG_DFL)\n"
+    "from pysframe_command import main\n"
+    "sys.exit(main())"
+)
 HIDDEN, SHOWN = b"\x1b[?25l", b"\x1b[?25h"
 
 
@@ -20,28 +28,32 @@ def run(*words, columns=80, environment=(), send=None, after=0.5, patience=60, c
 
     send: a signal sent `after` seconds from when the cursor was hidden. code: what Python runs.
     """
-    pid, terminal = pty.fork()
-    if pid == 0:
-        _become(code, words, dict(environment))
-    size = struct.pack("HHHH", 24, columns, 0, 0)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=_variables() | dict(environment),
+        start_new_session=True,
+    )
+    os.close(theirs)
     try:
-        out = b"".join(_output(terminal, pid, send, after, patience))
-        return out, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        out = b"".join(_output(ours, process, send, after, patience))
+        return out, process.wait(timeout=patience)
     finally:
-        os.close(terminal)
+        process.kill()
+        process.wait()
+        os.close(ours)
 
 
-def _become(code, words, environment):
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTSTP):  # CI may ignore them
-        signal.signal(number, signal.SIG_DFL)
-    for name in ("COLUMNS", "LINES", "NO_COLOR"):
-        os.environ.pop(name, None)
-    os.environ |= {"TERM": "xterm-256color"} | environment
-    os.execv(sys.executable, [sys.executable, "-c", code, *words])
+def _variables():
+    unset = ("COLUMNS", "LINES", "NO_COLOR")
+    return {k: v for k, v in os.environ.items() if k not in unset} | {"TERM": "xterm-256color"}
 
 
-def _output(terminal, pid, send, after, patience):
+def _output(terminal, process, send, after, patience):
     hidden_at, until = None, time.monotonic() + patience
     while time.monotonic() < until:
         if select.select([terminal], [], [], 0.05)[0]:
@@ -53,9 +65,8 @@ def _output(terminal, pid, send, after, patience):
                 hidden_at = time.monotonic()
             yield part
         if send and hidden_at and time.monotonic() > hidden_at + after:
-            os.kill(pid, send)
+            process.send_signal(send)
             send = None
-    os.kill(pid, signal.SIGKILL)
 
 
 def last_picture(out, encoding="utf-8"):
