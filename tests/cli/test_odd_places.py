@@ -125,6 +125,15 @@ def test_odd_arguments_are_refused_in_words(words, capsys):
     assert "\x1b" not in err and "invalid _" not in err
 
 
+def test_usage_has_no_colours(monkeypatch, capsys):
+    """Python 3.14 would colour it, and the escapes of that would be shown."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for words in (["call", "--help"], ["call", "--no-such-option"]):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert "x1b" not in ascii("".join(capsys.readouterr()))
+
+
 def test_the_version_is_that_of_the_package(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--version"])

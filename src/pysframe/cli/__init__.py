@@ -57,7 +57,9 @@ def _run(args: argparse.Namespace) -> int:
 class Parser(argparse.ArgumentParser):
     """argparse, whose own output goes the way of all other output."""
 
-    color = False  # of Python 3.14; what is said here goes through `visible`
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.color = False  # Python 3.14 colours usage, which `visible` would show as escapes
 
     def print_help(self, file: object = None) -> None:
         write(self.format_help())
