@@ -29,6 +29,22 @@ def cpu() -> str:
     return model if any(c.isalpha() for c in model) else f"an unnamed {maker} CPU"
 
 
+def microarchitecture() -> str:
+    """The kind of CPU that a bar can name; empty where this file has no name for it."""
+    text = Path("/proc/cpuinfo").read_text()
+    vendor = _field(text, "vendor_id")
+    family, model = int(_field(text, "cpu family") or 0), int(_field(text, "model") or 0)
+    if vendor == "AuthenticAMD" and family == 0x1A:
+        return "zen5"
+    if vendor == "AuthenticAMD" and family == 0x19 and model >> 4 in (0x1, 0x6, 0x7, 0xA):
+        return "zen4"
+    return ""
+
+
 def _field(text: str, key: str) -> str:
-    found = (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(key))
+    found = (
+        line.partition(":")[2].strip()
+        for line in text.splitlines()
+        if line.partition(":")[0].strip() == key
+    )
     return next(found, "")

@@ -23,7 +23,7 @@ RUNNER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from interleave import keep_pages, once
-from gates import OURS
+from calls import OURS
 from workloads import Workload
 keep_pages()
 cases = {f"{call} {size} B": make(Workload(4, size))
@@ -33,7 +33,7 @@ for line in sys.stdin:
     once(cases[name])
     print(once(cases[name]), flush=True)
 """
-CASES = "import json, sys; sys.path.insert(0, sys.argv[1]); from gates import OURS; print(*OURS)"
+CASES = "import json, sys; sys.path.insert(0, sys.argv[1]); from calls import OURS; print(*OURS)"
 
 
 def build(revision: str) -> Path:

@@ -10,16 +10,16 @@ import ctypes
 import mmap
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from interleave import BLOCK, Contender, race, ratio
+from interleave import BLOCK, Contender, Match
 from workloads import Workload, require
 
 import pysframe
 
 SIZES = (40, 80, 160)
 MID_PAGE = 1024  # bytes from the page's end
-REPETITIONS = 21
 
 
 class Fences:
@@ -50,17 +50,14 @@ class Fences:
         return pysframe.FrameBatch(self.view, self.offsets, self.sizes)
 
 
-def worst_of(suite: int) -> float:
-    """How many times longer frames at page edges take, at the worst size and call."""
-    return max(_ratio(made, suite, size) for made in CALLS for size in SIZES)
+def matches(suite: int) -> list[Match]:
+    """Of frames at page edges and in the middle of a page, for each call and size."""
+    return [Match(partial(_both, made, suite, size)) for made in CALLS for size in SIZES]
 
 
-def _ratio(made: Callable[[Workload, int], Contender], suite: int, size: int) -> float:
-    edge, middle = (
-        replace(made(Workload(suite, size), gap), name=str(gap)) for gap in (0, MID_PAGE)
-    )
-    timings = race([edge, middle], REPETITIONS)
-    return ratio(timings[edge.name], timings[middle.name])
+def _both(made: Callable[[Workload, int], Contender], suite: int, size: int) -> list[Contender]:
+    gaps = {"edge": 0, "middle": MID_PAGE}
+    return [replace(made(Workload(suite, size), gap), name=name) for name, gap in gaps.items()]
 
 
 # ---- the calls: eight passes over one block of frames ----

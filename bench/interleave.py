@@ -9,6 +9,9 @@ Rules of this file:
      the clock costs as much as two of them.
   5. The allocator keeps the pages it has got, as it does in a process that has run for a while:
      else a contender pays for pages that an earlier one's results gave back.
+  6. What is judged, and not only shown, is the best turn of each contender. A neighbour on the
+     machine can only add time, and turns are shorter than its pauses; code that is slow is slow
+     in every turn.
 """
 
 import ctypes
@@ -24,6 +27,7 @@ from time import perf_counter_ns
 from typing import Any
 
 BLOCK = 64  # operations
+STRETCH = 104  # blocks, of which a 99th percentile passes over the slowest one
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,40 @@ def race(contenders: list[Contender], repetitions: int = 31, seed: int = 0) -> d
     return {name: Timing(name, tuple(ns)) for name, ns in results.items()}
 
 
+class Match:
+    """Contenders that take turns for as long as it takes: the best turn of each so far.
+
+    make() makes them anew for every round, so that keys and buffers lie elsewhere in memory.
+    best: nanoseconds per operation. late: the 99th percentile of single blocks, in the quietest of
+    several stretches of blocks.
+    """
+
+    def __init__(self, make: Callable[[], list[Contender]]) -> None:
+        self.make = make
+        self.best: dict[str, float] = {}
+        self.late: dict[str, float] = {}
+
+    def go_on(self, turns: int, stretches: int = 0) -> None:
+        keep_pages()
+        contenders = self.make()
+        for contender in contenders:
+            once(contender)
+        for _ in range(turns):
+            for contender in random.sample(contenders, len(contenders)):
+                _keep_less(self.best, contender.name, once(contender))
+        for _ in range(stretches):
+            for contender in random.sample(contenders, len(contenders)):
+                _keep_less(self.late, contender.name, p99(_blocks(contender, STRETCH)))
+
+    def times(self, one: str, other: str) -> float:
+        """How many times longer the one takes than the other."""
+        return self.best[one] / self.best[other]
+
+
+def _keep_less(found: dict[str, float], name: str, ns: float) -> None:
+    found[name] = min(ns, found.get(name, ns))
+
+
 def once(contender: Contender) -> float:
     """Nanoseconds per operation of one checked run."""
     given = contender.prepare()
@@ -91,11 +129,16 @@ def by_block(contender: Contender, blocks: int = 250) -> list[float]:
 
     A block during which the system ran somebody else on this core is not counted.
     """
+    once(contender)
+    return _blocks(contender, blocks)
+
+
+def _blocks(contender: Contender, blocks: int) -> list[float]:
     found: list[float] = []
     run = contender.run
-    once(contender)
     while len(found) < blocks:
         given, result, times = contender.prepare(), [], []
+        run(contender.prepare())  # so that no block finds the caches as a check left them
         with _no_collector():
             for block in given:
                 switched = _switched()

@@ -17,7 +17,7 @@ from typing import Any
 import c_peers
 import peers
 import scale
-from gates import OURS
+from calls import OURS
 from interleave import Contender, Timing, by_block, p99, race
 from shapes import SHAPES
 from workloads import PeerCalls, Workload

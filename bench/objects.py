@@ -1,6 +1,7 @@
-"""What a Sender and a Receiver cost: bytes, and microseconds to make.
+"""What a Sender and a Receiver cost: bytes, and the time to make one, beside cryptography's.
 
-Each Receiver has one key and its replay window, as one that reads one stream has.
+Each Receiver has one key and its replay window, as one that reads one stream has. The peer makes
+from the same base_key, by the same key schedule (RFC 9605 4.4.2), an AESGCM and a salt.
 """
 
 import random
@@ -8,10 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter_ns
 from typing import Any
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from interleave import BLOCK, Contender
+from workloads import blocks_of, flat, require
+
 import pysframe
+
+COUNT = 4 * BLOCK  # objects of one run
+SUITE, KID = 4, 7
 
 
 def resident() -> int:
@@ -30,35 +39,85 @@ def bytes_each(kind: str, count: int = 10_000) -> float:
     return float(subprocess.check_output([sys.executable, "-c", program], cwd=here, text=True))
 
 
-def make_sender(i: int, suite: int = 4) -> pysframe.Sender:
+def make_sender(i: int, suite: int = SUITE) -> pysframe.Sender:
     return pysframe.Sender(suite, kid=i, base_key=random.randbytes(16), next_ctr=0)
 
 
-def make_receiver(i: int, suite: int = 4) -> pysframe.Receiver:
+def make_receiver(i: int, suite: int = SUITE) -> pysframe.Receiver:
     receiver = pysframe.Receiver(suite)
     receiver.add_key(i, random.randbytes(16))
     return receiver
 
 
-def microseconds(make: Callable[[int], Any], count: int = 2000) -> float:
-    """The best of ten runs of making `count` objects, each."""
-    runs = []
-    for _ in range(10):
-        start = perf_counter_ns()
-        kept = [make(i) for i in range(count)]
-        runs.append((perf_counter_ns() - start) / count / 1000)
-        del kept
-    return min(runs)
+# ---- the time to make one ----
 
 
-def add_key_microseconds(count: int = 1000) -> float:
-    """Receiver.add_key, key schedule included, on receivers that are there."""
-    runs = []
-    for _ in range(10):
-        receivers = [pysframe.Receiver(4) for _ in range(count)]
-        keys = [random.randbytes(16) for _ in range(count)]
-        start = perf_counter_ns()
-        for receiver, key in zip(receivers, keys, strict=True):
-            receiver.add_key(7, key)
-        runs.append((perf_counter_ns() - start) / count / 1000)
-    return min(runs)
+def senders() -> list[Contender]:
+    def run(blocks: list[Any]) -> list[Any]:
+        make = pysframe.Sender
+        return [[make(SUITE, kid=KID, base_key=key, next_ctr=0) for key in b] for (b,) in blocks]
+
+    def check(blocks: list[Any], made: list[Any]) -> None:
+        for sender, key in zip(flat(made), flat([keys for (keys,) in blocks]), strict=True):
+            require(_opened(sender.protect(b"frame"), *keys_of(key)) == b"frame", "a Sender")
+
+    return [Contender("ours", COUNT, _keys, run, check), _peer()]
+
+
+def added_keys() -> list[Contender]:
+    def prepare() -> list[Any]:
+        receivers = [pysframe.Receiver(SUITE) for _ in range(COUNT)]
+        return blocks_of(receivers, flat([keys for (keys,) in _keys()]))
+
+    def run(blocks: list[Any]) -> list[Any]:
+        for receivers, keys in blocks:
+            for receiver, key in zip(receivers, keys, strict=True):
+                receiver.add_key(KID, key)
+        return blocks
+
+    def check(_: Any, blocks: list[Any]) -> None:
+        for receivers, keys in blocks:
+            for receiver, key in zip(receivers, keys, strict=True):
+                sender = pysframe.Sender(SUITE, kid=KID, base_key=key, next_ctr=0)
+                require(receiver.unprotect(sender.protect(b"frame")) == b"frame", "add_key")
+
+    return [Contender("ours", COUNT, prepare, run, check), _peer()]
+
+
+def _keys() -> list[Any]:
+    return blocks_of([random.randbytes(16) for _ in range(COUNT)])
+
+
+def _peer() -> Contender:
+    def run(blocks: list[Any]) -> list[Any]:
+        return [[keys_of(key) for key in keys] for (keys,) in blocks]
+
+    def check(blocks: list[Any], made: list[Any]) -> None:
+        for key, found in zip(flat([keys for (keys,) in blocks]), flat(made), strict=True):
+            sender = pysframe.Sender(SUITE, kid=KID, base_key=key, next_ctr=0)
+            require(_opened(sender.protect(b"frame"), *found) == b"frame", "cryptography")
+
+    return Contender("cryptography", COUNT, _keys, run, check)
+
+
+CONTEXT = KID.to_bytes(8, "big") + SUITE.to_bytes(2, "big")
+LABELS = b"SFrame 1.0 Secret key " + CONTEXT, b"SFrame 1.0 Secret salt " + CONTEXT
+
+
+def keys_of(base_key: bytes) -> tuple[AESGCM, bytes]:
+    secret = HKDF.extract(SHA256(), None, base_key)
+    key_label, salt_label = LABELS
+    key = HKDFExpand(SHA256(), 16, key_label).derive(secret)
+    return AESGCM(key), HKDFExpand(SHA256(), 12, salt_label).derive(secret)
+
+
+def _opened(ciphertext: bytes, aead: AESGCM, salt: bytes) -> bytes:
+    header = pysframe.Header.parse(ciphertext)
+    nonce = (int.from_bytes(salt, "big") ^ header.ctr).to_bytes(12, "big")
+    return aead.decrypt(nonce, ciphertext[header.size :], ciphertext[: header.size])
+
+
+MAKING: dict[str, Callable[[], list[Contender]]] = {
+    "Sender(...)": senders,
+    "Receiver.add_key": added_keys,
+}

@@ -1,25 +1,27 @@
 """Ours against ours: that no shape of traffic falls off a cliff. And what an object costs.
 
-Every figure is a ratio within one process, or a plain amount (bytes, microseconds). See gates.py.
+Every figure is a ratio to something timed in the same turns, or an amount of memory. See gates.py.
 """
 
 import random
-import threading
 from bisect import bisect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import median
-from time import perf_counter_ns
 from typing import Any
 
 import edges
+import memory
 import objects
 from frames import mixed
-from interleave import BLOCK, Contender, race, ratio
+from interleave import BLOCK, Contender, Match
+from threads import ThreadsContest
+from verdicts import Contest, Measured
 from workloads import Batches, Workload, blocks_of, flat, require
 
 import pysframe
+
+SUITES = (4, 5)
 
 # ---- mixed lengths, many keys ----
 
@@ -33,38 +35,56 @@ class Sized(Workload):
         self.frames = [self.rng.randbytes(size) for size in sizes[: self.count]]
 
 
-def mixed_traffic(suite: int, repetitions: int, keys: int = 1000) -> float:
-    """Audio 3 : video 1 in batches of 64 against the same frames in batches of their own length."""
-    sizes = mixed(1024, random.Random(7))
-    grid = sorted({20, 48, 64, 80, 96, 112, 128, 160, *range(256, max(sizes) + 512, 512)})
-    contenders = [replace(Batches(Sized(suite, sizes), keys).protect_batch(), name="mixed")]
-    for size in grid:
+MIXED = mixed(1024, random.Random(7))
+GRID = sorted({20, 48, 64, 80, 96, 112, 128, 160, *range(256, max(MIXED) + 512, 512)})
+
+
+def mixed_traffic(suite: int, keys: int = 1000) -> list[Contender]:
+    """Audio 3 : video 1 in batches of 64, and batches of one length each."""
+    contenders = [replace(Batches(Sized(suite, MIXED), keys).protect_batch(), name="mixed")]
+    for size in GRID:
         uniform = Batches(Sized(suite, [size] * BLOCK * 4), keys).protect_batch()
         contenders.append(replace(uniform, name=str(size)))
-    timings = race(contenders, repetitions)
-    costs = [timings[str(size)].median for size in grid]
-    expected = sum(_between(grid, costs, size) for size in sizes) / len(sizes)
-    return timings["mixed"].median / expected
+    return contenders
 
 
-def _between(grid: list[int], costs: list[float], size: int) -> float:
-    right = min(max(bisect(grid, size), 1), len(grid) - 1)
-    low, high = grid[right - 1], grid[right]
+def of_uniform(match: Match) -> float:
+    """Mixed frames against the same frames in batches of their own length."""
+    costs = [match.best[str(size)] for size in GRID]
+    expected = sum(_between(costs, size) for size in MIXED) / len(MIXED)
+    return match.best["mixed"] / expected
+
+
+def _between(costs: list[float], size: int) -> float:
+    right = min(max(bisect(GRID, size), 1), len(GRID) - 1)
+    low, high = GRID[right - 1], GRID[right]
     return costs[right - 1] + (costs[right] - costs[right - 1]) * (size - low) / (high - low)
 
 
-def many_keys(suite: int, repetitions: int, keys: int = 10_000) -> float:
+KEYS = 10_000
+SENDER_BYTES = 2048  # about, which is what a pass over all keys reads out of
+
+
+def many_keys(suite: int) -> list[Contender]:
     """Columnar, 160 bytes: each pass a fresh permutation of all keys, against 64 keys.
 
     Both protect the same number of frames a pass, into fresh memory, after a pass like it, so that
-    the keys are all the difference. The best passes of both: what a neighbour does to the cache
-    that all cores share is not ours.
+    the keys are all the difference.
     """
-    count = keys // BLOCK * BLOCK
-    passes = [Batches(_pass_of(suite, count), held).protect_batch() for held in (BLOCK, keys)]
-    few, many = (replace(_after_another(c), name=n) for c, n in zip(passes, "fm", strict=True))
-    timings = race([few, many], repetitions)
-    return timings[many.name].best / timings[few.name].best
+    count = KEYS // BLOCK * BLOCK
+    held = {"few": BLOCK, "many": KEYS}
+    passes = {n: Batches(_pass_of(suite, count), keys).protect_batch() for n, keys in held.items()}
+    ours = [replace(_after_another(one), name=name) for name, one in passes.items()]
+    return [*ours, memory.chain(KEYS * SENDER_BYTES)]
+
+
+def of_memory(match: Match) -> float:
+    """10,000 keys against 64, and one wait for memory a row.
+
+    A row of a key that is not in the nearest caches must wait for it once, whatever that costs
+    here and now; its other lines, and those of the rows after it, are fetched meanwhile.
+    """
+    return match.best["many"] / (match.best["few"] + match.best["chain"])
 
 
 def _after_another(contender: Contender) -> Contender:
@@ -89,11 +109,10 @@ def _pass_of(suite: int, count: int) -> Workload:
 # ---- one call ----
 
 
-def long_header_and_metadata(suite: int, repetitions: int) -> float:
+def long_header_and_metadata(suite: int) -> list[Contender]:
     """A 17-byte header and 20 bytes of metadata against a short header and none; 160 bytes."""
     plain = replace(Workload(suite, 160).protect(), name="plain")
-    timings = race([plain, _with_metadata(Workload(suite, 160))], repetitions)
-    return ratio(timings["long"], timings["plain"])
+    return [plain, _with_metadata(Workload(suite, 160))]
 
 
 def _with_metadata(w: Workload) -> Contender:
@@ -113,58 +132,48 @@ def _with_metadata(w: Workload) -> Contender:
     return Contender("long", w.count, lambda: blocks, run, check)
 
 
-# ---- threads ----
-
-WHILE = 20_000_000  # ns
+# ---- contests ----
 
 
-def two_threads(size: int, rows: int, repetitions: int, suite: int = 4) -> float:
-    """Throughput of two threads, each with batches of its own, against one thread's."""
-    work = [_batch_work(suite, size, rows) for _ in range(2)]
-    ratios = []
-    for _ in range(repetitions):
-        alone = _seconds([work[0]])
-        together = _seconds(work)
-        ratios.append(2 * alone / together)
-    return median(ratios)
+class Worst:
+    """The worst of several matches, each of which goes on."""
+
+    def __init__(
+        self, matches: list[Match], turns: int, figure: Callable[[Match], float], pick: Any = max
+    ) -> None:
+        self.matches, self.turns, self.figure, self.pick = matches, turns, figure, pick
+
+    def go_on(self, longer: int) -> Measured:
+        for match in self.matches:
+            match.go_on(self.turns * longer)
+        return Measured(self.pick(self.figure(match) for match in self.matches))
 
 
-def _batch_work(suite: int, size: int, rows: int) -> Callable[[], None]:
-    w = Workload(suite, size)
-    sender, _ = w.sender()
-    batch = pysframe.FrameBatch.from_frames([w.rng.randbytes(size)] * rows)
-    out = bytearray(rows * (size + 33))
+class Amount:
+    """What does not depend on time: the least of what was found."""
 
-    def work(calls: int) -> None:
-        for _ in range(calls):
-            pysframe.protect_batch(sender, batch, out=out)
+    def __init__(self, measure: Callable[[], float]) -> None:
+        self.measure, self.found = measure, float("inf")
 
-    return partial(work, _calls_for(work))
+    def go_on(self, longer: int) -> Measured:
+        self.found = min(self.found, *(self.measure() for _ in range(longer)))
+        return Measured(self.found)
 
 
-def _calls_for(work: Callable[[int], None]) -> int:
-    """How many calls take a while: threads take turns every 5 ms, and take long to start."""
-    work(8)
-    start = perf_counter_ns()
-    work(8)
-    return 8 * WHILE // (perf_counter_ns() - start) + 1
+def in_suites(
+    make: Callable[[int], list[Contender]], turns: int, figure: Callable[[Match], float]
+) -> Contest:
+    return Worst([Match(partial(make, suite)) for suite in SUITES], turns, figure)
 
 
-def _seconds(work: list[Callable[[], None]]) -> float:
-    start = threading.Barrier(len(work) + 1)
+def at_edges() -> Contest:
+    matches = [match for suite in SUITES for match in edges.matches(suite)]
+    return Worst(matches, 11, lambda match: match.times("edge", "middle"))
 
-    def run(task: Callable[[], None]) -> None:
-        start.wait()
-        task()
 
-    threads = [threading.Thread(target=run, args=(task,)) for task in work]
-    for thread in threads:
-        thread.start()
-    start.wait()
-    begun = perf_counter_ns()
-    for thread in threads:
-        thread.join()
-    return (perf_counter_ns() - begun) / 1e9
+def made(name: str) -> Contest:
+    match = Match(objects.MAKING[name])
+    return Worst([match], 15, lambda match: match.times("cryptography", "ours"), min)
 
 
 # ---- the list that budgets.toml names ----
@@ -172,27 +181,41 @@ def _seconds(work: list[Callable[[], None]]) -> float:
 
 @dataclass(frozen=True)
 class Shape:
+    """most: the bar is a ceiling. cores: it takes so many."""
+
     unit: str
-    most: bool  # the bar is a ceiling
-    measure: Callable[[], float]
+    most: bool
+    begin: Callable[[], Contest]
+    cores: int = 1
+
+    def measure(self) -> float:
+        return self.begin().go_on(2).figure
 
 
-def worst(of: Callable[[int], float], suites: tuple[int, ...] = (4, 5)) -> Callable[[], float]:
-    return lambda: max(of(suite) for suite in suites)
+def _threads(size: int, rows: int, lets_go: bool) -> Shape:
+    return Shape("x peer's", False, partial(ThreadsContest, size, rows, lets_go), cores=2)
 
 
 SHAPES = {
-    "mixed traffic": Shape("x uniform", True, worst(partial(mixed_traffic, repetitions=21))),
-    "10,000 keys": Shape("x 64 keys", True, worst(partial(many_keys, repetitions=61))),
-    "page edges": Shape("x mid-page", True, worst(edges.worst_of)),
+    "mixed traffic": Shape("x uniform", True, partial(in_suites, mixed_traffic, 11, of_uniform)),
+    "10,000 keys": Shape("x 64 + wait", True, partial(in_suites, many_keys, 15, of_memory)),
+    "page edges": Shape("x mid-page", True, at_edges),
     "long header, metadata": Shape(
-        "x plain", True, worst(partial(long_header_and_metadata, repetitions=41))
+        "x plain",
+        True,
+        partial(
+            in_suites, long_header_and_metadata, 41, lambda match: match.times("long", "plain")
+        ),
     ),
-    "threads 1200 B x 1024": Shape("x one", False, lambda: two_threads(1200, 1024, 15)),
-    "threads 160 B x 1024": Shape("x one", False, lambda: two_threads(160, 1024, 15)),
-    "threads 160 B x 64": Shape("x one", False, lambda: two_threads(160, 64, 15)),
-    "memory of a Sender": Shape("bytes", True, lambda: objects.bytes_each("sender")),
-    "memory of a Receiver": Shape("bytes", True, lambda: objects.bytes_each("receiver")),
-    "Sender(...)": Shape("us", True, lambda: objects.microseconds(objects.make_sender)),
-    "Receiver.add_key": Shape("us", True, objects.add_key_microseconds),
+    "threads 1200 B x 1024": _threads(1200, 1024, True),
+    "threads 160 B x 1024": _threads(160, 1024, True),
+    "threads 160 B x 64": _threads(160, 64, False),
+    "memory of a Sender": Shape(
+        "bytes", True, lambda: Amount(lambda: objects.bytes_each("sender"))
+    ),
+    "memory of a Receiver": Shape(
+        "bytes", True, lambda: Amount(lambda: objects.bytes_each("receiver"))
+    ),
+    "Sender(...)": Shape("x faster", False, partial(made, "Sender(...)")),
+    "Receiver.add_key": Shape("x faster", False, partial(made, "Receiver.add_key")),
 }

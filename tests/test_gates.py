@@ -1,5 +1,6 @@
-"""The latency budget guards what it says: bench/gates.py, seen to fail."""
+"""The latency budget guards what it says: bench/gates.py, seen to fail and seen to pass."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from time import perf_counter_ns
 import machine
 import pytest
 
+from pysframe import engine
+
 BENCH = Path(__file__).parent.parent / "bench"
 BLOCK = 64
 TIERS = machine.X86_KERNELS
 ROWS = ("rows", "kernels", "shapes")
+CPUS = ("zen4", "zen5", "")
 
 
 @pytest.fixture
@@ -26,9 +30,20 @@ def bench(monkeypatch):
 
 @pytest.fixture
 def gates(bench, monkeypatch):
-    module = bench("gates")
-    monkeypatch.setattr(module, "PAUSE", 0)
-    return module
+    monkeypatch.setattr(bench("verdicts"), "PAUSE", 0)
+    return bench("gates")
+
+
+class Found:
+    """A contest that finds what it is given, round by round."""
+
+    def __init__(self, verdicts, *figures, late=1e9):
+        self.found = [verdicts.Measured(figure, late=late) for figure in figures]
+        self.asked = []
+
+    def go_on(self, longer):
+        self.asked.append(longer)
+        return self.found[min(len(self.asked), len(self.found)) - 1]
 
 
 def every_row(gates):
@@ -38,70 +53,82 @@ def every_row(gates):
             yield from ((kernel, kind, row) for row in budget[kernel][kind])
 
 
-def judged(gates, monkeypatch, kernel, kind, row, *, times=1.0, slower=1.0, late=1.0):
-    """The verdicts of a row whose figure lies at its gate, `times` better."""
-    share = gates.budgets()["share"]
-    most = kind == "shapes" and gates.shapes.SHAPES[row["shape"]].most
-    figure, _ = gates.gate_of(row, share, most)
-    figure = figure / times if most else figure * times
-    late_ns = row.get("p99_ns", 1) * gates.MOST_P99 * late
-    monkeypatch.setattr(gates, "measure", lambda *_: (figure, 10.0, late_ns))
-    monkeypatch.setattr(gates.c_peers, "times_faster", lambda *_: (figure, 10.0))
-    known = {
-        name: replace(shape, measure=lambda: figure) for name, shape in gates.shapes.SHAPES.items()
-    }
-    monkeypatch.setattr(gates.shapes, "SHAPES", known)
-    return list(gates.JUDGES[kind](kernel, row, share, slower))
+def every_point(gates):
+    """What is asked at each point of each row."""
+    budget = gates.budgets()
+    for kernel, kind, row in every_row(gates):
+        for where, _ in gates.POINTS[kind](kernel, row):
+            yield kind, gates.asked(kernel, row, where, budget)
 
 
 # ---- each row ----
 
 
-def test_a_slowdown_of_a_quarter_beyond_the_gate_fails_every_row(gates, monkeypatch):
-    seen = set()
-    for kernel, kind, row in every_row(gates):
-        with monkeypatch.context() as patch:
-            at_gate = judged(gates, patch, kernel, kind, row, times=1.001, late=0.7)
-        with monkeypatch.context() as patch:
-            slow = judged(gates, patch, kernel, kind, row, slower=1.25, late=0.7)
-        assert at_gate and all(v.passed for v in at_gate), (kernel, row)
-        assert slow and not any(v.passed for v in slow), (kernel, row)
-        seen.add((kernel, kind))
+def test_a_slowdown_of_a_quarter_beyond_the_gate_fails_every_row(gates, bench):
+    verdicts, seen = bench("verdicts"), set()
+    for kind, asked in every_point(gates):
+        at_gate = Found(verdicts, asked.gate / 1.001 if asked.most else asked.gate * 1.001)
+        assert verdicts.decide(asked, at_gate).passed, asked
+        assert at_gate.asked == [1]
+        slow = Found(verdicts, *at_gate.found and [at_gate.found[0].figure])
+        assert not verdicts.decide(asked, slow, slower=1.25).passed, asked
+        assert slow.asked == list(verdicts.ROUNDS)
+        seen.add((asked.kernel, kind))
     assert seen == {(kernel, kind) for kernel in TIERS for kind in ROWS}
 
 
-def test_a_late_block_fails_every_call(gates, monkeypatch):
-    for kernel, kind, row in every_row(gates):
+def test_a_late_block_fails_every_call(gates, bench):
+    verdicts = bench("verdicts")
+    for kind, asked in every_point(gates):
         if kind == "rows":
-            with monkeypatch.context() as patch:
-                late = judged(gates, patch, kernel, kind, row, times=2.0, late=1.01)
-            assert not any(v.passed for v in late), (kernel, row)
+            late = Found(verdicts, asked.gate * 2, late=asked.late_gate / 1.01)
+            assert not verdicts.decide(asked, late).passed, asked
 
 
-def test_every_call_and_shape_has_a_gate_in_every_tier(gates):
+def test_a_miss_is_measured_again_longer_and_judged_by_the_last_round(gates, bench):
+    verdicts = bench("verdicts")
+    assert list(verdicts.ROUNDS) == sorted(verdicts.ROUNDS)
+    asked = next(asked for kind, asked in every_point(gates) if kind == "shapes" and asked.most)
+    missed = Found(verdicts, asked.gate * 1.5, asked.gate * 1.2, asked.gate * 0.9)
+    verdict = verdicts.decide(asked, missed)
+    assert verdict.passed
+    assert (verdict.rounds, missed.asked) == (3, list(verdicts.ROUNDS[:3]))
+    assert "3 rounds" in verdicts.line(verdict)
+
+
+def test_every_call_and_shape_has_a_gate_in_every_tier(gates, bench):
     budget = gates.budgets()
     for kernel in TIERS:
-        assert {row["call"] for row in budget[kernel]["rows"]} == set(gates.OURS)
+        assert {row["call"] for row in budget[kernel]["rows"]} == set(bench("calls").OURS)
         assert {row["shape"] for row in budget[kernel]["shapes"]} == set(gates.shapes.SHAPES)
         suites = {row["suite"] for row in budget[kernel]["kernels"]}
         assert suites == {1, 4, 5, 6}
 
 
-def test_no_gate_is_lower_than_three_quarters_of_what_its_row_shows(gates):
+@pytest.mark.parametrize("cpu", CPUS)
+def test_a_gate_is_three_quarters_of_its_bar_or_more_and_every_cpu_has_one(gates, monkeypatch, cpu):
+    monkeypatch.setattr(gates.about, "microarchitecture", lambda: cpu)
+    budget = gates.budgets()
     for kernel, kind, row in every_row(gates):
-        most = kind == "shapes" and gates.shapes.SHAPES[row["shape"]].most
-        gate, excused = gates.gate_of(row, 0.75, most)
-        aim = row["reached"] if excused else row["bar"]
-        assert (aim / gate if most else gate / aim) >= 0.75 - 1e-9, (kernel, row)
-        assert excused == ("reached" in row), f"{kernel}: needs no excuse: {row}"
+        asked = gates.asked(kernel, row, "", budget)
+        bars = row["bar"]
+        assert set(bars) <= set(CPUS) - {""}, row
+        lowest = max(bars.values()) if asked.most else min(bars.values())
+        assert asked.bar == bars.get(cpu, lowest) == bars[asked.cpu]
+        assert (asked.bar / asked.gate if asked.most else asked.gate / asked.bar) >= 0.75 - 1e-9
+        if kind == "rows":
+            late = row["p99"].get(cpu, min(row["p99"].values()))
+            assert asked.late_gate >= 0.75 * late > 0
 
 
-def test_a_row_short_of_its_bar_is_marked(gates):
-    verdict = gates.Verdict("vaes512", "protect", "", 5.0, "x", 8.0, 4.5, excused=True)
-    assert gates.line(verdict).startswith("LOW ")
-    assert any("short of the bar" in said for said in gates.remarks("vaes512", [verdict]))
-    caught_up = replace(verdict, figure=7.9)
-    assert any("record again" in said for said in gates.remarks("vaes512", [caught_up]))
+def test_no_gate_holds_a_time(gates):
+    for kind, asked in every_point(gates):
+        assert asked.unit == "bytes" or asked.unit.startswith("x"), (kind, asked)
+
+
+def test_no_row_is_left_out_where_there_are_two_cores_and_every_peer(gates, bench, monkeypatch):
+    monkeypatch.setattr(bench("c_peers"), "ipsec_version", lambda: "any")
+    assert [row for _, _, row in every_row(gates) if gates.why_not(row, cores=2)] == []
 
 
 # ---- real calls, really slowed down ----
@@ -114,32 +141,82 @@ def test_a_row_short_of_its_bar_is_marked(gates):
         *("unprotect", "unprotect_many.to_list", "unprotect_batch", "unprotect_batch.out"),
     ],
 )
-def test_a_slow_call_fails(gates, monkeypatch, call):
+def test_a_slow_call_fails(gates, bench, monkeypatch, call):
     """Ours with a pause that makes it a quarter slower than its gate allows."""
-    gate, size = 4.0, 160
-    ours, theirs = gates.duel(call, 4, size)
-    peer_ns = min(gates.race([theirs], 5)[theirs.name].ns)
-    run = ours.run
+    calls, verdicts = bench("calls"), bench("verdicts")
+    monkeypatch.setattr(verdicts, "ROUNDS", (1, 2))
+    duel, gate, size = calls.duel, 4.0, 160
+    peer = bench("interleave").Match(lambda: [duel(call, 4, size)[1]])
+    peer.go_on(40)
 
-    def slow(blocks):
-        end = perf_counter_ns() + 1.25 * peer_ns / gate * BLOCK * len(blocks)
-        result = run(blocks)
-        while perf_counter_ns() < end:
-            pass
-        return result
+    def paused(*place):
+        ours, theirs = duel(*place)
 
-    monkeypatch.setattr(gates, "duel", lambda *_: (replace(ours, run=slow), theirs))
-    row = {"call": call, "sizes": [size], "suites": [4], "bar": gate / 0.75, "p99_ns": 1e9}
-    # A neighbour on the machine slows the peer down as well, hence not only once.
-    assert not all(next(gates.judge_row("any", row, 0.75, 1.0)).passed for _ in range(3))
-    monkeypatch.setattr(gates, "duel", lambda *_: (ours, theirs))
-    assert next(gates.judge_row("any", row | {"bar": 0.01}, 0.75, 1.0)).passed
+        def slow(blocks):
+            end = perf_counter_ns() + 1.25 * peer.best[theirs.name] / gate * BLOCK * len(blocks)
+            result = ours.run(blocks)
+            while perf_counter_ns() < end:
+                pass
+            return result
+
+        return replace(ours, run=slow), theirs
+
+    asked = verdicts.Verdict("any", call, "", "x", gate / 0.75, gate, "any")
+    with monkeypatch.context() as patch:
+        patch.setattr(calls, "duel", paused)
+        assert not verdicts.decide(asked, calls.CallContest(call, 4, size)).passed
+    assert verdicts.decide(replace(asked, gate=0.01), calls.CallContest(call, 4, size)).passed
+
+
+def test_one_late_block_in_forty_fails_and_no_median_tells(gates, bench, monkeypatch):
+    calls, verdicts = bench("calls"), bench("verdicts")
+    monkeypatch.setattr(verdicts, "ROUNDS", (1, 2))
+    duel, number = calls.duel, itertools.count(1)
+
+    def late(*place):
+        ours, theirs = duel(*place)
+
+        def run(blocks):
+            result = ours.run(blocks)
+            end = perf_counter_ns() + (1_000_000 if next(number) % 40 == 0 else 0)
+            while perf_counter_ns() < end:
+                pass
+            return result
+
+        return replace(ours, run=run), theirs
+
+    monkeypatch.setattr(calls, "duel", late)
+    asked = verdicts.Verdict("any", "protect", "", "x", 1.0, 1.0, "any", late_gate=1.0)
+    verdict = verdicts.decide(asked, calls.CallContest("protect", 4, 160))
+    assert verdict.figure > 1.0 > verdict.late
+    assert not verdict.passed
+
+
+def test_two_threads_that_take_turns_fail_beside_a_peer_whose_do_not(bench, monkeypatch):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this process has one core")
+    from threading import Lock
+
+    threads = bench("threads")
+    batches, lock = threads._batches, Lock()
+
+    def in_turns(size, rows):
+        work = batches(size, rows)
+
+        def locked(calls):
+            with lock:
+                work(calls)
+
+        return locked
+
+    monkeypatch.setattr(threads, "_batches", in_turns)
+    assert threads.ThreadsContest(1200, 1024, lets_go=True).go_on(1).figure < 0.675
 
 
 def test_a_wrong_frame_ends_the_run(bench, gates):
-    wrong = bench("workloads").WrongResult
-    for call in gates.OURS:
-        ours, theirs = gates.duel(call, 4, 40)
+    wrong, calls = bench("workloads").WrongResult, bench("calls")
+    for call in calls.OURS:
+        ours, theirs = calls.duel(call, 4, 40)
         for contender in (ours, theirs):
             given = contender.prepare()
             with pytest.raises((wrong, ValueError)):
@@ -165,6 +242,38 @@ def run_gates(*words, **environment):
     )
 
 
+@pytest.fixture(scope="module")
+def copy():
+    """A copy of the library that can be told to be slow."""
+    if not machine.has_native():
+        pytest.skip("no native engine")
+    sys.path.insert(0, str(BENCH))
+    try:
+        delays = import_module("delays")
+        delays.build()
+        yield import_module("trial")
+    finally:
+        sys.path.remove(str(BENCH))
+
+
+@pytest.mark.parametrize("place", ["unprotect_batch.out suite 5 1200 B", "Receiver.add_key"])
+def test_a_real_delay_a_quarter_beyond_the_gate_fails_its_row(copy, place):
+    kernel = engine.default().name.removeprefix("native:")
+    clause, figure, gate = copy.amount_in(kernel, place)
+    assert figure < gate / 1.2
+    failed, judged = copy.failed_in(kernel, clause, place.split()[0])
+    assert place in failed
+    assert judged >= len(failed)
+    passed, _ = copy.failed_in(kernel, "", place.split()[0])
+    assert place not in passed
+
+
+def test_gates_hold_beside_a_busy_neighbour(copy):
+    with copy.neighbour():
+        done = run_gates("long header", "add_key", "protect_batch.out")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_gates_refuse_the_fallback():
     done = run_gates("protect", PYSFRAME_BACKEND="fallback")
     assert done.returncode and "only the fallback" in done.stderr
@@ -182,6 +291,19 @@ def test_a_low_share_or_a_kernel_without_a_budget_fails(gates, monkeypatch, tmp_
     gates.BUDGETS.write_text(text)
     with pytest.raises(SystemExit, match=r"below|nothing for|only the fallback"):
         gates.kernels()
+
+
+def test_recording_lowers_a_bar_for_this_cpu_only(bench, monkeypatch):
+    record = bench("record")
+    monkeypatch.setattr(record.about, "microarchitecture", lambda: "zen4")
+    bars = {"zen5": 10.0}
+    record.lower(bars, [9.5, 9.1])
+    assert bars == {"zen5": 10.0}
+    record.lower(bars, [9.5, 8.37])
+    assert bars == {"zen5": 10.0, "zen4": 8.3}
+    ceilings = {"zen5": 1.2}
+    record.lower(ceilings, [1.31, 1.62], most=True)
+    assert ceilings == {"zen5": 1.2, "zen4": 1.65}
 
 
 def test_a_missing_peer_is_an_error(bench, monkeypatch):
