@@ -169,7 +169,7 @@ def seen(kernel: str, point: Point) -> bool:
 
 
 def seen_late(kernel: str, point: Point) -> bool:
-    return _told(kernel, point, point.clause(LATE_NS, "late"), "one of 40 blocks is late")
+    return _told(kernel, point, point.clause(LATE_NS, "late"), "one of 13 blocks is late")
 
 
 def _told(kernel: str, point: Point, clause: str, what: str) -> bool:

@@ -21,7 +21,7 @@
 
 #include "sfr_internal.h"
 
-enum { CLAUSES = 64, TABLE = 1024, LATE_FRAMES = 40 * 64, PAGE = 4096, FAMILIES_HERE = 4 };
+enum { CLAUSES = 64, TABLE = 1024, LATE_FRAMES = 13 * 64, PAGE = 4096, FAMILIES_HERE = 4 };
 
 typedef struct clause {
     char kind[8], kernel[12], family[4], half[6], size[8];
