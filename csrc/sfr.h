@@ -193,15 +193,28 @@ int sfr_receiver_new(sfr_receiver **out, const sfr_suite *, const sfr_kernel *,
 void sfr_receiver_close(sfr_receiver *);
 void sfr_receiver_free(sfr_receiver *);
 /* A key is given, or provisional: derived ahead of any frame, or asked for by a header that may
- * be forged. A provisional key becomes as good as given when a tag verifies under it; at most
- * SFR_MAX_PROVISIONAL of each kind live at once, the oldest of the kind makes room. The same key
- * again changes nothing but, at most, its kind to an earlier one (a replay window never
- * restarts); another key under a live KID is SFR_E_CONFLICT. */
+ * be forged. A provisional key becomes as good as given when a tag verifies under it. Of the keys
+ * asked for at most SFR_MAX_ASKED live at once, and the oldest makes room. The same key again
+ * changes nothing but, at most, its kind to an earlier one (a replay window never restarts);
+ * another key under a live KID is SFR_E_CONFLICT. */
 enum { SFR_GIVEN, SFR_AHEAD, SFR_ASKED };
-#define SFR_MAX_PROVISIONAL 128
+#define SFR_MAX_ASKED 128
 int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int kind);
 int sfr_receiver_remove(sfr_receiver *, uint64_t kid);     /* SFR_UNKNOWN_KEY: was not there */
-int sfr_receiver_knows(sfr_receiver *, uint64_t kid);
+int sfr_receiver_kind(sfr_receiver *, uint64_t kid);       /* -1: there is no such key */
+
+/* Keys that the caller can derive: those of the KIDs with `group` under `mask` whose number,
+ * kid >> shift & numbers, is one of `total` from `first` on. The first `few` of them, with no
+ * other bit set, may each have its key derived and kept; the rest share, see may_derive. */
+typedef struct sfr_reach {
+    uint64_t mask, group, numbers, first, total, few;
+    unsigned shift;
+} sfr_reach;
+/* Replaces what was said of the same group. All reaches of a receiver have one layout: mask,
+ * numbers and shift. */
+int sfr_receiver_reach(sfr_receiver *, const sfr_reach *);
+/* Forgets a group: what could be derived of it, and every key under its KIDs. */
+void sfr_receiver_forget(sfr_receiver *, uint64_t mask, uint64_t group);
 
 /* Room needed for what `in` will open to; 0 when it is too short to be a frame. */
 size_t sfr_plaintext_size(const sfr_receiver *, const uint8_t *in, size_t in_size, size_t clear);
@@ -226,9 +239,10 @@ size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 
 /* Provisional keys that became real since the last call. Returns how many were written. */
 size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room);
-/* Whether the receiver may spend one more attempt at deriving an unknown key: a burst of 64,
- * then one for every 256 frames seen, so that forged headers cost next to nothing. */
-int sfr_receiver_may_derive(sfr_receiver *);
+/* Whether the key of this unknown KID is to be derived now that a frame has named it: never
+ * outside every reach, always for the few of one. The rest have a burst of 64, to which every 256
+ * frames that open add one, and then wait: see sfr_reach.c. */
+int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid);
 
 typedef struct sfr_key_stats {
     uint64_t kid, opened, auth_failed, replayed, too_old, last_ctr;

@@ -2,6 +2,7 @@
  *
  * Rule 1: a key is never changed for another; who leaves is unlinked, waited for and wiped.
  * Rule 2: keys that headers ask for push out each other, and no key that was given or derived ahead.
+ * Rule 3: what happens for a frame costs the same however many keys there are.
  */
 #include <stdlib.h>
 
@@ -97,26 +98,43 @@ static rx_key *rx_key_new(const sfr_receiver *r, uint64_t kid, const sfr_secret 
     return NULL;
 }
 
+/* A key of the list that `link` begins is taken out. Returns the one before it, or NULL. */
+static rx_key *list_drop(rx_key **link, const rx_key *k)
+{
+    rx_key *before = NULL;
+    while (*link != k) before = *link, link = &before->next;
+    *link = k->next;
+    return before;
+}
+
+static void asked_append(sfr_receiver *r, rx_key *k)
+{
+    k->next = NULL;
+    *(r->asked ? &r->asked_last->next : &r->asked_first) = k;
+    r->asked_last = k;
+    r->asked++;
+}
+
+void sfr_asked_drop(sfr_receiver *r, rx_key *k)
+{
+    rx_key *before = list_drop(&r->asked_first, k);
+    if (r->asked_last == k) r->asked_last = before;
+    r->asked--;
+}
+
 /* Takes a key out of sight. The caller frees it after sfr_run_synchronize, without the lock. */
 static void unlink_key(sfr_receiver *r, rx_key *k)
 {
     ring *in = atomic_load(&r->keys);
-    for (size_t i = 0; i <= in->mask; i++)
-        if (atomic_load_explicit(&in->slots[i], memory_order_relaxed) == k)
-            atomic_store(&in->slots[i], GONE);
+    size_t at = slot_of(k->kid, in->mask);
+    while (atomic_load_explicit(&in->slots[at], memory_order_relaxed) != k)
+        at = (at + 1) & in->mask;
+    atomic_store(&in->slots[at], GONE);
     forget_recent(r);
     k->removed = true;
-    if (k->confirmed) r->pending--;
-    r->of_kind[k->kind]--;
+    if (k->confirmed) list_drop(&r->news, k), r->pending--;
+    if (k->kind == SFR_ASKED) sfr_asked_drop(r, k);
     r->count--;
-}
-
-static rx_key *oldest_of_kind(sfr_receiver *r, uint8_t kind)
-{
-    rx_key *oldest = NULL;
-    EACH_KEY(r, k)
-        if (k->kind == kind && (!oldest || k->born < oldest->born)) oldest = k;
-    return oldest;
 }
 
 /* What a change of keys leaves to be freed once no run can see it. */
@@ -125,24 +143,31 @@ typedef struct leftovers {
     ring *table;
 } leftovers;
 
-/* Headers ask for keys, and forged ones for many: theirs push out each other, and no key that was
- * derived ahead. */
-static void count_in(sfr_receiver *r, rx_key *k, uint8_t kind, leftovers *left)
+/* Headers ask for keys, and forged ones for many: theirs push out each other. */
+static int make_room(sfr_receiver *r, leftovers *left)
 {
-    if (kind != SFR_GIVEN && r->of_kind[kind] == SFR_MAX_PROVISIONAL)
-        unlink_key(r, left->evicted = oldest_of_kind(r, kind));
-    k->kind = kind;
-    k->born = ++r->births;
-    r->of_kind[kind]++;
+    if (r->asked < SFR_MAX_ASKED) return SFR_OK;
+    if (!sfr_failures_keep(r, r->asked_first)) return SFR_E_NO_MEMORY;
+    unlink_key(r, left->evicted = r->asked_first);
+    return SFR_OK;
 }
 
-static int readd(sfr_receiver *r, rx_key *known, uint8_t kind, leftovers *left)
+static int readd(sfr_receiver *r, rx_key *known, uint8_t kind, const rx_key *again)
 {
-    if (!sfr_equal(known->fingerprint, left->key->fingerprint, 16)) return SFR_E_CONFLICT;
+    if (!sfr_equal(known->fingerprint, again->fingerprint, 16)) return SFR_E_CONFLICT;
     if (kind >= known->kind) return SFR_OK;
-    r->of_kind[known->kind]--;
-    count_in(r, known, kind, left);
+    if (known->kind == SFR_ASKED) sfr_asked_drop(r, known);
+    known->kind = kind;
     return SFR_OK;
+}
+
+static void take_in(sfr_receiver *r, ring *in, rx_key *k, uint8_t kind)
+{
+    k->kind = kind;
+    k->born = ++r->births;
+    if (kind == SFR_ASKED) sfr_failures_recall(r, k), asked_append(r, k);
+    r->count++;
+    ring_put(in, k);
 }
 
 static int add_locked(sfr_receiver *r, rx_key *k, uint8_t kind, leftovers *left)
@@ -150,7 +175,8 @@ static int add_locked(sfr_receiver *r, rx_key *k, uint8_t kind, leftovers *left)
     left->key = k; /* until it has found its place */
     if (r->closed) return SFR_E_RETIRED;
     rx_key *known = find(r, k->kid);
-    if (known) return readd(r, known, kind, left);
+    if (known) return readd(r, known, kind, k);
+    if (kind == SFR_ASKED && make_room(r, left) != SFR_OK) return SFR_E_NO_MEMORY;
     ring *in = atomic_load(&r->keys);
     if (in->taken == in->mask + 1 || (in != &r->first && 2 * in->taken >= in->mask)) {
         ring *fresh = ring_grown(r);
@@ -159,9 +185,7 @@ static int add_locked(sfr_receiver *r, rx_key *k, uint8_t kind, leftovers *left)
         if (in != &r->first) left->table = in;
         in = fresh;
     }
-    count_in(r, k, kind, left);
-    r->count++;
-    ring_put(in, k);
+    take_in(r, in, k, kind);
     left->key = NULL;
     return SFR_OK;
 }
@@ -194,12 +218,31 @@ int sfr_receiver_remove(sfr_receiver *r, uint64_t kid)
     return SFR_OK;
 }
 
-int sfr_receiver_knows(sfr_receiver *r, uint64_t kid)
+void sfr_receiver_forget(sfr_receiver *r, uint64_t mask, uint64_t group)
+{
+    rx_key *gone = NULL;
+    sfr_object_take(&r->lock);
+    sfr_reach_forget(r, group);
+    EACH_KEY(r, k) {
+        if ((k->kid & mask) != group) continue;
+        unlink_key(r, k);
+        k->next = gone, gone = k;
+    }
+    sfr_object_drop(&r->lock);
+    if (gone) sfr_run_synchronize();
+    for (rx_key *next; gone; gone = next) {
+        next = gone->next;
+        rx_key_free(r, gone);
+    }
+}
+
+int sfr_receiver_kind(sfr_receiver *r, uint64_t kid)
 {
     sfr_object_take(&r->lock);
-    bool known = find(r, kid) != NULL;
+    const rx_key *k = find(r, kid);
+    int kind = k ? k->kind : -1;
     sfr_object_drop(&r->lock);
-    return known;
+    return kind;
 }
 
 /* ---- life ---- */
@@ -237,6 +280,8 @@ void sfr_receiver_close(sfr_receiver *r)
     ring *old = atomic_exchange(&r->keys, &no_keys);
     forget_recent(r);
     r->closed = true;
+    r->asked = r->pending = 0;
+    r->asked_first = r->asked_last = r->news = NULL;
     sfr_object_drop(&r->lock);
     if (old == &no_keys) return;
     sfr_run_synchronize();
@@ -252,6 +297,7 @@ void sfr_receiver_free(sfr_receiver *r)
     if (!r) return;
     sfr_receiver_close(r);
     free(r->strangers);
+    sfr_reaches_free(r);
     sfr_arena_free(r, sizeof *r);
 }
 
@@ -262,8 +308,7 @@ size_t sfr_receiver_confirmed(sfr_receiver *r, uint64_t *kids, size_t room)
     size_t count = 0;
     if (SFR_LIKELY(!atomic_load_explicit(&r->pending, memory_order_relaxed))) return 0;
     sfr_object_take(&r->lock);
-    EACH_KEY(r, k) {
-        if (!k->confirmed || count == room) continue;
+    for (rx_key *k; count < room && (k = r->news); r->news = k->next) {
         k->confirmed = false;
         r->pending--;
         kids[count++] = k->kid;

@@ -2,18 +2,14 @@
  *
  * Rule 1: parse and resolve only look. Windows, statistics of a key and provisional marks change
  *         in commit, after a tag has verified.
- * Rule 2: what a forged header can move is bounded: two frame counts, sixteen remembered KIDs and
- *         the derivation allowance.
+ * Rule 2: what a forged header can move is bounded: two frame counts, sixteen remembered KIDs, and
+ *         what sfr_reach.c says of keys that can be derived.
  * Rule 3: commit judges in row order, window first, so a batch equals the same single calls.
  * Rule 4: a frame that is refused after its key ran leaves zeros.
  */
 #include <stdlib.h>
 
 #include "sfr_receiver.h"
-
-/* Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20. */
-#define SHORT_TAG 4
-#define SHORT_TAG_FAILURES 4096
 
 /* ---- the replay window: RFC 9605 9.3 MAY, in the manner of RFC 3711 3.3.2 ---- */
 
@@ -176,9 +172,11 @@ static void refuse(sfr_frame *f, int status)
 
 /* ---- commit ---- */
 
-static void count_frame(sfr_receiver *r)
+/* Only frames that open earn anything: a forged one must not. */
+SFR_INLINE void earn(sfr_receiver *r)
 {
-    if (++r->seen % FRAMES_PER_ALLOWANCE == 0 && r->allowance < ALLOWANCE) r->allowance++;
+    if (SFR_UNLIKELY(++r->seen % FRAMES_PER_ALLOWANCE == 0) && r->allowance < ALLOWANCE)
+        r->allowance++;
 }
 
 static void count_failure(const sfr_receiver *r, rx_key *k)
@@ -189,15 +187,15 @@ static void count_failure(const sfr_receiver *r, rx_key *k)
 
 static void confirm(sfr_receiver *r, rx_key *k)
 {
-    r->of_kind[k->kind]--, r->of_kind[SFR_GIVEN]++;
+    if (k->kind == SFR_ASKED) sfr_asked_drop(r, k);
     k->kind = SFR_GIVEN, k->confirmed = true;
+    k->next = r->news, r->news = k;
     r->pending++;
 }
 
 /* With the lock held, in row order. Returns the frame's final status. */
 SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
 {
-    count_frame(r);
     if (SFR_UNLIKELY(k->removed)) return SFR_UNKNOWN_KEY;
     int status = judge(r, k, ctr);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
@@ -206,6 +204,7 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
         return SFR_AUTH_FAILED;
     }
     window_mark(r, k, ctr);
+    earn(r);
     if (SFR_UNLIKELY(atomic_load_explicit(&r->recent, memory_order_relaxed) != k))
         atomic_store_explicit(&r->recent, k, memory_order_release);
     if (SFR_UNLIKELY(ctr > k->ctr_mask)) learn(k, ctr);
@@ -287,7 +286,6 @@ SFR_INLINE int screen(sfr_receiver *r, sfr_frame *f, parsed *p, rx_key **key)
 {
     int status = SFR_UNLIKELY(r->closed) ? SFR_E_RETIRED : plan(r, f, p, key);
     if (SFR_LIKELY(status == SFR_OK)) return status;
-    if (status > 0) count_frame(r);
     refuse(f, status);
     return status;
 }
@@ -392,7 +390,6 @@ SFR_INLINE void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, si
 
 static void commit_refused(sfr_receiver *r, sfr_frame *f)
 {
-    if (f->status > 0) count_frame(r);
     if (f->status == SFR_MALFORMED) r->malformed++;
     if (f->status == SFR_UNKNOWN_KEY) note_stranger(r, f->kid);
     refuse(f, f->status);
@@ -566,7 +563,7 @@ static void commit_opened(sfr_receiver *r, sfr_frame *f)
     if (k && k->born == f->opened_by)
         finish(f, f->out_size - f->clear, commit(r, k, f->ctr, f->status));
     else
-        finish(f, f->out_size - f->clear, SFR_UNKNOWN_KEY), count_frame(r);
+        finish(f, f->out_size - f->clear, SFR_UNKNOWN_KEY);
 }
 
 size_t sfr_commit_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
@@ -582,15 +579,6 @@ size_t sfr_commit_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t
 }
 
 /* ---- reports ---- */
-
-int sfr_receiver_may_derive(sfr_receiver *r)
-{
-    sfr_object_take(&r->lock);
-    int may = r->allowance > 0;
-    r->allowance -= (uint32_t)may;
-    sfr_object_drop(&r->lock);
-    return may;
-}
 
 void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)
 {

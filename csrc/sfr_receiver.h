@@ -19,8 +19,9 @@ typedef struct rx_key {
     /* The second line. */
     uint64_t auth_failed, replayed, too_old;
     bool confirmed;
-    uint64_t born; /* order of arrival, from 1: the oldest key of its kind makes room */
+    uint64_t born; /* order of arrival, from 1 */
     uint8_t fingerprint[16];
+    struct rx_key *next; /* asked for after this one; or confirmed before it */
     uint64_t seen[]; /* ring of bits, one per CTR of the window */
 } rx_key;
 
@@ -34,8 +35,13 @@ typedef struct ring {
 } ring;
 
 #define INLINE_SLOTS 4
-#define ALLOWANCE 64             /* attempts to derive an unknown key that may come at once */
-#define FRAMES_PER_ALLOWANCE 256 /* frames that earn one more */
+#define ALLOWANCE 64             /* derivations for KIDs that share which may come at once */
+#define FRAMES_PER_ALLOWANCE 256 /* frames opened that earn one more */
+#define WAIT 192                 /* frames until a KID alone in its bucket is served: see sfr_reach.c */
+
+/* Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20. */
+#define SHORT_TAG 4
+#define SHORT_TAG_FAILURES 4096
 
 /* The first cache line is all that a frame under the recent key touches. */
 struct sfr_receiver {
@@ -51,14 +57,25 @@ struct sfr_receiver {
     uint32_t key_at;          /* bytes from an rx_key to its key */
     const sfr_suite *suite;
     const sfr_kernel *kernel;
-    size_t count, of_kind[SFR_ASKED + 1];
+    size_t count, asked;
+    rx_key *asked_first, *asked_last; /* SFR_ASKED keys in the order they came */
+    rx_key *news;                     /* keys that were confirmed, `pending` of them */
     uint64_t births, malformed, unknown;
     struct sfr_stranger *strangers; /* SFR_UNKNOWN_TRACKED of them, once there is one */
+    struct sfr_reaches *reaches;    /* NULL until there is one */
+    struct sfr_shares *shares;      /* NULL until KIDs have to wait, or failures to be remembered */
     ring first;                     /* most receivers have a key or two: these need no table */
     rx_key *_Atomic first_slots[INLINE_SLOTS];
 };
 
-rx_key *sfr_ring_find(ring *, uint64_t kid); /* NULL: none */
+rx_key *sfr_ring_find(ring *, uint64_t kid);    /* NULL: none */
+void sfr_asked_drop(sfr_receiver *, rx_key *);  /* it is no longer SFR_ASKED */
+
+/* With the lock held. Failures of a key with a 4-byte tag outlive a key that makes room. */
+void sfr_reach_forget(sfr_receiver *, uint64_t group);
+bool sfr_failures_keep(sfr_receiver *, const rx_key *); /* false: no memory */
+void sfr_failures_recall(const sfr_receiver *, rx_key *);
+void sfr_reaches_free(sfr_receiver *);
 
 SFR_INLINE rx_key *find(sfr_receiver *r, uint64_t kid)
 {

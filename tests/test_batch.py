@@ -178,19 +178,22 @@ def ratcheted_frames(engine, layout, steps):
 
 
 def test_derivations_are_bounded_in_a_batch(engine):
-    """100 members of an epoch speak at once: 64 keys may be derived, the rest are unknown."""
+    """200 members of an epoch without a roster speak at once: the first 64 are expected, and as
+    many others are derived as they come. Of the rest a few are served, one in 64 or so."""
     layout = MLSLayout(E=4, S=10)
     rows = [
         Oracle(GCM, BASE_KEYS[0], layout.pack(3, member), library_for(engine)).seal(0, b"frame")
-        for member in range(100)
+        for member in range(200)
     ]
     singly, at_once = engine.Receiver(GCM), engine.Receiver(GCM)
     for receiver in (singly, at_once):
         receiver.add_epoch(3, BASE_KEYS[0], layout=layout)
-    expected = [status_of(singly, row)[0] for row in rows]
-    assert expected == [OK] * 64 + [UNKNOWN] * 36
-    assert list(engine.unprotect_many(at_once, rows).status) == expected
-    assert at_once.kids == singly.kids
+    for statuses in (
+        [status_of(singly, row)[0] for row in rows],
+        list(engine.unprotect_many(at_once, rows).status),
+    ):
+        assert statuses[:128] == [OK] * 128
+        assert statuses[128:].count(UNKNOWN) > 50
 
 
 def test_a_key_that_arrives_makes_the_same_frames_open(engine):

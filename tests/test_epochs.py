@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pysframe import MisuseError, MLSLayout
-from pysframe.epochs import AHEAD, Epochs
+from pysframe.engine import AHEAD, ASKED
+from pysframe.epochs import READY, ROSTER, Epochs
 
 LAYOUT = MLSLayout(E=4, S=6)
 
@@ -15,18 +16,18 @@ def kids(changes):
 
 
 def test_the_roster_is_derived_ahead_up_to_64_members():
-    for senders, ready in ((None, 0), (0, 0), (1, 1), (5, 5), (64, AHEAD)):
+    for senders, ready in ((None, 0), (0, 0), (1, 1), (5, 5), (64, READY)):
         changes = Epochs(LAYOUT).add(3, senders)
         assert kids(changes) == [LAYOUT.pack(3, index) for index in range(ready)]
     large = Epochs(MLSLayout(E=4, S=10))
-    assert len(large.add(3, 1000).derive) == AHEAD
+    assert len(large.add(3, 1000).derive) == READY
     assert large.resolve(large.layout.pack(3, 999))
     assert large.resolve(large.layout.pack(3, 1000)) is None
 
 
 def test_all_of_an_epochs_keys_come_from_its_one_secret_and_are_provisional():
     changes = Epochs(LAYOUT).add(20, 3)
-    assert all(key.number == 20 and key.steps == 0 and key.provisional for key in changes.derive)
+    assert all((key.number, key.steps, key.kind) == (20, 0, AHEAD) for key in changes.derive)
 
 
 @pytest.mark.parametrize("senders", [-1, 65])
@@ -37,10 +38,44 @@ def test_a_roster_that_s_bits_cannot_number(senders):
     assert epochs.resolve(LAYOUT.pack(3, 0)) is None, "nothing was added"
 
 
+@pytest.mark.parametrize(
+    ("senders", "few"), [(None, READY), (0, 0), (9, 9), (1000, 1000), (1 << 13, ROSTER)]
+)
+def test_whose_keys_may_all_be_there_at_once(senders, few):
+    """A roster's, or the first members' of an unknown one; in context 0, or they were endless."""
+    large = MLSLayout(E=4, S=13)
+    epochs = Epochs(large)
+    (reach,) = epochs.add(3, senders).reach
+    assert (reach.few, reach.total) == (few, 1 << 13 if senders is None else senders)
+    for index in {0, max(few - 1, 0), few, 7000}:
+        plain, other = (epochs.resolve(large.pack(3, index, context)) for context in (0, 1))
+        assert (plain is None) == (other is None) == (index >= reach.total)
+        assert plain is None or (plain.kind, other.kind) == (
+            AHEAD if index < few else ASKED,
+            ASKED,
+        )
+
+
+@given(
+    E=st.integers(0, 5),
+    S=st.integers(0, 5),
+    senders=st.none() | st.integers(0, 32),
+    kid=st.integers(0, 2**64 - 1),
+)
+def test_what_is_in_reach_is_what_resolves(E, S, senders, kid):
+    """The engine asks about no other KID."""
+    epochs = Epochs(MLSLayout(E, S))
+    (reach,) = epochs.add(3, None if senders is None else min(senders, 1 << S)).reach
+    number = (kid >> reach.shift) - reach.first & reach.numbers
+    in_reach = kid & reach.mask == reach.group and number < reach.total
+    assert (epochs.resolve(kid) is not None) == in_reach
+
+
 def test_any_context_of_a_member_may_come():
     epochs = Epochs(LAYOUT)
     epochs.add(5, 2)
-    assert kids(epochs.resolve(LAYOUT.pack(5, 1, context=900))) == [LAYOUT.pack(5, 1, 900)]
+    kid = LAYOUT.pack(5, 1, context=900)
+    assert epochs.resolve(kid) == (kid, 5, 0, ASKED)
     assert epochs.resolve(LAYOUT.pack(5, 2, context=900)) is None
 
 
@@ -49,7 +84,7 @@ def test_an_unknown_epoch_is_unknown():
     assert epochs.resolve(0) is None
     epochs.add(5)
     assert epochs.resolve(LAYOUT.pack(6, 0)) is None
-    assert epochs.resolve(LAYOUT.pack(21, 0)).derive[0].number == 5, "as far as its bits tell"
+    assert epochs.resolve(LAYOUT.pack(21, 0)).number == 5, "as far as its bits tell"
 
 
 def test_rfc9605_5_2_drops_the_epoch_with_the_same_low_bits():
@@ -58,7 +93,7 @@ def test_rfc9605_5_2_drops_the_epoch_with_the_same_low_bits():
         assert epochs.add(epoch).forget == ()
     for epoch in range(16, 40):
         assert epochs.add(epoch).forget == (epoch - 16,)
-        assert epochs.resolve(LAYOUT.pack(epoch, 1)).derive[0].number == epoch
+        assert epochs.resolve(LAYOUT.pack(epoch, 1)).number == epoch
 
 
 def test_without_epoch_bits_there_is_one_epoch():
@@ -73,7 +108,7 @@ def test_an_older_epoch_does_not_come_back():
     said = "epoch 1 came after epoch 17, which has the same 4 low bits; epochs only grow$"
     with pytest.raises(MisuseError, match=said):
         epochs.add(1, 2)
-    assert epochs.resolve(LAYOUT.pack(17, 1)).derive[0].number == 17
+    assert epochs.resolve(LAYOUT.pack(17, 1)).number == 17
     assert epochs.add(2).forget == (), "another one's bits are free"
 
 
@@ -142,6 +177,6 @@ def test_a_kid_means_the_newest_epoch_with_its_bits_or_nothing(E, S, epochs, kid
     held = [epoch for epoch in epochs if epoch not in gone]
     assert len(held) == len({epoch % 2**E for epoch in epochs}), "one for each low bits"
     means = [epoch for epoch in held if rules.covers(epoch, kid)]
-    changes = rules.resolve(kid)
-    assert ([changes.derive[0].number] if changes else []) == means
+    derive = rules.resolve(kid)
+    assert ([derive.number] if derive else []) == means
     assert means in ([], [max((e for e in epochs if e % 2**E == kid % 2**E), default=None)])

@@ -23,7 +23,7 @@ from pysframe import (
     UnknownKey,
     ratchet_base_key,
 )
-from pysframe.engine import AHEAD, ASKED, GIVEN
+from pysframe.engine import AHEAD, ASKED, GIVEN, Reach
 
 LAYOUT = SenderKeyLayout(4)
 MLS = MLSLayout(E=4, S=6)
@@ -276,9 +276,10 @@ def test_a_step_too_far_is_unknown(receiver, base_key, steps):
 def test_old_secrets_are_closed_when_a_chain_advances(engine, receiver, base_key, steps):
     receiver.add_sender_key(1, base_key, layout=LAYOUT)
     (held,) = receiver._derived._held.values()
+    old = held.secret
     assert opens(receiver, steps[1])
     with pytest.raises(MisuseError, match="closed"):
-        held.secret.ratchet()
+        old.ratchet()
 
 
 def test_a_generation_stays_until_the_next_but_one_is_heard(engine, receiver, rng):
@@ -389,7 +390,7 @@ def test_an_epoch_again_keeps_its_windows(engine, receiver, base_key):
 
 
 def test_a_full_roster_and_its_successor_fit(engine, receiver, rng):
-    """64 keys each, derived ahead: 128 provisional keys are what a receiver holds."""
+    """64 keys each, derived ahead."""
     keys = {epoch: rng.randbytes(16) for epoch in (1, 2)}
     for epoch, key in keys.items():
         receiver.add_epoch(epoch, key, layout=MLS, senders=64)
@@ -400,11 +401,12 @@ def test_a_full_roster_and_its_successor_fit(engine, receiver, rng):
     )
 
 
-def test_evicted_keys_are_derived_again(engine, receiver, rng):
-    """The second and third roster push the first one out; its members are heard all the same."""
+def test_rosters_push_out_no_key(engine, receiver, rng):
+    """Of three epochs, too, every member is heard."""
     keys = [rng.randbytes(16) for _ in range(3)]
     for epoch, key in enumerate(keys):
         receiver.add_epoch(epoch, key, layout=MLS, senders=64)
+    assert len(receiver._stats()[3]) == 3 * 64
     assert opens(receiver, member(engine, keys[0], 0, 5))
 
 
@@ -427,29 +429,73 @@ def kids_after(receiver, secret, keys):
     return sorted(key.kid for key in receiver._stats()[3])
 
 
-@pytest.mark.parametrize(("kind", "other"), [(AHEAD, ASKED), (ASKED, AHEAD)])
-def test_the_oldest_provisional_key_of_its_kind_makes_room(engine, receiver, base_key, kind, other):
-    """128 of each kind are kept, and given keys beside them."""
+def test_the_oldest_key_that_was_asked_for_makes_room(engine, receiver, base_key):
+    """128 of them are kept, and any number of others beside them."""
     secret = engine.Secret(GCM, base_key)
-    kept = [(1, other), (2, GIVEN)]
-    keys = [*kept, *((kid, kind) for kid in range(10, 138))]
+    kept = [(1, AHEAD), (2, GIVEN)]
+    keys = [*kept, *((kid, ASKED) for kid in range(10, 138))]
     assert kids_after(receiver, secret, keys) == [1, 2, *range(10, 138)]
-    assert kids_after(receiver, secret, [(138, kind)]) == [1, 2, *range(11, 139)]
-    given = [(kid, GIVEN) for kid in range(1000, 1200)]
-    assert kids_after(receiver, secret, given) == [1, 2, *range(11, 139), *range(1000, 1200)]
+    assert kids_after(receiver, secret, [(138, ASKED)]) == [1, 2, *range(11, 139)]
+    for kind, first in ((GIVEN, 1000), (AHEAD, 1200)):
+        more = [(kid, kind) for kid in range(first, first + 200)]
+        expected = [1, 2, *range(11, 139), *range(1000, first + 200)]
+        assert kids_after(receiver, secret, more) == expected
+    receiver._remove(138)  # the newest
+    assert kids_after(receiver, secret, [(139, ASKED), (140, ASKED)])[2:130] == [
+        *range(12, 138), 139, 140,
+    ]  # fmt: skip
 
 
-def test_a_key_asked_for_that_is_then_derived_ahead_is_the_newest_of_these(
-    engine, receiver, base_key
-):
+@pytest.mark.parametrize("kind", [GIVEN, AHEAD])
+@pytest.mark.parametrize("saved", [1, 64, 128])
+def test_a_key_asked_for_that_then_comes_otherwise_stays(engine, receiver, base_key, kind, saved):
     secret = engine.Secret(GCM, base_key)
-    keys = [(500, ASKED), *((kid, AHEAD) for kid in range(10, 138))]
-    assert kids_after(receiver, secret, [*keys, (500, AHEAD)]) == [*range(11, 138), 500]
-    again = [(500, AHEAD), (500, ASKED), (137, AHEAD)]
-    assert kids_after(receiver, secret, again) == [*range(11, 138), 500]
-    newer = [(kid, AHEAD) for kid in range(138, 265)]
-    assert kids_after(receiver, secret, newer) == [*range(138, 265), 500]
-    assert kids_after(receiver, secret, [(265, AHEAD)]) == [*range(138, 266)]
+    kids_after(receiver, secret, [(kid, ASKED) for kid in range(1, 129)])
+    kids_after(receiver, secret, [(saved, kind), (saved, ASKED), (saved, kind)])
+    newer = [(kid, ASKED) for kid in range(200, 328)]
+    assert kids_after(receiver, secret, newer) == [saved, *range(200, 328)]
+    assert receiver._kind(saved) == kind
+    assert [receiver._kind(kid) for kid in (200, 5000)] == [ASKED, None]
+
+
+@pytest.mark.parametrize("opened", [1, 64, 128])
+def test_a_key_asked_for_that_opens_a_frame_stays(engine, receiver, base_key, opened):
+    secret = engine.Secret(GCM, base_key)
+    kids_after(receiver, secret, [(kid, ASKED) for kid in range(1, 129)])
+    assert opens(receiver, new_sender(engine, GCM, base_key, opened))
+    newer = [(kid, ASKED) for kid in range(200, 328)]
+    assert kids_after(receiver, secret, newer) == [opened, *range(200, 328)]
+    assert receiver.kids == (opened,)
+
+
+def test_a_group_is_forgotten_as_a_whole(engine, receiver, base_key):
+    """Keys of every kind under its KIDs, confirmed or not, and no other; and what was in reach."""
+    secret = engine.Secret(GCM, base_key)
+    receiver._reach(Reach(0xF, 3, 0xFF, 4, 0, 256, 256))
+    keys = [(kid << 4 | low, kid % 3) for kid in range(50) for low in (3, 4)]
+    kids_after(receiver, secret, keys)
+    assert all(opens(receiver, new_sender(engine, GCM, base_key, kid)) for kid in (0x13, 0x23))
+    receiver._forget(0xF, 3)
+    assert [key.kid & 0xF for key in receiver._stats()[3]] == [4] * 50
+    assert opens(receiver, new_sender(engine, GCM, base_key, 0x14))
+    newer = [(kid, ASKED) for kid in range(5000, 5128)]
+    left = [kid << 4 | 4 for kid in range(50) if kid % 3 != ASKED or kid == 1]
+    assert kids_after(receiver, secret, newer) == [*left, *range(5000, 5128)]
+
+
+def test_a_batch_tells_of_every_key_that_it_confirmed(engine, base_key):
+    told = []
+
+    class Policy(engine.Receiver):
+        def _confirmed(self, kids):
+            told.extend(kids)
+
+    receiver, secret = Policy(GCM), engine.Secret(GCM, base_key)
+    kids_after(receiver, secret, [(kid, AHEAD) for kid in range(100)])
+    receiver._watch(True)
+    rows = [new_sender(engine, GCM, base_key, kid).protect(b"frame") for kid in range(100)]
+    assert engine.unprotect_many(receiver, rows).ok
+    assert sorted(told) == list(range(100))
 
 
 def test_the_policy_is_asked_and_told_once_it_wants_to_be(engine, base_key):
@@ -465,9 +511,11 @@ def test_the_policy_is_asked_and_told_once_it_wants_to_be(engine, base_key):
 
     receiver, sender = Policy(GCM), new_sender(engine, GCM, base_key)
     receiver._add(7, engine.Secret(GCM, base_key), ASKED)
+    receiver._reach(Reach(0xF, 1, 0xFF, 4, 0, 2, 2))
     for expected in ([], [("asked", 1), ("told", [7])]):
-        with pytest.raises(UnknownKey):
-            receiver.unprotect(forged(1))
+        for kid in (1, 2, 0x21):
+            with pytest.raises(UnknownKey):
+                receiver.unprotect(forged(kid))
         assert opens(receiver, sender)
         assert heard == expected
         receiver._watch(True)
@@ -683,6 +731,9 @@ def test_closed(engine, base_key, steps):
     with engine.Receiver(GCM) as receiver:
         receiver.add_sender_key(1, base_key, layout=LAYOUT)
         (held,) = receiver._derived._held.values()
+        held.ahead(70).close()
+        secrets = list(held._marks)
+        assert len(secrets) == 3
     receiver.close()
     for use in (
         lambda: receiver.unprotect(steps[0].protect(b"")),
@@ -691,7 +742,7 @@ def test_closed(engine, base_key, steps):
         lambda: receiver.add_epoch(1, base_key, layout=MLS),
         lambda: receiver.kids,
         lambda: receiver.key_flow(0.0),
-        held.secret.ratchet,
+        *(secret.ratchet for secret in secrets),
     ):
         with pytest.raises(MisuseError, match="closed"):
             use()

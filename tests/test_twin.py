@@ -9,6 +9,7 @@ import re
 import threading
 from hashlib import blake2b
 from importlib import import_module, metadata
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +29,21 @@ from pysframe import (
     UnknownKey,
 )
 from pysframe import engine as engines
-from pysframe.engine import _aead, fallback
+from pysframe.engine import Reach, _aead, fallback
 from pysframe.engine.fallback import _keys, _receiver, _registry, _sender
 from pysframe.engine.fallback._guard import Lock
 from pysframe.engine.fallback._keys import FrameKey, Secret
 from pysframe.engine.fallback._memory import _address, distance, overlap
 from pysframe.engine.fallback._registry import SenderRegistry
 from pysframe.engine.fallback._sender import SenderState
-from pysframe.engine.fallback._strangers import ALLOWANCE, FRAMES_PER_ALLOWANCE, TRACKED, Strangers
+from pysframe.engine.fallback._shares import (
+    ALLOWANCE,
+    FRAMES_PER_ALLOWANCE,
+    SHARES,
+    WAIT,
+    Shares,
+)
+from pysframe.engine.fallback._strangers import TRACKED, Strangers
 from pysframe.engine.fallback._window import ReplayWindow
 from pysframe.errors import MisuseCode, misuse
 
@@ -131,13 +139,15 @@ def defined(file: str, name: str) -> int:
     ("ours", "file", "theirs"),
     [
         (_keys.MIN_BASE_KEY, "sfr.h", "SFR_MIN_BASE_KEY"),
-        (_receiver.MAX_PROVISIONAL, "sfr.h", "SFR_MAX_PROVISIONAL"),
-        (_receiver.SHORT_TAG_FAILURES, "sfr_receiver.c", "SHORT_TAG_FAILURES"),
+        (_receiver.MAX_ASKED, "sfr.h", "SFR_MAX_ASKED"),
+        (_receiver.SHORT_TAG_FAILURES, "sfr_receiver.h", "SHORT_TAG_FAILURES"),
         (_registry.REMEMBERED, "sfr_registry.c", "REMEMBERED"),
         (_sender.KEY_BUDGET, "sfr_sender.c", "KEY_BUDGET"),
         (_sender.LIMIT_MAX_FRAME, "sfr.h", "SFR_LIMIT_MAX_FRAME"),
         (ALLOWANCE, "sfr_receiver.h", "ALLOWANCE"),
         (FRAMES_PER_ALLOWANCE, "sfr_receiver.h", "FRAMES_PER_ALLOWANCE"),
+        (WAIT, "sfr_receiver.h", "WAIT"),
+        (SHARES, "sfr_reach.c", "SHARES"),
         (TRACKED, "sfr.h", "SFR_UNKNOWN_TRACKED"),
     ],
     ids=lambda value: str(value),
@@ -284,27 +294,56 @@ def test_each_stranger_is_counted_by_itself():
     assert (strangers.kids, strangers.frames) == ({7: 3, 8: 1}, 4)
 
 
-def test_an_attempt_is_earned_by_so_many_frames_and_not_by_one_less():
-    strangers = Strangers()
-    while strangers.may_derive():
-        pass
+def sharing():
+    """What a receiver may derive where all KIDs are in reach and none are few."""
+    shares = Shares()
+    shares.reach(Reach(0, 0, 2**64 - 1, 0, 0, 2**64 - 1, 0))
+    return shares
+
+
+def burst(shares, kids):
+    """KIDs served before the first that has to wait; a KID that has waited for nothing is none."""
+    served = 0
+    while shares._allowance:
+        assert shares.may_derive(next(kids))
+        served += 1
+    return served
+
+
+def test_a_derivation_is_earned_by_so_many_frames_that_open_and_not_by_one_less():
+    shares, kids = sharing(), count()
+    assert burst(shares, kids) == ALLOWANCE
     for _ in range(3):
         for _ in range(FRAMES_PER_ALLOWANCE - 1):
-            strangers.count_frame()
-        assert not strangers.may_derive()
-        strangers.count_frame()
-        assert strangers.may_derive()
-
-
-def test_derivations_are_a_burst_and_then_a_trickle():
-    strangers = Strangers()
-    assert sum(strangers.may_derive() for _ in range(1000)) == ALLOWANCE
-    for _ in range(3 * FRAMES_PER_ALLOWANCE):
-        strangers.count_frame()
-    assert sum(strangers.may_derive() for _ in range(1000)) == 3
+            shares.count_opened()
+        assert burst(shares, kids) == 0
+        shares.count_opened()
+        assert burst(shares, kids) == 1
     for _ in range(1000 * FRAMES_PER_ALLOWANCE):
-        strangers.count_frame()
-    assert sum(strangers.may_derive() for _ in range(1000)) == ALLOWANCE
+        shares.count_opened()
+    assert burst(shares, kids) == ALLOWANCE
+
+
+def test_a_kid_alone_is_served_in_time():
+    """By its WAITth frame, every time, and by the first as often as by the last."""
+    shares, kids = sharing(), count()
+    burst(shares, kids)
+    waits = []
+    for _ in range(2000):
+        waits.append(1)
+        while not shares.may_derive(7):
+            waits[-1] += 1
+    assert max(waits) <= WAIT
+    assert sum(wait <= WAIT // 4 for wait in waits) > 350  # of 500 expected
+    assert sum(wait > WAIT // 4 * 3 for wait in waits) > 350
+
+
+def test_kids_that_count_up_are_spread_over_all_shares():
+    shares, kids = sharing(), count()
+    burst(shares, kids)
+    for kid in range(20 * SHARES):
+        shares.may_derive(kid << 4)
+    assert len(shares._wait) > SHARES // 2
 
 
 def test_the_registry_forgets_only_what_closed_long_ago(monkeypatch):

@@ -5,6 +5,7 @@ Rule: numbers only. A `number` names a secret: a key generation (RFC 9605 5.1) o
 
 from typing import NamedTuple, Protocol
 
+from .engine import AHEAD, Reach
 from .kid import MLSLayout, SenderKeyLayout
 
 
@@ -14,7 +15,7 @@ class Derive(NamedTuple):
     kid: int
     number: int
     steps: int = 0
-    provisional: bool = True
+    kind: int = AHEAD
 
 
 class Changes(NamedTuple):
@@ -24,6 +25,7 @@ class Changes(NamedTuple):
     drop: tuple[int, ...] = ()  # KIDs
     derive: tuple[Derive, ...] = ()
     advance: tuple[tuple[int, int], ...] = ()  # (number, steps): the older secret is closed
+    reach: tuple[Reach, ...] = ()  # what can be derived when a frame asks for it, from now on
 
 
 class Rules(Protocol):
@@ -32,10 +34,13 @@ class Rules(Protocol):
     @property
     def layout(self) -> SenderKeyLayout | MLSLayout: ...
 
+    def group(self, number: int) -> tuple[int, int]:
+        """(mask, group): this generation or epoch has the KIDs with kid & mask == group."""
+
     def covers(self, number: int, kid: int) -> bool:
         """Whether this KID can only be of this generation or epoch."""
 
-    def resolve(self, kid: int) -> Changes | None:
+    def resolve(self, kid: int) -> Derive | None:
         """How to get the key of an unknown KID; None when it follows from nothing known."""
 
     def confirm(self, kids: list[int]) -> Changes:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ._buffers import byte_view
-from ._changes import Changes, Rules
-from .engine import AHEAD, ASKED, GIVEN
+from ._changes import Changes, Derive, Rules
+from .engine import GIVEN
 from .errors import MisuseError
 
 if TYPE_CHECKING:
@@ -23,15 +23,44 @@ if TYPE_CHECKING:
     from .engine._native import Secret
     from .receiver import Receiver
 
+STRIDE = 32  # ratchet steps between the secrets that are kept on the way to a far one
+
 _process_salt = os.urandom(32)
 _Rules = TypeVar("_Rules", bound=Rules)
 
 
-class Held(NamedTuple):
-    """A secret, and the name of the base_key that it came from."""
+class Held:
+    """A secret, and the name of the base_key that it came from.
 
-    secret: Secret
-    name: bytes
+    On the way to a far ratchet step every STRIDEth secret is kept, since a forger may ask for all
+    steps: each costs STRIDE steps at most, however far it is.
+    """
+
+    __slots__ = ("_marks", "name")
+
+    def __init__(self, secret: Secret, name: bytes) -> None:
+        self._marks = [secret]
+        self.name = name
+
+    @property
+    def secret(self) -> Secret:
+        return self._marks[0]
+
+    def ahead(self, steps: int) -> Secret:
+        """The secret so many ratchet steps on: RFC 9605 5.1. A new one, for the caller to close."""
+        while len(self._marks) <= steps // STRIDE:
+            self._marks.append(self._marks[-1].ratchet(STRIDE))
+        return self._marks[steps // STRIDE].ratchet(steps % STRIDE)
+
+    def advance(self, steps: int) -> None:
+        """RFC 9605 5.1: what came before a ratchet step is deleted promptly."""
+        old, self._marks = self._marks, [self.ahead(steps)]
+        for secret in old:
+            secret.close()
+
+    def close(self) -> None:
+        for secret in self._marks:
+            secret.close()
 
 
 class DerivedKeys:
@@ -93,7 +122,7 @@ class DerivedKeys:
     def close(self) -> None:
         """Wipes all secrets."""
         for held in self._held.values():
-            held.secret.close()
+            held.close()
         self._held.clear()
         self._rules = None
 
@@ -108,10 +137,10 @@ class DerivedKeys:
 
     def resolve(self, receiver: Receiver, kid: int) -> bool:
         """Adds the key of an unknown KID provisionally; False when it follows from nothing."""
-        changes = self._rules.resolve(kid) if self._rules else None
-        if changes is None:
+        derive = self._rules.resolve(kid) if self._rules else None
+        if derive is None:
             return False
-        self._carry_out(receiver, changes, ASKED)
+        self._derive(receiver, derive)
         return True
 
     def confirm(self, receiver: Receiver, kids: list[int]) -> None:
@@ -121,8 +150,8 @@ class DerivedKeys:
         under its KID, the news is about a key of the past.
         """
         if self._rules:
-            real = {key.kid for key in receiver._stats()[3] if not key.provisional}
-            self._carry_out(receiver, self._rules.confirm([kid for kid in kids if kid in real]))
+            real = [kid for kid in kids if receiver._kind(kid) == GIVEN]
+            self._carry_out(receiver, self._rules.confirm(real))
 
     def is_stale(self, kid: int) -> bool:
         """Whether an unknown KID is of the past."""
@@ -133,34 +162,37 @@ class DerivedKeys:
         return rules is not None and any(rules.covers(number, kid) for number in self._held)
 
     def _refuse_overlap(self, receiver: Receiver, number: int) -> None:
-        for kid in self._kids_of(receiver, number):
-            if not self._owns(kid):
-                raise MisuseError(f"KID {kid:#x} has a key of its own; remove_key({kid:#x}) first")
-
-    def _kids_of(self, receiver: Receiver, number: int) -> list[int]:
-        """The KIDs of all keys there are, provisional or not, that this number covers."""
         rules = self._rules
-        kids = [key.kid for key in receiver._stats()[3]]
-        return [kid for kid in kids if rules is not None and rules.covers(number, kid)]
+        for key in receiver._stats()[3]:
+            if rules is not None and rules.covers(number, key.kid) and not self._owns(key.kid):
+                raise MisuseError(
+                    f"KID {key.kid:#x} has a key of its own; remove_key({key.kid:#x}) first"
+                )
 
     # ---- changes ----
 
-    def _carry_out(self, receiver: Receiver, changes: Changes, kind: int = AHEAD) -> None:
+    def _carry_out(self, receiver: Receiver, changes: Changes) -> None:
+        assert self._rules is not None
         for number in changes.forget:
-            for kid in self._kids_of(receiver, number):
-                receiver._remove(kid)
-            self._held.pop(number).secret.close()
+            receiver._forget(*self._rules.group(number))
+            self._held.pop(number).close()
         for kid in changes.drop:
             receiver._remove(kid)
         for derive in changes.derive:
-            secret = self._held[derive.number].secret.ratchet(derive.steps)
-            receiver._add(derive.kid, secret, kind if derive.provisional else GIVEN)
-            secret.close()
-        # RFC 9605 5.1: what came before a ratchet step is deleted promptly.
+            self._derive(receiver, derive)
         for number, steps in changes.advance:
-            old = self._held[number]
-            self._held[number] = old._replace(secret=old.secret.ratchet(steps))
-            old.secret.close()
+            self._held[number].advance(steps)
+        for reach in changes.reach:
+            receiver._reach(reach)
+
+    def _derive(self, receiver: Receiver, derive: Derive) -> None:
+        held = self._held[derive.number]
+        if not derive.steps:
+            receiver._add(derive.kid, held.secret, derive.kind)
+            return
+        secret = held.ahead(derive.steps)
+        receiver._add(derive.kid, secret, derive.kind)
+        secret.close()
 
 
 def _name(base_key: memoryview) -> bytes:

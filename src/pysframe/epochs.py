@@ -9,18 +9,21 @@ Rules of this file:
 from typing import NamedTuple
 
 from ._changes import Changes, Derive
+from .engine import AHEAD, ASKED, Reach
 from .errors import MisuseError
 from .kid import MLSLayout
 
-AHEAD = 64  # members whose keys are derived before their first frame
+READY = 64  # members whose keys are derived before their first frame
+ROSTER = 4096  # members at most whose keys may all be there at once
+LAST = (1 << 64) - 1
 RETIRED = 16  # epochs remembered as past
 
 
 class Epoch(NamedTuple):
-    """One epoch; senders: how many members there are, None when that is not known."""
+    """One epoch, and which members' keys can be derived."""
 
     number: int
-    senders: int | None
+    reach: Reach
 
 
 class Epochs:
@@ -29,8 +32,8 @@ class Epochs:
     >>> epochs = Epochs(MLSLayout(E=4, S=6))
     >>> [hex(key.kid) for key in epochs.add(1, senders=3).derive]
     ['0x1', '0x11', '0x21']
-    >>> epochs.resolve(0x421).derive
-    (Derive(kid=1057, number=1, steps=0, provisional=True),)
+    >>> epochs.resolve(0x421)
+    Derive(kid=1057, number=1, steps=0, kind=2)
     >>> epochs.resolve(0x31), epochs.resolve(0x22)
     (None, None)
     >>> epochs.add(17).forget
@@ -58,24 +61,34 @@ class Epochs:
                 " low bits; epochs only grow"
             )
         ahead = self._members(epoch, senders)
-        self._by_low_bits[low] = Epoch(epoch, senders)
+        reach = self._reach(epoch, senders)
+        self._by_low_bits[low] = Epoch(epoch, reach)
+        changes = Changes(derive=ahead, reach=(reach,))
         if not there or there.number == epoch:
-            return Changes(derive=ahead)
+            return changes
         # RFC 9605 5.2 MUST: drop the epoch that shares these low E bits.
         self._retired = (*self._retired, there.number)[-RETIRED:]
-        return Changes(forget=(there.number,), derive=ahead)
+        return changes._replace(forget=(there.number,))
+
+    def group(self, number: int) -> tuple[int, int]:
+        """The low E bits of a KID tell its epoch."""
+        return (1 << self.layout.E) - 1, self._low(number)
 
     def covers(self, number: int, kid: int) -> bool:
         """Whether the low bits of this KID are this epoch's."""
         return self.layout.unpack(kid).epoch == self._low(number)
 
-    def resolve(self, kid: int) -> Changes | None:
+    def resolve(self, kid: int) -> Derive | None:
         """How to derive the key of an unknown KID; None when no epoch has such a member."""
-        fields = self.layout.unpack(kid)
-        epoch = self._by_low_bits.get(fields.epoch)
-        if epoch is None or (epoch.senders is not None and fields.sender_index >= epoch.senders):
+        epoch = self._by_low_bits.get(self._low(kid))
+        if epoch is None:
             return None
-        return Changes(derive=(Derive(kid, epoch.number),))
+        _, group, numbers, shift, _, total, few = epoch.reach
+        index = kid >> shift & numbers
+        if index >= total:
+            return None
+        is_few = index < few and kid == index << shift | group
+        return Derive(kid, epoch.number, 0, AHEAD if is_few else ASKED)
 
     def confirm(self, kids: list[int]) -> Changes:
         """A member was heard. This moves nothing: epochs come and go by what MLS says."""
@@ -95,10 +108,19 @@ class Epochs:
     def _low(self, epoch: int) -> int:
         return epoch % (1 << self.layout.E)
 
+    def _reach(self, epoch: int, senders: int | None) -> Reach:
+        """Members in context 0 are few, if a roster names them or they are the first of theirs."""
+        limit = 1 << self.layout.S
+        few = min(limit, READY) if senders is None else min(senders, ROSTER)
+        # Of S = 64 bits the last number is out of reach: a total has no bit for it.
+        total = min(limit if senders is None else senders, LAST)
+        mask, group = self.group(epoch)
+        return Reach(mask, group, limit - 1, self.layout.E, 0, total, few)
+
     def _members(self, epoch: int, senders: int | None) -> tuple[Derive, ...]:
         limit = 1 << self.layout.S
         if senders is not None and not 0 <= senders <= limit:
             raise MisuseError(f"senders is {senders}; with S={self.layout.S} it must be 0..{limit}")
         self.layout.pack(epoch, 0)
-        members = range(min(senders or 0, AHEAD))
+        members = range(min(senders or 0, READY))
         return tuple(Derive(self.layout.pack(epoch, index), epoch) for index in members)

@@ -3,7 +3,8 @@
 Rules of this file:
   1. Decisions over KIDs and steps only. It holds no key and derives none.
   2. A KID proposes, a verified tag decides: resolve() moves nothing, confirm() comes after
-     authentication alone. A forged KID can make each of max_steps keys be derived once.
+     authentication alone. A forged KID can make each of max_steps keys be derived once; so these
+     keys are few, and are kept.
   3. No two live steps of a generation share a KID, which shows a step only modulo 2^R.
 
     steps        ... s-3 | s-2  s-1 |    s    | s+1  s+2 | s+3 ... s+max_steps | ...
@@ -11,7 +12,8 @@ Rules of this file:
 """
 
 from ._changes import Changes, Derive
-from .engine import key_schedule
+from .engine import AHEAD as KIND_AHEAD
+from .engine import GIVEN, Reach, key_schedule
 from .errors import MisuseError
 from .kid import SenderKeyLayout
 from .suites import CipherSuite
@@ -50,22 +52,24 @@ class Chain:
         self.live[kid] = self.step + steps
         return Derive(kid, self.generation, steps)
 
+    def reach(self) -> Reach:
+        """The KIDs that resolve() has an answer for."""
+        numbers = (1 << self._layout.R) - 1
+        mask, group = group_of(self._layout, self.generation)
+        total = self._reach + 1
+        return Reach(mask, group, numbers, 0, self.step & numbers, total, total)
+
     def advance(self, step: int) -> tuple[tuple[int, ...], tuple[Derive, ...]]:
         """Makes this step the confirmed one: the KIDs to drop and the keys to derive.
 
         Steps that were jumped over are derived, too: their last frames may still be under way.
-        And steps that frames asked for, which may have been forged: from now on they are ahead.
         """
         first, last = step - self._behind, step + self._ahead
         drop = tuple(kid for kid, live in self.live.items() if live < first)
         for kid in drop:
             del self.live[kid]
-        ahead = self.step + self._ahead  # derived up to here before
-        missing = [
-            new
-            for new in range(max(first, self.step + 1), last + 1)
-            if self.kid_of(new) not in self.live or (new > ahead and new != step)
-        ]
+        coming = range(max(first, self.step + 1), last + 1)
+        missing = [new for new in coming if self.kid_of(new) not in self.live]
         derive = tuple(
             Derive(self.kid_of(new), self.generation, new - self.step) for new in missing
         )
@@ -83,8 +87,8 @@ class SenderKeys:
     >>> keys = SenderKeys(SenderKeyLayout(4))
     >>> [hex(key.kid) for key in keys.add(1, 0, max_steps=8).derive]
     ['0x10', '0x11', '0x12']
-    >>> keys.resolve(0x15).derive, keys.resolve(0x1c), keys.resolve(0x25)
-    ((Derive(kid=21, number=1, steps=5, provisional=True),), None, None)
+    >>> keys.resolve(0x15), keys.resolve(0x1c), keys.resolve(0x25)
+    (Derive(kid=21, number=1, steps=5, kind=1), None, None)
     >>> changes = keys.confirm([0x15])
     >>> [hex(kid) for kid in changes.drop], [hex(key.kid) for key in changes.derive]
     (['0x10', '0x11', '0x12'], ['0x13', '0x14', '0x16', '0x17'])
@@ -108,26 +112,31 @@ class SenderKeys:
             raise MisuseError(f"max_steps is {max_steps}; it must be 0..{MAX_STEPS}")
         if generation in self._chains:
             return Changes()
-        given = Derive(self.layout.pack(generation, step), generation, 0, bool(self._chains))
+        kind = KIND_AHEAD if self._chains else GIVEN
+        given = Derive(self.layout.pack(generation, step), generation, 0, kind)
         chain = self._chains[generation] = Chain(self.layout, generation, step, max_steps)
         self._retired = tuple(past for past in self._retired if past != generation)
-        return Changes(derive=(given, *chain.advance(step)[1]))
+        return Changes(derive=(given, *chain.advance(step)[1]), reach=(chain.reach(),))
+
+    def group(self, number: int) -> tuple[int, int]:
+        """The upper 64-R bits of a KID tell its generation."""
+        return group_of(self.layout, number)
 
     def covers(self, number: int, kid: int) -> bool:
         """Whether this KID names this generation."""
         return self.layout.unpack(kid).generation == number
 
-    def resolve(self, kid: int) -> Changes | None:
+    def resolve(self, kid: int) -> Derive | None:
         """How to derive the key of an unknown KID; None for a KID that is not next."""
         chain = self._chains.get(self.layout.unpack(kid).generation)
-        derive = chain.resolve(kid) if chain else None
-        return Changes(derive=(derive,)) if derive else None
+        return chain.resolve(kid) if chain else None
 
     def confirm(self, kids: list[int]) -> Changes:
         """Tags have verified under these KIDs: their chains advance, and old generations go."""
         drop: list[int] = []
         derive: list[Derive] = []
         advance: list[tuple[int, int]] = []
+        reach: list[Reach] = []
         newest = self._newest_steps(kids)
         for chain, step in newest.items():
             before = chain.step
@@ -135,10 +144,11 @@ class SenderKeys:
                 gone, new = chain.advance(step)
                 drop, derive = [*drop, *gone], [*derive, *new]
                 advance.append((chain.generation, step - before))
+                reach.append(chain.reach())
         forget = self._before_last([chain.generation for chain in newest])
         for generation in forget:
             self.remove(generation)
-        return Changes(forget, tuple(drop), tuple(derive), tuple(advance))
+        return Changes(forget, tuple(drop), tuple(derive), tuple(advance), tuple(reach))
 
     def remove(self, number: int) -> Changes:
         """Forgets a generation, which must be there."""
@@ -169,6 +179,11 @@ class SenderKeys:
         order = list(self._chains)
         newest = max((order.index(generation) for generation in confirmed), default=0)
         return tuple(order[: max(newest - 1, 0)])
+
+
+def group_of(layout: SenderKeyLayout, generation: int) -> tuple[int, int]:
+    """(mask, group) of a generation's KIDs."""
+    return (1 << 64) - (1 << layout.R), layout.pack(generation)
 
 
 def ratchet_base_key(suite: CipherSuite | int, base_key: bytes, steps: int = 1) -> bytes:

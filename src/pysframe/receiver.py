@@ -85,9 +85,10 @@ class Receiver(Closing, ReceiverBase):
         secret.close()
 
     def remove_key(self, kid: int) -> bool:
-        """Wipes the key of one KID; False when there was none. Its replay window is gone, too.
+        """Wipes the key of one KID; False when there was none.
 
-        Raises MisuseError for a KID of a sender key or epoch, which would be derived again.
+        Its replay window and its count of failed tags go with it: added again, it accepts old
+        frames again. Raises MisuseError for a KID of a sender key or epoch, which would be derived again.
         """
         with rare:
             self._derived.refuse(kid)
@@ -113,8 +114,9 @@ class Receiver(Closing, ReceiverBase):
         ahead of the last one that opened, and two behind (one for R=2, none for R=1). A KID comes
         again after 2^R steps: a frame so late that its KID can mean a step ahead is
         AuthenticationFailed, not UnknownKey. Generations before this one stay until a
-        tag has verified under it; then one of them stays, for frames under way. The same key
-        again changes nothing; MisuseError for another one under a generation that is there.
+        tag has verified under it; then one of them stays, for frames under way. A step within
+        reach is derived when a first frame names it, once, and kept: no flood of forged frames
+        delays it. The same key again changes nothing; MisuseError for another one under a generation that is there.
 
         >>> import pysframe
         >>> layout, key = pysframe.SenderKeyLayout(4), bytes(range(16))
@@ -133,7 +135,11 @@ class Receiver(Closing, ReceiverBase):
             self._derived.hold(self, generation, held, changes)
 
     def remove_sender_key(self, generation: int) -> bool:
-        """Wipes a generation, which opens frames until then; False when it was not there."""
+        """Wipes a generation, which opens frames until then; False when it was not there.
+
+        Its replay windows and counts of failed tags go with it: added again, it accepts old frames
+        again.
+        """
         with rare:
             return self._derived.remove(self, SenderKeys, generation)
 
@@ -147,11 +153,16 @@ class Receiver(Closing, ReceiverBase):
     ) -> None:
         """Takes the key of an MLS epoch, from which every member's follows: RFC 9605 5.2.
 
-        senders: how many members there are. With it KIDs of others are unknown at once, and the
-        first 64 members' keys are ready before their first frame; without it each new KID costs
-        one derivation, from an allowance that forged headers cannot outrun. An earlier epoch with
-        the same low E bits is wiped, as the RFC demands. The same epoch again may bring another
-        roster; MisuseError for another key, or an older epoch with the same low bits.
+        senders: how many members there are. With it KIDs of others are unknown at once, and each
+        of the first 4,096 members is heard from the first frame on; without it, the first 64. All
+        others, and contexts other than 0, can be named without end by who forges frames, so they
+        share: 64 are heard at once, and from then on each by its 192nd frame, or, when a forged KID
+        falls into the same one of 1,024 shares, with a chance of 1 in 192 or more at each frame,
+        however many forged ones there are (all but one in a million within 2,700 frames).
+
+        An earlier epoch with the same low E bits is wiped, as the RFC demands. The same epoch again
+        may bring another roster; MisuseError for another key, or an older epoch with the same low
+        bits.
 
         >>> import pysframe
         >>> layout = pysframe.MLSLayout(E=4, S=6)
@@ -169,7 +180,11 @@ class Receiver(Closing, ReceiverBase):
             self._derived.hold(self, epoch, held, rules.add(epoch, senders))
 
     def remove_epoch(self, epoch: int) -> bool:
-        """Wipes an epoch and all its members' keys; False when it was not there."""
+        """Wipes an epoch and all its members' keys; False when it was not there.
+
+        Their replay windows and counts of failed tags go with them: added again, it accepts old
+        frames again.
+        """
         with rare:
             return self._derived.remove(self, Epochs, epoch)
 

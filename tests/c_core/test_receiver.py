@@ -104,18 +104,18 @@ def test_many_keys_come_and_go(core, kernel, rng):
 
 
 def test_provisional_keys(core, kernel, base_key, rng):
-    """They become real by a tag, and the oldest of 128 makes room."""
+    """They become real by a tag, and the oldest of 128 that were asked for makes room."""
     _, lib = core
     receiver = CReceiver(kernel, 4)
-    keys = {kid: rng.randbytes(16) for kid in range(lib.SFR_MAX_PROVISIONAL + 2)}
+    keys = {kid: rng.randbytes(16) for kid in range(lib.SFR_MAX_ASKED + 2)}
     for kid in list(keys)[:-2]:
-        assert receiver.add(kid, keys[kid], lib.SFR_AHEAD) == lib.SFR_OK
+        assert receiver.add(kid, keys[kid], lib.SFR_ASKED) == lib.SFR_OK
     assert receiver.unprotect(flipped(oracle(keys[0], 0).seal(0, b"x"), -1))[0] > 0
     assert receiver.confirmed() == []
     assert receiver.unprotect(oracle(keys[1], 1).seal(0, b"x"))[0] == lib.SFR_OK
     assert (receiver.confirmed(), receiver.confirmed()) == ([1], [])
     for kid in list(keys)[-2:]:
-        assert receiver.add(kid, keys[kid], lib.SFR_AHEAD) == lib.SFR_OK
+        assert receiver.add(kid, keys[kid], lib.SFR_ASKED) == lib.SFR_OK
     there = receiver.keys()
     assert set(keys) - set(there) == {0}  # 1 is real, 0 was the oldest of the others
     assert [kid for kid, stats in there.items() if not stats.provisional] == [1]
@@ -127,7 +127,7 @@ def test_headers_push_out_no_key_that_was_derived_ahead(core, kernel, rng):
     """Keys that headers ask for make room among themselves, until they are derived ahead, too."""
     _, lib = core
     receiver, base_key = CReceiver(kernel, 4), rng.randbytes(16)
-    ahead, asked = range(lib.SFR_MAX_PROVISIONAL), range(1000, 1000 + lib.SFR_MAX_PROVISIONAL + 9)
+    ahead, asked = range(lib.SFR_MAX_ASKED), range(1000, 1000 + lib.SFR_MAX_ASKED + 9)
     assert {receiver.add(kid, base_key, lib.SFR_AHEAD) for kid in ahead} == {lib.SFR_OK}
     assert {receiver.add(kid, base_key, lib.SFR_ASKED) for kid in asked} == {lib.SFR_OK}
     assert set(receiver.keys()) == {*ahead, *asked[9:]}
@@ -139,17 +139,63 @@ def test_headers_push_out_no_key_that_was_derived_ahead(core, kernel, rng):
     assert [kid for kid, stats in there.items() if not stats.provisional] == [asked[-2]]
 
 
+def reach_of(core, **fields):
+    ffi, _ = core
+    return ffi.new("sfr_reach *", {"mask": 0xF, "group": 3, "numbers": 0xFF, "shift": 4, **fields})
+
+
 def test_derivation_allowance(core, kernel, base_key):
-    """A burst of 64, then one for every 256 frames, whatever those frames were."""
+    """A burst of 64, then one for every 256 frames that open; the rest wait 192 frames at most."""
     _, lib = core
-    receiver = CReceiver(kernel, 4, base_key)
-    may = lambda: lib.sfr_receiver_may_derive(receiver.pointer)  # noqa: E731
-    assert [may() for _ in range(65)] == [1] * 64 + [0]
-    for _ in range(255):
+    receiver, seal = CReceiver(kernel, 4, base_key), oracle(base_key).seal
+    may = lambda kid: lib.sfr_receiver_may_derive(receiver.pointer, kid)  # noqa: E731
+    assert not any(may(kid << 4 | 3) for kid in range(100)), "nothing is in reach"
+    reach = reach_of(core, first=250, total=20, few=4)
+    assert lib.sfr_receiver_reach(receiver.pointer, reach) == lib.SFR_OK
+    few, rest = [250, 253], [254, 255, 0, 13]
+    assert not any(may(kid) for kid in (249 << 4 | 3, 14 << 4 | 3, 250 << 4, 250 << 4 | 2))
+    assert all(may(number << 4 | 3) for number in few * 100)
+    assert all(may(number << 4 | 3) for number in rest * 16), "the burst"
+    waited = [next(n for n in range(1, 999) if may(rest[0] << 4 | 3)) for _ in range(200)]
+    assert max(waited) <= 192
+    assert len(set(waited)) > 20
+    assert sum(may(few[0] << 4 | 3 | context << 60) for context in range(1, 10)) < 9
+    for _ in range(999):
         receiver.unprotect(b"\x09\x08")
-    assert may() == 0
-    receiver.unprotect(oracle(base_key).seal(0, b"x"))
-    assert [may(), may()] == [1, 0]
+    assert 0 in {may(1 << 4 | 3) for _ in range(9)}
+    for ctr in range(256 * 64):
+        assert receiver.unprotect(seal(ctr, b""))[0] == lib.SFR_OK
+    assert all(may(rest[1] << 4 | 3) for _ in range(64))
+
+
+def test_reaches_come_and_go(core, kernel, rng):
+    """Against a dictionary: the one of each group, whatever order they came in."""
+    _, lib = core
+    receiver, model = CReceiver(kernel, 4), {}
+    for _ in range(400):
+        group, few = rng.randrange(16), rng.randrange(256)
+        if rng.random() < 0.6:
+            reach = reach_of(core, group=group, total=few, few=few)
+            assert lib.sfr_receiver_reach(receiver.pointer, reach) == lib.SFR_OK
+            model[group] = few
+        else:
+            lib.sfr_receiver_forget(receiver.pointer, 0xF, group)
+            model.pop(group, None)
+        for group in range(16):
+            for number in {0, model.get(group, 0), max(model.get(group, 0) - 1, 0)} - {256}:
+                may = lib.sfr_receiver_may_derive(receiver.pointer, number << 4 | group)
+                assert may == (number < model.get(group, 0))
+
+
+def test_reaches_that_are_none(core, kernel):
+    _, lib = core
+    receiver = CReceiver(kernel, 4)
+    set_reach = lambda **f: lib.sfr_receiver_reach(receiver.pointer, reach_of(core, **f))  # noqa: E731
+    assert set_reach(group=0x13) == lib.SFR_E_ARGUMENT
+    assert set_reach(shift=64) == lib.SFR_E_ARGUMENT
+    assert set_reach() == lib.SFR_OK
+    for other in ({"mask": 0x1F}, {"numbers": 1}, {"shift": 5}):
+        assert set_reach(**other) == lib.SFR_E_ARGUMENT, "another layout"
 
 
 @pytest.mark.parametrize("suite", [3, 8])

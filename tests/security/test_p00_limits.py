@@ -19,6 +19,7 @@ from pysframe import (
     CounterStore,
     FrameStatus,
     MisuseError,
+    MLSLayout,
     Receiver,
     Sender,
     SenderKeyLayout,
@@ -29,6 +30,7 @@ from pysframe import (
 KID = 7
 SHORT = [suite for suite in SUITES if suite.Nt == 4]
 OK, FAILED = FrameStatus.OK, FrameStatus.AUTHENTICATION_FAILED
+REPLAYED = FrameStatus.REPLAYED
 
 
 # ---- who can do what ----
@@ -204,6 +206,41 @@ def test_metadata_is_authenticated_and_not_carried(engine, suite, rng):
     assert status_of(receiver, wire)[0] == FAILED
     assert status_of(receiver, wire, flipped(metadata, 0))[0] == FAILED
     assert receiver.unprotect(wire, metadata) == b"frame"
+
+
+def add_and_remove(receiver, how, base_key):
+    """(KID, add, remove) of a key that is given, of a sender key, or of an epoch's."""
+    steps, epochs = SenderKeyLayout(4), MLSLayout(E=4, S=6)
+    return {
+        "key": (7, lambda: receiver.add_key(7, base_key), lambda: receiver.remove_key(7)),
+        "sender key": (
+            steps.pack(3),
+            lambda: receiver.add_sender_key(3, base_key, layout=steps),
+            lambda: receiver.remove_sender_key(3),
+        ),
+        "epoch": (
+            epochs.pack(3, 2),
+            lambda: receiver.add_epoch(3, base_key, layout=epochs),
+            lambda: receiver.remove_epoch(3),
+        ),
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["key", "sender key", "epoch"])
+def test_a_key_removed_and_added_again_starts_anew(engine, how, rng):
+    """Its window and, with short tags, its failures; what is only added again goes on."""
+    suite, base_key = SHORT[0], rng.randbytes(16)
+    receiver = new_receiver(engine, suite)
+    kid, add, remove = add_and_remove(receiver, how, base_key)
+    seal = Oracle(suite, base_key, kid, library_for(engine)).seal
+    frame, bad = seal(0, b"frame"), flipped(seal(1, b"frame"), -1)
+    for again in (lambda: None, add, lambda: (remove(), add())):
+        again()
+        add()
+        expected = (REPLAYED, 1) if again is add else (OK, 0)
+        failures = sum(key.auth_failed for key in receiver._stats()[3] if key.kid == kid)
+        assert (status_of(receiver, frame)[0], failures) == expected
+        assert status_of(receiver, bad)[0] == FAILED
 
 
 def test_there_is_no_table_of_aes_here():

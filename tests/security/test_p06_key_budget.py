@@ -5,8 +5,10 @@ draft-irtf-cfrg-aead-limits: 2^36 blocks of AES keep the advantage of an attacke
 """
 
 import logging
+from itertools import count
 
 import pytest
+from oracle import encode_header
 from parties import GCM, SUITES, new_receiver, new_sender, status_of
 
 from pysframe import (
@@ -17,6 +19,7 @@ from pysframe import (
     KeyExhausted,
     KeyState,
     LeaseEnded,
+    MLSLayout,
 )
 from pysframe import engine as engines
 from pysframe.engine.fallback._sender import Departure
@@ -177,6 +180,33 @@ def test_a_key_that_closes_in_the_middle_of_a_batch(engine, rng):
         bad[2],
     ]
     assert list(engine.unprotect_many(receiver, rows).status) == [OK, FAILED, OK] + [FAILED] * 3
+
+
+@pytest.mark.parametrize("suite", SHORT, ids=lambda suite: suite.name)
+@pytest.mark.parametrize("at_a_time", [700, 4096])
+def test_a_key_that_made_room_does_not_start_anew(engine, suite, at_a_time, rng):
+    """Forged headers have it derived and pushed out again; its failures add up all the same."""
+    layout, base_key = MLSLayout(E=4, S=10), rng.randbytes(16)
+    receiver = new_receiver(engine, suite)
+    receiver.add_epoch(7, base_key, layout=layout)
+    kid = layout.pack(7, 1, context=9)
+    bad = [encode_header(kid, ctr) + rng.randbytes(20) for ctr in range(64)]
+    genuine = [new_sender(engine, suite, base_key, number) for number in (kid, kid + (1 << 30))]
+    others = count(1 << 40, 16)
+    for _ in range(6):
+        if receiver._kind(kid) is None:
+            receiver._resolve(kid)  # as a forged header does when its turn comes
+        fail(engine, receiver, bad, at_a_time, True)
+        for _ in range(128):
+            receiver._resolve(next(others) + 7)
+        assert receiver._kind(kid) is None
+    statuses = []
+    for sender in genuine:
+        receiver._resolve(sender.kid)
+        statuses.append(status_of(receiver, sender.protect(b"frame"))[0])
+    assert statuses[0] == FAILED
+    charged = receiver._stats()[3][-1].closed  # for the failures of another: 1 in 1,024
+    assert statuses[1] == OK or charged
 
 
 @pytest.mark.parametrize("suite", LONG, ids=lambda suite: suite.name)

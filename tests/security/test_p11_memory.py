@@ -23,11 +23,12 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 def receivers():
-    plain, ratcheting, grouped = (engine.Receiver(4) for _ in range(3))
+    plain, ratcheting, grouped, anybody = (engine.Receiver(4) for _ in range(4))
     plain.add_key(7, bytes(16))
     ratcheting.add_sender_key(5, bytes(16), layout=SenderKeyLayout(8))
     grouped.add_epoch(3, bytes(16), layout=MLSLayout(E=4, S=10), senders=64)
-    return plain, ratcheting, grouped
+    anybody.add_epoch(3, bytes(16), layout=MLSLayout(E=4, S=10))
+    return plain, ratcheting, grouped, anybody
 
 rows = numpy.zeros((ROWS, SIZE), dtype=numpy.uint8)
 rows[:, 0] = 0xF8                                  # eight bytes of KID, one of CTR
@@ -49,7 +50,7 @@ for receiver in parties:
     receiver.key_flow(now=1.0)
 before = resident()
 for number, receiver in enumerate(parties):
-    flood(receiver, {frames} // 3)
+    flood(receiver, {frames} // 4)
     receiver.key_flow(now=2.0 + number)
 print(json.dumps([resident() - before, next(kids) - (1 << 60)]))
 """

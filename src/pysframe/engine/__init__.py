@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .. import batch
 from ..errors import MisuseError
 from . import _self_test
-from ._types import AHEAD, ASKED, GIVEN, Backend, Engine, KeyStats
+from ._types import AHEAD, ASKED, GIVEN, Backend, Engine, KeyStats, Reach
 
 if TYPE_CHECKING:
     from ._native import ReceiverCore as ReceiverBase
@@ -43,6 +43,7 @@ __all__ = [
     "Backend",
     "Engine",
     "KeyStats",
+    "Reach",
     "ReceiverBase",
     "SenderBase",
     "available",

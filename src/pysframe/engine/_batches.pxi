@@ -542,8 +542,8 @@ cdef bint _tell_receivers(Rows *rows, object receivers, tuple listed) except -1:
 
 cdef int _retry_unknown(Rows *rows, object receivers, tuple listed, uint8_t *end,
                         bint changed) except -1:
-    """Rows whose KID was unknown at plan time, in row order, while the allowance lasts. Until keys
-    have changed a KID stays unknown: a flood of forged ones is not looked up again."""
+    """Rows whose KID was unknown at plan time, in row order. Until keys have changed a KID stays
+    unknown: a flood of forged ones is not looked up again."""
     cdef Py_ssize_t i
     cdef sfr_frame *f
     cdef ReceiverCore receiver

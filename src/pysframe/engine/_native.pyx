@@ -521,6 +521,21 @@ cdef class ReceiverCore:
     def _remove(self, uint64_t kid):
         return sfr_receiver_remove(self.pointer(), kid) == SFR_OK
 
+    def _kind(self, uint64_t kid):
+        cdef int kind = sfr_receiver_kind(self.pointer(), kid)
+        return None if kind < 0 else kind
+
+    def _reach(self, reach):
+        cdef sfr_reach given
+        given.mask, given.group, given.numbers, given.shift = reach[:4]
+        given.first, given.total, given.few = reach[4:]
+        status = sfr_receiver_reach(self.pointer(), &given)
+        if status != SFR_OK:
+            raise _misuse(status, reason="a reach is of another layout, or of none")
+
+    def _forget(self, uint64_t mask, uint64_t group):
+        sfr_receiver_forget(self.pointer(), mask, group)
+
     def _watch(self, bint on):
         set_flag(&self._watching, on)
 
@@ -562,8 +577,8 @@ cdef class ReceiverCore:
     cdef bint _find_key(self, uint64_t kid, bint changed) except? -1:
         """Whether an unknown KID has a key by now: an earlier row brought it, if keys have
         changed since, or the policy does."""
-        return (changed and sfr_receiver_knows(self._ptr, kid)) or (
-            sfr_receiver_may_derive(self._ptr) and self._resolve(kid))
+        return (changed and sfr_receiver_kind(self._ptr, kid) >= 0) or (
+            sfr_receiver_may_derive(self._ptr, kid) and self._resolve(kid))
 
     def unprotect_into(self, ciphertext, out, metadata=b"", *, Py_ssize_t clear=0):
         """Like unprotect, into a buffer of the caller's; returns the bytes written."""
@@ -605,10 +620,14 @@ cdef class ReceiverCore:
     cdef bint _tell_confirmed(self) except -1:
         """Whether there was something to tell."""
         cdef uint64_t kids[FETCHED]
-        cdef size_t count = sfr_receiver_confirmed(self._ptr, kids, FETCHED)
-        if count:
-            self._confirmed([kids[i] for i in range(count)])
-        return count > 0
+        cdef size_t count = FETCHED
+        cdef list told = []
+        while count == FETCHED:
+            count = sfr_receiver_confirmed(self._ptr, kids, FETCHED)
+            told += [kids[i] for i in range(count)]
+        if told:
+            self._confirmed(told)
+        return len(told) > 0
 
     # -- reports --
 

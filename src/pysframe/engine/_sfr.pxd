@@ -104,7 +104,19 @@ cdef extern from "sfr.h":
     void sfr_receiver_free(sfr_receiver *)
     int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int kind)
     int sfr_receiver_remove(sfr_receiver *, uint64_t kid)
-    int sfr_receiver_knows(sfr_receiver *, uint64_t kid)
+    int sfr_receiver_kind(sfr_receiver *, uint64_t kid)
+
+    ctypedef struct sfr_reach:
+        uint64_t mask
+        uint64_t group
+        uint64_t numbers
+        uint64_t first
+        uint64_t total
+        uint64_t few
+        unsigned shift
+
+    int sfr_receiver_reach(sfr_receiver *, const sfr_reach *)
+    void sfr_receiver_forget(sfr_receiver *, uint64_t mask, uint64_t group)
     size_t sfr_plaintext_size(const sfr_receiver *, const uint8_t *data, size_t size, size_t clear)
     int sfr_unprotect(sfr_receiver *, sfr_frame *)
     size_t sfr_room_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
@@ -116,7 +128,7 @@ cdef extern from "sfr.h":
     void sfr_open_many(sfr_receiver *const *, sfr_frame *frames, size_t count) nogil
     size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
     size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room)
-    int sfr_receiver_may_derive(sfr_receiver *)
+    int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid)
 
     ctypedef struct sfr_key_stats:
         uint64_t kid

@@ -9,6 +9,23 @@ from typing import Any, NamedTuple
 GIVEN, AHEAD, ASKED = range(3)
 
 
+class Reach(NamedTuple):
+    """KIDs whose keys can be derived: kid & mask == group, and a number that is in reach.
+
+    The number is kid >> shift & numbers; `total` of them are in reach, from `first` on, modulo
+    numbers + 1. The first `few`, in KIDs with no other bit set, may each have a key that is kept.
+    The rest share an allowance: a forger may name them without end.
+    """
+
+    mask: int
+    group: int
+    numbers: int
+    shift: int
+    first: int
+    total: int
+    few: int
+
+
 class KeyStats(NamedTuple):
     """What a receiver counted for one KID: frames, unless said otherwise."""
 

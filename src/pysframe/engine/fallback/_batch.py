@@ -4,7 +4,7 @@ Rules of this file:
   1. Sending: all rows are checked, then all counters are reserved, then all rows are sealed. A
      MisuseError names its row, and nothing was sealed.
   2. Receiving: a bad frame never raises, it fills its status. Frames under unknown KIDs are
-     tried once more after all others, while the derivation allowance lasts.
+     tried once more after all others, when their keys can be derived.
   3. The output lies apart from the input.
 """
 

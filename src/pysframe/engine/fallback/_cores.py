@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from ...errors import FrameRejected, FrameStatus, MisuseError
 from ...suites import CipherSuite
 from .. import _aead
-from .._types import KeyStats
+from .._types import KeyStats, Reach
 from ._arrival import Arrival
 from ._guard import Unshareable
 from ._keys import Secret
@@ -188,14 +188,29 @@ class ReceiverCore(Unshareable):
         """Knows a key: GIVEN, derived AHEAD, or ASKED for by a header that may be forged.
 
         The same one again changes nothing but, at most, its kind to an earlier one. MisuseError
-        when another key lives under this KID. Of more than 128 keys that are AHEAD, or ASKED for,
-        the oldest makes room.
+        when another key lives under this KID. Of more than 128 keys that are ASKED for the oldest
+        makes room.
         """
         receiver_state(self).add(kid, secret, kind)
 
     def _remove(self, kid: int) -> bool:
         """Forgets a key; False when there is none."""
         return receiver_state(self).remove(kid)
+
+    def _kind(self, kid: int) -> int | None:
+        """GIVEN, AHEAD or ASKED; None when there is no key for this KID."""
+        return receiver_state(self).kind(kid)
+
+    def _reach(self, reach: Reach) -> None:
+        """Says which keys the policy can derive; replaces what was said of the same group.
+
+        All reaches of a receiver have one mask, numbers and shift.
+        """
+        receiver_state(self).reach(reach)
+
+    def _forget(self, mask: int, group: int) -> None:
+        """Forgets what could be derived of a group, and every key under its KIDs."""
+        receiver_state(self).forget(mask, group)
 
     def _watch(self, on: bool) -> None:
         """Whether _resolve and _confirmed are to be called."""
@@ -233,7 +248,7 @@ def receiver_state(core: ReceiverCore) -> ReceiverState:
 def knows_now(core: ReceiverCore, kid: int) -> bool:
     """Whether a KID that was unknown is known by now, after asking the policy if need be."""
     state = receiver_state(core)
-    return state.knows(kid) or (state.may_derive() and core._resolve(kid))
+    return state.knows(kid) or (state.may_derive(kid) and core._resolve(kid))
 
 
 def tell(core: ReceiverCore) -> None:

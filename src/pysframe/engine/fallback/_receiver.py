@@ -3,8 +3,8 @@
 Rules of this file:
   1. Parse and resolve only look. Windows, statistics of a key and provisional marks change in
      commit, after a tag has verified.
-  2. What a forged header can move is bounded: two frame counts, sixteen remembered KIDs and the
-     derivation allowance.
+  2. What a forged header can move is bounded: two frame counts, sixteen remembered KIDs, and what
+     _shares.py says of keys that can be derived.
   3. Commit judges the window again, under the lock: of two threads with one frame, one wins.
   4. A frame that is refused leaves zeros in `out`, never plaintext.
 """
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from ...errors import FrameRejected, FrameStatus, MisuseCode, misuse, rejection
 from ...suites import CipherSuite
 from .._aead import Provider
-from .._types import GIVEN, KeyStats
+from .._types import ASKED, GIVEN, KeyStats, Reach
 from ._arrival import Arrival
 from ._guard import Lock
 from ._keys import FrameKey, Secret
 from ._sender import LIMIT_MAX_FRAME
+from ._shares import Shares
 from ._strangers import Strangers
 from ._window import ReplayWindow
 
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 # Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20.
+SHORT_TAG = 4  # bytes
 SHORT_TAG_FAILURES = 1 << 12
-MAX_PROVISIONAL = 128  # keys of each kind
+MAX_ASKED = 128  # keys that headers asked for, and no tag has confirmed
 MAX_WINDOW = 1 << 20  # frames
 
 
@@ -54,6 +56,12 @@ class Slot:
         self.too_old += verdict == FrameStatus.TOO_OLD
         return verdict
 
+    def fail(self, times: int) -> None:
+        """Counts failures, of which a key with a 4-byte tag stands so many."""
+        self.auth_failed += times
+        if self.key.tag_size == SHORT_TAG and self.auth_failed >= SHORT_TAG_FAILURES:
+            self.closed = True
+
     def stats(self) -> KeyStats:
         """What was counted, as the policy reads it."""
         return KeyStats(
@@ -75,8 +83,8 @@ class ReceiverState:
     """
 
     __slots__ = (
-        "_lock", "_malformed", "_max_frame", "_news", "_slots", "_source", "_strangers", "_strict",
-        "_window", "closed", "suite", "watched",
+        "_asked", "_lock", "_malformed", "_max_frame", "_news", "_shares", "_slots", "_source",
+        "_strangers", "_strict", "_window", "closed", "suite", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -91,7 +99,9 @@ class ReceiverState:
         self._strict = strict
         self._source = source
         self._lock = Lock()
-        self._slots: dict[int, Slot] = {}  # by KID, in order of arrival
+        self._slots: dict[int, Slot] = {}  # by KID
+        self._asked: dict[int, Slot] = {}  # those of kind ASKED, in order of arrival
+        self._shares = Shares()
         self._strangers = Strangers()
         self._malformed = 0  # frames
         self._news: list[int] = []  # KIDs confirmed, and not yet told to the policy
@@ -103,37 +113,57 @@ class ReceiverState:
     def add(self, kid: int, secret: Secret, kind: int) -> None:
         """Knows a key; the same one again changes nothing but, at most, its kind to an earlier one.
 
-        MisuseError when another key lives under this KID. Of more than 128 keys of a provisional
-        kind the oldest makes room.
+        MisuseError when another key lives under this KID. Of more than 128 keys that are ASKED
+        for the oldest makes room.
         """
         key = FrameKey(secret.of_suite(self.suite), kid, self._source)
         with self._lock:
             self.check_open()
             known = self._slots.get(kid)
             if known is None:
-                self._make_room(kind)
-                self._slots[kid] = Slot(kid, key, self._window, kind)
+                self._take_in(Slot(kid, key, self._window, kind))
             elif known.key.fingerprint != key.fingerprint:
                 raise misuse(MisuseCode.CONFLICT, kid=kid)
             elif kind < known.kind:
-                self._make_room(kind)
                 known.kind = kind
-                self._slots[kid] = self._slots.pop(kid)  # the newest of its kind
+                self._asked.pop(kid, None)
 
     def remove(self, kid: int) -> bool:
         """Forgets a key; False when there is none."""
         with self._lock:
             self.check_open()
+            self._asked.pop(kid, None)
             return self._slots.pop(kid, None) is not None
+
+    def reach(self, reach: Reach) -> None:
+        """Which keys the policy can derive; replaces what was said of the same group."""
+        with self._lock:
+            self.check_open()
+            self._shares.reach(reach)
+
+    def forget(self, mask: int, group: int) -> None:
+        """Forgets what could be derived of a group, and every key under its KIDs."""
+        with self._lock:
+            self.check_open()
+            self._shares.forget(group)
+            for kid in [kid for kid in self._slots if kid & mask == group]:
+                self.remove(kid)
+
+    def kind(self, kid: int) -> int | None:
+        """GIVEN, AHEAD or ASKED; None when there is no key for this KID."""
+        with self._lock:
+            self.check_open()
+            slot = self._slots.get(kid)
+            return None if slot is None else slot.kind
 
     def knows(self, kid: int) -> bool:
         """Whether there is a key for this KID."""
         return kid in self._slots
 
-    def may_derive(self) -> bool:
-        """Whether the policy may spend one more attempt on an unknown KID."""
+    def may_derive(self, kid: int) -> bool:
+        """Whether the policy is to derive the key of an unknown KID."""
         with self._lock:
-            return self.watched and self._strangers.may_derive()
+            return self.watched and not self.closed and self._shares.may_derive(kid)
 
     def take_news(self) -> list[int]:
         """Provisional keys that became real since the last call, if the policy wants to know."""
@@ -155,18 +185,29 @@ class ReceiverState:
         with self._lock:
             self.closed = True
             self._slots.clear()
+            self._asked.clear()
 
     def check_open(self) -> None:
         """Raises MisuseError after close()."""
         if self.closed:
             raise misuse(MisuseCode.ARGUMENT, reason="this receiver is closed")
 
-    def _make_room(self, kind: int) -> None:
-        # Headers ask for keys, and forged ones for many: theirs push out each other, and no key
-        # that was derived ahead.
-        kids = [slot.kid for slot in self._slots.values() if slot.kind == kind]
-        if kind != GIVEN and len(kids) >= MAX_PROVISIONAL:
-            del self._slots[kids[0]]
+    def _take_in(self, slot: Slot) -> None:
+        if slot.kind == ASKED:
+            self._make_room()
+            self._asked[slot.kid] = slot
+            if self.suite.has_short_tag:
+                slot.fail(self._shares.failures_of(slot.key.fingerprint))
+        self._slots[slot.kid] = slot
+
+    def _make_room(self) -> None:
+        # Headers ask for keys, and forged ones for many: theirs push out each other.
+        if len(self._asked) < MAX_ASKED:
+            return
+        kid, oldest = next(iter(self._asked.items()))
+        if self.suite.has_short_tag and oldest.auth_failed:
+            self._shares.keep_failures(oldest.key.fingerprint, oldest.auth_failed)
+        del self._asked[kid], self._slots[kid]
 
     # ---- one frame ----
 
@@ -217,31 +258,26 @@ class ReceiverState:
         return slot
 
     def _commit(self, slot: Slot, arrival: Arrival, opened: bytes | None) -> bytes:
-        self._strangers.count_frame()
         if self._slots.get(arrival.kid) is not slot:  # removed meanwhile
             raise rejection(FrameStatus.UNKNOWN_KEY, arrival.kid, arrival.ctr)
         verdict = slot.judge(arrival.ctr)
         if verdict != FrameStatus.OK:
             raise rejection(verdict, arrival.kid, arrival.ctr)
         if opened is None or slot.closed:
-            self._count_failure(slot)
+            slot.fail(1)
             raise rejection(FrameStatus.AUTHENTICATION_FAILED, arrival.kid, arrival.ctr)
         slot.window.mark(arrival.ctr)
         slot.opened += 1
+        self._shares.count_opened()
         if slot.kind != GIVEN:
             slot.kind = GIVEN
+            self._asked.pop(slot.kid, None)
             self._news.append(slot.kid)
         return opened
 
     def _count(self, status: FrameStatus, kid: int) -> None:
         with self._lock:
-            self._strangers.count_frame()
             if status == FrameStatus.MALFORMED:
                 self._malformed += 1
             elif status == FrameStatus.UNKNOWN_KEY:
                 self._strangers.note(kid)
-
-    def _count_failure(self, slot: Slot) -> None:
-        slot.auth_failed += 1
-        if self.suite.has_short_tag and slot.auth_failed >= SHORT_TAG_FAILURES:
-            slot.closed = True
