@@ -88,7 +88,8 @@ class Receiver(Closing, ReceiverBase):
         """Wipes the key of one KID; False when there was none.
 
         Its replay window and its count of failed tags go with it: added again, it accepts old
-        frames again. Raises MisuseError for a KID of a sender key or epoch, which would be derived again.
+        frames again. Raises MisuseError for a KID of a sender key or epoch, which would be derived
+        again.
         """
         with rare:
             self._derived.refuse(kid)
@@ -116,7 +117,8 @@ class Receiver(Closing, ReceiverBase):
         AuthenticationFailed, not UnknownKey. Generations before this one stay until a
         tag has verified under it; then one of them stays, for frames under way. A step within
         reach is derived when a first frame names it, once, and kept: no flood of forged frames
-        delays it. The same key again changes nothing; MisuseError for another one under a generation that is there.
+        delays it. The same key again changes nothing; MisuseError for another one under a
+        generation that is there.
 
         >>> import pysframe
         >>> layout, key = pysframe.SenderKeyLayout(4), bytes(range(16))
