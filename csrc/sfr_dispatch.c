@@ -8,7 +8,6 @@
  *         kernel in use serves every suite. Where there is nothing to borrow it is refused.
  * Rule 4: everything here is written once, in sfr_init, and only read afterwards.
  */
-#include <sched.h>
 #include <stdio.h>
 
 #include "sfr_internal.h"
@@ -38,7 +37,6 @@ static struct {
 } verdicts[sizeof kernels / sizeof *kernels];
 static uint32_t cpu_bits;
 static char features[128];
-static _Atomic uint32_t init_state;
 
 /* ---- the CPU ---- */
 
@@ -213,12 +211,12 @@ static void init(const char *max_isa)
 
 int sfr_init(const char *max_isa)
 {
-    uint32_t untouched = 0;
-    if (atomic_compare_exchange_strong(&init_state, &untouched, 1)) {
-        init(max_isa);
-        atomic_store(&init_state, 2);
-    }
-    while (atomic_load(&init_state) != 2) sched_yield();
+    static sfr_lock lock; /* forked while it is held, a child takes it over and begins again */
+    static bool done;
+    sfr_lock_take(&lock);
+    if (!done) init(max_isa);
+    done = true;
+    sfr_lock_drop(&lock);
     int ready = 0;
     for (size_t i = 0; i < KERNELS; i++) ready += verdicts[i].state == SFR_KERNEL_READY;
     return ready;

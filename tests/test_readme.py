@@ -2,6 +2,8 @@
 
 import re
 import signal
+from fnmatch import filter as filter_names
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,36 @@ def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
     assert links
     assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+
+
+# ---- csrc/README.md ----
+
+CSRC = ROOT / "csrc"
+C_FILES = {path.name: path.read_text() for path in CSRC.glob("*.[ch]")}
+OPERATING_SYSTEM = {"errno", "fcntl", "pthread", "sched", "signal", "time", "unistd"}
+
+
+def test_the_table_of_csrc_has_every_file():
+    rows = re.findall(r"^\| (`sfr.*?) \|", (CSRC / "README.md").read_text(), re.M)
+    patterns = [pattern for row in rows for pattern in re.findall(r"`([^`]+)`", row)]
+    assert [name for name in C_FILES if not any(fnmatch(name, p) for p in patterns)] == []
+    assert [pattern for pattern in patterns if not filter_names(C_FILES, pattern)] == []
+
+
+def test_one_file_asks_the_cpu_and_one_the_operating_system():
+    included = {
+        name: set(re.findall(r"#include <(.*?)\.h>", text)) for name, text in C_FILES.items()
+    }
+    assert [name for name, headers in included.items() if "cpuid" in headers] == ["sfr_dispatch.c"]
+    asking = [
+        name
+        for name, headers in included.items()
+        if headers & OPERATING_SYSTEM or any(header.startswith("sys/") for header in headers)
+    ]
+    assert asking == ["sfr_arena.c"]
+
+
+def test_kernels_know_nothing_of_frames():
+    for name, text in C_FILES.items():
+        if re.match(r"sfr_(gcm|ctr|ghash|aes)", name):
+            assert not re.search(r"sfr_(header|sender|receiver|frame)\b", text), name

@@ -2,7 +2,7 @@
 ratchet steps (5.1) and per-SSRC keys (draft-ietf-avtcore-rtp-sframe)."""
 
 import pytest
-from figures import load
+from figures import everywhere, load
 from isolated import in_child
 from parties import flipped, new_receiver, new_sender, options, status_of
 from raw_aead import raw_aead
@@ -73,7 +73,7 @@ def party_of(case):
     return suite, int(case["kid"], 16), int(case["ctr"], 16), bytes.fromhex(case["base_key"])
 
 
-@pytest.mark.parametrize("case", by_suite(RFC["sframe"]))
+@pytest.mark.parametrize("case", by_suite(everywhere("sframe")))
 def test_protect(engine, case):
     """In a process of its own: a counter of this key may be used once in each."""
     suite, kid, ctr, base_key = party_of(case)
@@ -91,7 +91,7 @@ def test_protect(engine, case):
     assert in_child(seal_many).hex() == case["ct"]
 
 
-@pytest.mark.parametrize("case", by_suite(RFC["sframe"]))
+@pytest.mark.parametrize("case", by_suite(everywhere("sframe")))
 def test_unprotect(engine, case):
     suite, kid, _, base_key = party_of(case)
     metadata, plaintext, ciphertext = unhex(case, "metadata", "pt", "ct")
@@ -100,7 +100,7 @@ def test_unprotect(engine, case):
     assert engine.unprotect_many(receiver, [ciphertext], metadata).to_list() == [plaintext]
 
 
-@pytest.mark.parametrize("case", by_suite(RFC["sframe"]))
+@pytest.mark.parametrize("case", by_suite(everywhere("sframe")))
 def test_every_changed_byte_is_noticed(engine, case):
     suite, kid, _, base_key = party_of(case)
     metadata, ciphertext = unhex(case, "metadata", "ct")
@@ -116,7 +116,7 @@ def test_every_changed_byte_is_noticed(engine, case):
             receiver.unprotect(ciphertext, flipped(metadata, at))
 
 
-@pytest.mark.parametrize("case", by_suite(RFC["sframe"]))
+@pytest.mark.parametrize("case", by_suite(everywhere("sframe")))
 def test_every_shortened_frame_is_refused(engine, case):
     suite, kid, _, base_key = party_of(case)
     metadata, ciphertext = unhex(case, "metadata", "ct")
