@@ -243,6 +243,8 @@ size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room);
  * outside every reach, always for the few of one. The rest have a burst of 64, to which every 256
  * frames that open add one, and then wait: see sfr_reach.c. */
 int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid);
+/* A frame that was counted under an unknown KID has found its key after all: it does not count. */
+void sfr_receiver_recognize(sfr_receiver *, uint64_t kid);
 
 typedef struct sfr_key_stats {
     uint64_t kid, opened, auth_failed, replayed, too_old, last_ctr;

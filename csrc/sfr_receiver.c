@@ -580,6 +580,22 @@ size_t sfr_commit_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t
 
 /* ---- reports ---- */
 
+void sfr_receiver_recognize(sfr_receiver *r, uint64_t kid)
+{
+    struct sfr_stranger *const s = r->strangers;
+    sfr_object_take(&r->lock);
+    r->unknown--;
+    for (size_t i = 0; s && i < SFR_UNKNOWN_TRACKED; i++) {
+        if (s[i].kid != kid || !s[i].frames) continue;
+        if (--s[i].frames == 0) {
+            memmove(&s[1], &s[0], i * sizeof *s);
+            s[0] = (struct sfr_stranger){0};
+        }
+        break;
+    }
+    sfr_object_drop(&r->lock);
+}
+
 void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)
 {
     sfr_object_take(&r->lock);

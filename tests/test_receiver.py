@@ -690,6 +690,24 @@ def test_key_flow(engine, receiver, base_key):
     assert receiver.key_flow(4.0)[7].state is KeyState.STALLED
 
 
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_sender_whose_key_is_derived_is_no_stranger(engine, receiver, base_key, batched):
+    """A whole roster that speaks at once would look like media in clear."""
+    layout = MLSLayout(E=4, S=10)
+    receiver.add_epoch(3, base_key, layout=layout, senders=300)
+    receiver.key_flow(0.0)
+    senders = [new_sender(engine, GCM, base_key, layout.pack(3, index)) for index in range(300)]
+    rows = [sender.protect(b"frame") for sender in senders for _ in range(2)]
+    stranger = new_sender(engine, GCM, base_key, 0x99)
+    assert not any(opens(receiver, stranger) for _ in range(3))
+    if batched:
+        assert engine.unprotect_many(receiver, rows).ok
+    else:
+        assert all(receiver.unprotect(row) for row in rows)
+    assert receiver._stats()[:3] == (0, 3, {0x99: 3})
+    assert None not in receiver.key_flow(1.0)
+
+
 def test_key_flow_of_a_wrong_key(engine, base_key):
     receiver = new_receiver(engine, GCM, base_key)
     with fresh_sender(engine, GCM) as sender:

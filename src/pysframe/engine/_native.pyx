@@ -577,8 +577,11 @@ cdef class ReceiverCore:
     cdef bint _find_key(self, uint64_t kid, bint changed) except? -1:
         """Whether an unknown KID has a key by now: an earlier row brought it, if keys have
         changed since, or the policy does."""
-        return (changed and sfr_receiver_kind(self._ptr, kid) >= 0) or (
+        cdef bint found = (changed and sfr_receiver_kind(self._ptr, kid) >= 0) or (
             sfr_receiver_may_derive(self._ptr, kid) and self._resolve(kid))
+        if found:
+            sfr_receiver_recognize(self._ptr, kid)
+        return found
 
     def unprotect_into(self, ciphertext, out, metadata=b"", *, Py_ssize_t clear=0):
         """Like unprotect, into a buffer of the caller's; returns the bytes written."""

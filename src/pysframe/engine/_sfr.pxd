@@ -129,6 +129,7 @@ cdef extern from "sfr.h":
     size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
     size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room)
     int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid)
+    void sfr_receiver_recognize(sfr_receiver *, uint64_t kid)
 
     ctypedef struct sfr_key_stats:
         uint64_t kid

@@ -248,7 +248,10 @@ def receiver_state(core: ReceiverCore) -> ReceiverState:
 def knows_now(core: ReceiverCore, kid: int) -> bool:
     """Whether a KID that was unknown is known by now, after asking the policy if need be."""
     state = receiver_state(core)
-    return state.knows(kid) or (state.may_derive(kid) and core._resolve(kid))
+    found = state.knows(kid) or (state.may_derive(kid) and core._resolve(kid))
+    if found:
+        state.recognize(kid)
+    return found
 
 
 def tell(core: ReceiverCore) -> None:

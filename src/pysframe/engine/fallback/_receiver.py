@@ -165,6 +165,11 @@ class ReceiverState:
         with self._lock:
             return self.watched and not self.closed and self._shares.may_derive(kid)
 
+    def recognize(self, kid: int) -> None:
+        """A frame that was counted under an unknown KID has found its key: it does not count."""
+        with self._lock:
+            self._strangers.take_back(kid)
+
     def take_news(self) -> list[int]:
         """Provisional keys that became real since the last call, if the policy wants to know."""
         if not self.watched or not self._news:

@@ -21,3 +21,11 @@ class Strangers:
         if kid not in self.kids and len(self.kids) == TRACKED:
             del self.kids[min(self.kids, key=lambda known: self.kids[known])]
         self.kids[kid] = self.kids.get(kid, 0) + 1
+
+    def take_back(self, kid: int) -> None:
+        """A frame that was noted has found its key after all."""
+        self.frames -= 1
+        if kid in self.kids:
+            self.kids[kid] -= 1
+            if not self.kids[kid]:
+                del self.kids[kid]
