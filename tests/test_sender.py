@@ -249,7 +249,7 @@ def test_a_forked_child_can_do_nothing_with_it(engine, base_key, store):
         ):  # fmt: skip
             with pytest.raises(SenderRetired):
                 use()
-        return store.renew(), store.lease("other")
+        return store.renew(), store.lease("0" * 32)
 
     ctrs(leased, 9)
     assert isolated.in_child(in_child) == (0, (0, 9))
@@ -388,8 +388,8 @@ def test_renewing_ahead_of_another_process_leaves_a_gap(engine, base_key, store)
     """A lease of another process lies between two of ours: counters jump, and none repeats."""
     with stored(engine, store, base_key) as sender:
         taken = ctrs(sender, 6)
-        (name,) = store._senders.values()
-        assert store.lease(name) == (10, 19)
+        (claim,) = store._senders.values()
+        assert store.lease(claim.name.hex()) == (10, 19)
         assert store.renew() == 1
         assert store.renew() == 0
         taken += ctrs(sender, 8)
@@ -404,8 +404,8 @@ def test_renewing_ahead_of_another_process_leaves_a_gap(engine, base_key, store)
 def test_a_batch_goes_across_leases(engine, base_key, store):
     with stored(engine, store, base_key) as sender:
         ctrs(sender, 8)
-        (name,) = store._senders.values()
-        store.lease(name)
+        (claim,) = store._senders.values()
+        store.lease(claim.name.hex())
         store.renew()
         sealed = engine.protect_many(sender, [b"frame"] * 5)
         assert [Header.parse(frame).ctr for frame in sealed] == [8, 9, 20, 21, 22]
@@ -467,10 +467,10 @@ def test_threads_that_meet_the_end_of_a_lease(engine, base_key, tmp_path):
         taken.extend(mine)
 
     def renew():
-        (name,) = store._senders.values()
+        (claim,) = store._senders.values()
         while not stop.is_set():
             store.renew()
-            store.lease(name)
+            store.lease(claim.name.hex())
 
     threads = [threading.Thread(target=seal) for _ in range(4)]
     renewer = threading.Thread(target=renew)

@@ -24,7 +24,7 @@ from .suites import CipherSuite
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-    from .counters import CounterStore
+    from .counters import Claim, CounterStore
     from .engine._native import Secret
 
 _log = logging.getLogger("pysframe")
@@ -60,6 +60,7 @@ class Sender(Closing, SenderBase):
     __slots__ = ()
     _fields = (
         "suite", "_layout", "_secret", "_frame_limit", "_first", "_last", "_waiting", "_counters",
+        "_claim",
     )  # fmt: skip
     suite: CipherSuite
     _layout: SenderKeyLayout | None
@@ -69,6 +70,7 @@ class Sender(Closing, SenderBase):
     _last: int  # counter up to which the engine has leases
     _waiting: list[tuple[int, int]]  # leases that the engine has not got yet
     _counters: CounterStore | None
+    _claim: Claim | None  # on its key, there
 
     if not TYPE_CHECKING:  # for a type checker these names do not exist at all
         generate = Removed(
@@ -103,10 +105,14 @@ class Sender(Closing, SenderBase):
             first = checked("next_ctr", next_ctr or 0, 0, LAST_CTR)
             self._begin(suite, kid, secret, (first, LAST_CTR), layout, max_frame)
         else:
-            name = fingerprint(suite, kid, base_key)
-            self._begin(suite, kid, secret, counters.lease(name), layout, max_frame)
-            self._counters = counters
-            counters.attach(self, name)
+            claim, lease = counters.begin(fingerprint(suite, kid, base_key))
+            try:
+                self._begin(suite, kid, secret, lease, layout, max_frame)
+            except BaseException:
+                claim.release()
+                raise
+            self._counters, self._claim = counters, claim
+            counters.attach(self, claim)
 
     def _begin(
         self,
@@ -121,7 +127,7 @@ class Sender(Closing, SenderBase):
         self.suite, self._layout, self._frame_limit = suite, layout, max_frame
         self._first, self._last = lease
         self._waiting = []
-        self._secret = self._counters = None
+        self._secret = self._counters = self._claim = None
         if layout is None:
             secret.close()
         else:
@@ -247,6 +253,8 @@ class Sender(Closing, SenderBase):
         secret, self._secret = self._secret, None
         if secret is not None:
             secret.close()
+        if self._claim is not None:
+            self._claim.release()
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in ("generate", "base_key")]

@@ -6,8 +6,8 @@ Rules of this harness:
   2. A life ends by SIGKILL, from outside at any moment, or from inside at a chosen step. In which
      phase it ended stands in shared memory.
   3. A killed process leaves the page cache behind, a power cut does not. So the disk is played,
-     too: a file is what was synced before it was renamed, and a rename is not there before its
-     directory was synced. After a power cut the store is put back to that.
+     too: it has what was synced, and of what was written since then any sectors or none; a file
+     whose directory was not synced is not there. After a power cut the store is put back to that.
 """
 
 import mmap
@@ -27,11 +27,16 @@ import numpy
 from parties import GCM
 from security.ledger import Ledger
 
-from pysframe import CounterStore, Header
+from pysframe import CounterStore, DuplicateSender, Header
 
-PHASES = ("start", "lease", "write", "fsync", "rename", "use")
+PHASES = ("start", "lease", "write", "fsync", "use")
 PATIENCE = 0.4  # seconds for a life to come to its aim
 LEASE = 8  # counters: a life of some frames has many leases
+SECTOR = 512  # bytes that a disk writes as one
+
+
+class EndedByItself(Exception):
+    """A life could not begin, or not go on."""
 
 
 class Stage:
@@ -58,52 +63,56 @@ class Disk:
 
     def __init__(self, path: Path) -> None:
         self.path, self.durable = path, path.with_name("durable")
-        self.synced: bytes | None = None  # of the new file
-        self.renamed: bytes | None = None
 
     def fsync(self, name: Path) -> None:
-        if name == self.path.parent and self.renamed is not None:
-            spare = self.path.with_name("durable.new")
-            spare.write_bytes(self.renamed)
+        """In one step, since whoever is killed in the middle must not have half of it."""
+        if name == self.path.parent or self.durable.exists():
+            spare = self.path.with_name(f"durable.{os.getpid()}")
+            shutil.copy(self.path, spare)
             spare.rename(self.durable)
-        elif name.suffix == ".new":
-            self.synced = name.read_bytes()
 
-    def power_cut(self) -> None:
-        if self.durable.exists():
-            shutil.copy(self.durable, self.path)
-        else:
+    def power_cut(self, rng: random.Random) -> None:
+        if not self.durable.exists():
             self.path.unlink(missing_ok=True)
+            return
+        written, kept = self.path.read_bytes(), bytearray(self.durable.read_bytes())
+        kept.extend(bytes(max(0, len(written) - len(kept))))
+        share = rng.choice([0, 0.5, 1])
+        for at in range(0, len(written), SECTOR):
+            if rng.random() < share:
+                kept[at : at + SECTOR] = written[at : at + SECTOR]
+        self.path.write_bytes(kept)
+        self.durable.write_bytes(kept)
 
 
 def watch(stage: Stage, disk: Disk, patch: Callable[[str, Any], None]) -> None:
     """Shows this process's steps on the disk to the stage and to the played disk."""
-    opened, fsync, replace = os.open, os.fsync, os.replace
+    opened, write, fsync = os.open, os.pwrite, os.fsync
 
-    def watched_open(path, *arguments):
-        if str(path).endswith(".lock"):
+    def watched_open(path, *arguments, **more):
+        if str(path) == str(disk.path):
             stage.enter("lease")
-        fd = opened(path, *arguments)
-        if str(path).endswith(".new"):
-            disk.synced = None
-            stage.enter("write")
-        return fd
+        return opened(path, *arguments, **more)
+
+    def watched_write(fd, data, at):
+        """In two halves, to be killed between them."""
+        stage.enter("write")
+        half = len(data) // 2
+        write(fd, data[:half], at)
+        stage.enter("write")
+        return half + write(fd, data[half:], at + half)
 
     def watched_fsync(fd):
         stage.enter("fsync")
         fsync(fd)
-        disk.fsync(Path(os.readlink(f"/proc/self/fd/{fd}")))
+        name = Path(os.readlink(f"/proc/self/fd/{fd}"))
+        if name in (disk.path, disk.path.parent):
+            disk.fsync(name)
         stage.enter("fsync")
 
-    def watched_replace(old, new):
-        stage.enter("rename")
-        replace(old, new)
-        disk.renamed = disk.synced
-        stage.enter("rename")
-
     patch("open", watched_open)
+    patch("pwrite", watched_write)
     patch("fsync", watched_fsync)
-    patch("replace", watched_replace)
 
 
 def ended_within(seconds: float, pid: int) -> bool:
@@ -139,7 +148,7 @@ class Lives:
             for stage, pid in [self.begin(next(aims)) for _ in range(together)]:
                 self.end(stage, pid)
             if power_cuts and self.rng.random() < 0.5:
-                Disk(self.path).power_cut()
+                Disk(self.path).power_cut(self.rng)
                 self.kinds["and a power cut"] += 1
         ledger = Ledger()
         ledger.note_counters(numpy.fromfile(self.wire, dtype=">u8").tolist())
@@ -164,7 +173,8 @@ class Lives:
             time.sleep(self.rng.uniform(0, 0.02))
             os.kill(pid, signal.SIGKILL)
         end = os.waitid(os.P_PID, pid, os.WEXITED)
-        assert end and end.si_status == signal.SIGKILL, "it ended by itself"
+        if end is None or end.si_status != signal.SIGKILL:
+            raise EndedByItself
         self.kinds["at a step" if at_a_step else "at any moment"] += 1
         self.phases[stage.phase] += 1
 
@@ -172,7 +182,7 @@ class Lives:
         watch(stage, Disk(self.path), lambda name, watched: setattr(os, name, watched))
         wire = os.open(self.wire, os.O_WRONLY | os.O_APPEND)
         store = self.store(self.path, lease=LEASE)
-        sender = engine.Sender(GCM, kid=7, base_key=self.base_key, counters=store)
+        sender = self.when_the_other_is_dead(engine, store)
         while True:
             store.renew()
             for _ in range(3):
@@ -180,6 +190,13 @@ class Lives:
                 ciphertext = sender.protect(b"frame")
                 stage.enter("use")
                 os.write(wire, Header.parse(ciphertext).ctr.to_bytes(8))
+
+    def when_the_other_is_dead(self, engine: Any, store: CounterStore) -> Any:
+        while True:
+            try:
+                return engine.Sender(GCM, kid=7, base_key=self.base_key, counters=store)
+            except DuplicateSender:
+                time.sleep(0.001)
 
     def __str__(self) -> str:
         histogram = ", ".join(f"{phase} {self.phases[phase]}" for phase in PHASES)

@@ -160,11 +160,11 @@ def inverse(a):
 def test_a_counter_store_put_back_repeats_counters(engine, tmp_path, rng):
     """As a virtual machine does that is restored with its disk."""
     base_key, path = rng.randbytes(16), tmp_path / "counters"
-    CounterStore(path, lease=10).lease("another key")
+    CounterStore(path, lease=10).lease("a" * 32)
     shutil.copy(path, tmp_path / "snapshot")
-    first = CounterStore(path, lease=10).lease("name")
+    first = CounterStore(path, lease=10).lease("b" * 32)
     shutil.copy(tmp_path / "snapshot", path)
-    assert CounterStore(path, lease=10).lease("name") == first
+    assert CounterStore(path, lease=10).lease("b" * 32) == first
     shutil.copy(tmp_path / "snapshot", path)
     with engine.Sender(GCM, kid=KID, base_key=base_key, counters=CounterStore(path)) as sender:
         assert sender.next_ctr == 0

@@ -1,0 +1,235 @@
+"""CounterStore: counters leased on disk before they are used.
+
+Rules of this package:
+  1. RFC 9605 9.1: a counter is on stable storage as used before a frame is sealed with it. A
+     lease is written and synced before the Sender learns of it, so a crash loses the rest of a
+     lease and never repeats a counter.
+  2. No sync inside protect: leases are renewed ahead, by renew(), from where waiting is allowed.
+  3. Every change happens under a lock on the file, so two threads or processes on one store get
+     disjoint leases; and a key that a live process seals with is refused to every other.
+  4. A file that cannot be trusted is left as it is, and no counter is guessed.
+
+The file is one, of a format of its own that is written in place. docs/counter-store.md has the
+table of what was tried against it and against SQLite, and why it is not SQLite's.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+from .._common import LAST_CTR, checked, rare
+from ..errors import CounterExhausted, MisuseError
+from ._claims import Claim, Claims
+from ._file import Table, sync_directory
+from ._locks import Opening, is_inside
+from ._making import resolved
+from ._turn import turn
+from ._words import CounterStoreError, LeaseEnded
+
+__all__ = ["Claim", "CounterStore", "CounterStoreError", "LeaseEnded", "fingerprint"]
+
+MAX_TIMEOUT = 86400.0  # seconds
+
+
+class Leased(Protocol):
+    """What a store sees of a Sender."""
+
+    def _counters_left(self) -> int:
+        """Counters leased and not used; more than any lease when it will never need more."""
+
+    def _grant(self, first: int, last: int) -> None:
+        """Takes a lease over."""
+
+
+class CounterStore:
+    """Remembers on disk how far each key's counters have gone, for Senders that restart.
+
+    path: a file, made when missing, in a directory that exists. Nothing else is needed: it may be
+    the only thing mounted into a container. lease: counters written off at a time; at 50 frames a
+    second the default lasts more than five hours, and a crash wastes at most that many of 2^64.
+    timeout: seconds to wait for a process that has the file locked. Keys are in the file as
+    one-way fingerprints, some 80 bytes for each that was ever used.
+
+    Call renew() regularly from where a disk sync may wait (a few milliseconds). Thread-safe; it
+    can be pickled, and a forked child and other processes may share the file, each with keys of
+    its own: a second process with a Sender for the same base_key and KID is DuplicateSender, until
+    the first has closed its Sender or has ended, however that came. Every other trouble is a
+    CounterStoreError, with the OSError, if any, as its cause. Deleting the file, or putting back
+    an older copy, makes counters repeat: do it only when all its keys have been replaced.
+    RFC 9605 9.1.
+
+    >>> import pysframe, tempfile
+    >>> directory = tempfile.TemporaryDirectory()
+    >>> store = pysframe.CounterStore(directory.name + "/counters", lease=100)
+    >>> def start():
+    ...     return pysframe.Sender(4, kid=1, base_key=b"sixteen bytes, 1", counters=store)
+    >>> with start() as sender:
+    ...     sender.next_ctr
+    0
+    >>> start().next_ctr
+    100
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, lease: int = 1 << 20, timeout: float = 3.0
+    ) -> None:
+        self._path = resolved(path)  # now, since the working directory may change
+        self._size = checked("lease", lease, 1, LAST_CTR)
+        self._timeout = _seconds(timeout)
+        self._senders: WeakKeyDictionary[Leased, Claim] = WeakKeyDictionary()
+        self._claims: Claims | None = None
+        self._synced = (0, 0)  # the file whose directory was synced
+        self._asked = False  # renew() was called where it could not be done
+
+    def renew(self) -> int:
+        """Leases more for every live Sender that has less than half a lease left.
+
+        Returns for how many, with one write for all; without any when there are none. Raises
+        CounterStoreError when the disk refuses or the file is damaged: then no Sender got
+        anything, and each goes on to the end of its lease. From a signal handler that has
+        interrupted this store it returns 0, and what was interrupted does it when it has ended.
+        """
+        if is_inside(self._path):
+            self._asked = True
+            return 0
+        with rare:
+            senders = list(self._senders.items())
+        low = [(sender, claim) for sender, claim in senders if self._is_low(sender)]
+        leases = self._renew([claim for _, claim in low])
+        for (sender, _), lease in zip(low, leases, strict=True):
+            if lease is not None:
+                sender._grant(*lease)
+            else:
+                self._detach(sender)  # its key has no more to give
+        return len(low) - leases.count(None)
+
+    def lease(self, name: str) -> tuple[int, int]:
+        """The first and last counter of a new lease for the key of this fingerprint().
+
+        It is on disk when this returns. Raises CounterExhausted when the key has none left.
+        """
+        key = _bytes(name)
+        with self._turn() as (_, table):
+            lease = _some(self._take(table, key))
+            table.write()
+        return lease
+
+    def begin(self, name: str) -> tuple[Claim, tuple[int, int]]:
+        """lease(), for a Sender of this process: no other process has one while the Claim lives.
+
+        Raises DuplicateSender when another has.
+        """
+        key = _bytes(name)
+        with self._turn() as (file, table):
+            claim = Claim(self._claims_on(file), key)
+            try:
+                lease = _some(self._take(table, claim.name))
+                table.write()
+            except BaseException:
+                claim.release()
+                raise
+        claim.last = lease[1]
+        return claim, lease
+
+    def attach(self, sender: Leased, claim: Claim) -> None:
+        """Lets renew() care for this sender, as long as it lives."""
+        with rare:
+            self._senders[sender] = claim
+
+    def _detach(self, sender: Leased) -> None:
+        with rare:
+            self._senders.pop(sender, None)
+
+    def __repr__(self) -> str:
+        return f"<CounterStore {str(self._path)!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        again = partial(type(self), lease=self._size, timeout=self._timeout)
+        return again, (str(self._path),)
+
+    def _is_low(self, sender: Leased) -> bool:
+        return sender._counters_left() * 2 < self._size
+
+    # ---- the file ----
+
+    @contextmanager
+    def _turn(self) -> Iterator[tuple[Opening, Table]]:
+        if is_inside(self._path):
+            raise CounterStoreError(
+                f"{self._path} is in use by what this signal handler has interrupted; make Senders "
+                "elsewhere, for example in a task that the handler wakes (renew() may be called)"
+            )
+        if self._claims is not None:
+            self._claims.check(self._path)
+        with turn(self._path, self._timeout) as (file, table):
+            if self._claims is not None:
+                self._claims.check(file.path)
+            if self._synced != file.identity:
+                sync_directory(file.path)
+                self._synced = file.identity
+            yield file, table
+        if self._asked:
+            self._asked = False
+            with suppress(CounterStoreError):  # whoever calls renew() next is told
+                self.renew()
+
+    def _claims_on(self, file: Opening) -> Claims:
+        if self._claims is None or not self._claims.are_on(file.identity):
+            self._claims = Claims(self._path)
+        self._claims.check(file.path)
+        return self._claims
+
+    def _renew(self, claims: Sequence[Claim]) -> list[tuple[int, int] | None]:
+        """A new lease for each claim; None where no counter is left."""
+        if not claims:
+            return []
+        with self._turn() as (_, table):
+            leases = [self._take(table, claim.name, claim.last) for claim in claims]
+            table.write()
+        for claim, lease in zip(claims, leases, strict=True):
+            claim.last = lease[1] if lease else claim.last
+        return leases
+
+    def _take(self, table: Table, name: bytes, beyond: int = -1) -> tuple[int, int] | None:
+        first, blocks = table.get(name)
+        if first <= beyond:
+            raise CounterStoreError(
+                f"{self._path} is an older copy than the one in use before: it would give counters "
+                "out again; put the newest copy back, or use fresh keys"
+            )
+        if first > LAST_CTR:
+            return None
+        last = min(first + self._size - 1, LAST_CTR)
+        table.put(name, last + 1, blocks)
+        return first, last
+
+
+def _some(lease: tuple[int, int] | None) -> tuple[int, int]:
+    if lease is None:
+        raise CounterExhausted("the store has given out every counter of this key; replace it")
+    return lease
+
+
+def _bytes(name: str) -> bytes:
+    with suppress(ValueError):
+        if len(key := bytes.fromhex(name)) == 16:
+            return key
+    raise MisuseError(f"{name!r} is no fingerprint(): that has 32 hexadecimal digits")
+
+
+def _seconds(timeout: float) -> float:
+    if not 0 <= timeout <= MAX_TIMEOUT:
+        raise MisuseError(f"timeout is {timeout}; it must be 0..{MAX_TIMEOUT:g} seconds")
+    return float(timeout)
+
+
+def fingerprint(suite: int, kid: int, base_key: bytes | bytearray | memoryview) -> str:
+    """Names a key in a store without telling it: base_key has 16 random bytes or more."""
+    digest = hashlib.sha256(b"pysframe counter store 1")
+    digest.update(int(suite).to_bytes(2, "big") + kid.to_bytes(8, "big"))
+    digest.update(base_key)
+    return digest.hexdigest()[:32]

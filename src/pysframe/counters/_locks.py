@@ -1,0 +1,116 @@
+"""Locks on bytes of a file that die with their process: whose turn it is, and which key is in use.
+
+Rules of this file:
+  1. The locks are open file description locks: one owner for each opening, so threads exclude
+     each other, and no close() of the same file elsewhere in the process drops one, as it would
+     drop classic POSIX locks.
+  2. An opening is a file object: whatever exception comes in between, it is closed when nobody
+     refers to it any more, and its locks are free.
+  3. A forked child shares its parent's openings and would keep their locks after the parent's
+     death. So the child closes them before it runs anything else.
+"""
+
+import errno
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+from weakref import WeakSet
+
+try:
+    import fcntl
+except ImportError:  # Windows, where only this part of the package is missing
+    fcntl = None  # type: ignore[assignment]
+
+HAS_LOCKS = hasattr(fcntl, "F_OFD_SETLK")
+TURN = 0  # the byte that is locked while pages are read and written; each key has another one
+_FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, len, pid
+
+_openings: WeakSet["Opening"] = WeakSet()
+
+
+class Opening(FileIO):
+    """The store's file, opened once. Raises OSError.
+
+    for_turn: by the thread that wants to read and write pages, until it has done so.
+    """
+
+    def __init__(self, path: Path, *, for_turn: bool) -> None:
+        self.path, self.thread = path, threading.get_ident() if for_turn else None
+        super().__init__(path, "r+", opener=_open)
+        _openings.add(self)
+
+    def __del__(self) -> None:
+        self.close()  # without the warning that a file is left to be closed: that is meant
+
+    def fileno(self) -> int:
+        """OSError in a forked child that has come from the middle of its parent's turn."""
+        if self.closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return super().fileno()
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Which file it is, whatever name it has by now."""
+        status = os.fstat(self.fileno())
+        return status.st_dev, status.st_ino
+
+    def try_lock(self, at: int = TURN) -> bool:
+        """Locks the byte; False when another opening has it."""
+        try:
+            self._lock(fcntl.F_WRLCK, at)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def unlock(self, at: int = TURN) -> None:
+        """Lets the byte go, whoever else has this opening; nothing when it is closed."""
+        if not self.closed:
+            self._lock(fcntl.F_UNLCK, at)
+
+    def _lock(self, kind: int, at: int) -> None:
+        fcntl.fcntl(self.fileno(), fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, at, 1, 0))
+
+
+def _open(path: str, _flags: int) -> int:
+    # A link is resolved by now, so one found here was planted; a FIFO would wait for its writer.
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def try_flock(fd: int) -> bool:
+    """Takes the lock that releases before 0.2 take on the file beside the store."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def succeeds_within(timeout: float, attempt: Callable[[], bool]) -> bool:
+    """Tries again and again for so many seconds; the last time at their end."""
+    end, pause = time.monotonic() + timeout, 0.0002
+    while not attempt():
+        left = end - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, 0.02)
+    return True
+
+
+def is_inside(path: Path) -> bool:
+    """Whether this very thread has or waits for its turn, and a signal handler came in between."""
+    me = threading.get_ident()
+    return any(o.path == path and o.thread == me and not o.closed for o in list(_openings))
+
+
+def _close_all() -> None:
+    for opening in list(_openings):
+        opening.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_all)

@@ -1,0 +1,40 @@
+"""A turn: the time in which one thread of one process reads and changes the store's file."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ._file import Table
+from ._locks import HAS_LOCKS, Opening, succeeds_within
+from ._making import is_ready, make, refuse_odd
+from ._words import CounterStoreError, held_too_long, in_words
+
+
+@contextmanager
+def turn(path: Path, timeout: float) -> Iterator[tuple[Opening, Table]]:
+    """The store's file, made if need be, for its reader alone. Raises CounterStoreError."""
+    if not HAS_LOCKS:
+        raise CounterStoreError(
+            "this system has no open file description locks (Linux has them), which keep two "
+            "processes from using one counter; give next_ctr= instead of counters="
+        )
+    with in_words(path):
+        while True:
+            make(path)
+            with Opening(path, for_turn=True) as file:
+                refuse_odd(file)
+                if not succeeds_within(timeout, file.try_lock):
+                    raise held_too_long(path, timeout)
+                try:
+                    if _is_still_there(file) and is_ready(file, timeout):
+                        yield file, Table(file)
+                        return
+                finally:
+                    file.unlock()
+
+
+def _is_still_there(file: Opening) -> bool:
+    """False when another file has taken its place while we waited."""
+    status = os.stat(file.path)
+    return file.identity == (status.st_dev, status.st_ino)

@@ -1,0 +1,609 @@
+"""The file of a CounterStore: what is written when, and what becomes of one that is not right."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import isolated
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pysframe import CounterExhausted, CounterStore, CounterStoreError, SFrameError
+from pysframe.counters import _file, _old, _pages, fingerprint
+from pysframe.counters._pages import RECORDS, SIZE, Page
+
+NAME = fingerprint(4, 7, bytes(range(16)))
+PAGES = 2 * SIZE  # bytes that one takes, with its copy
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "counters"
+
+
+def lease(path, name=NAME):
+    return CounterStore(path, lease=10).lease(name)
+
+
+def names(count):
+    return [fingerprint(4, kid, bytes(16)) for kid in range(count)]
+
+
+def fill(path, keys, following=1000):
+    """A store of several pages."""
+    path.write_bytes(
+        _pages.FIRST_PAGE * 2
+        + b"".join(
+            page.sealed() * 2
+            for page in _pages.tree([(bytes.fromhex(name), following, 0) for name in keys])
+        )
+    )
+
+
+# ---- the order of writes ----
+
+
+def test_written_synced_written_again_synced_then_used(path, monkeypatch):
+    """The order is the promise: what is not on the disk was not given out."""
+    lease(path)
+    done, write, sync = [], os.pwrite, os.fsync
+
+    def traced_write(fd, data, at):
+        done.append(("write", at // SIZE))
+        return write(fd, data, at)
+
+    def traced_sync(fd):
+        done.append(("sync", os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))))
+        return sync(fd)
+
+    monkeypatch.setattr(os, "pwrite", traced_write)
+    monkeypatch.setattr(os, "fsync", traced_sync)
+    lease(path)
+    synced = ("sync", "counters")
+    directory = ("sync", path.parent.name)
+    assert done == [directory, ("write", 2), synced, ("write", 3), synced]
+
+
+def test_a_new_page_is_on_the_disk_before_its_parent_points_to_it(path, monkeypatch):
+    fill(path, names(RECORDS))
+    done, write, sync = [], os.pwrite, os.fsync
+    monkeypatch.setattr(
+        os, "pwrite", lambda fd, data, at: done.append(at // SIZE) or write(fd, data, at)
+    )
+    monkeypatch.setattr(os, "fsync", lambda fd: done.append("sync") or sync(fd))
+    assert lease(path, "f" * 32) == (0, 9)
+    assert done == ["sync", 4, 5, "sync", 2, "sync", 3, "sync"]
+
+
+@pytest.mark.parametrize("call", ["open", "pwrite", "fsync"])
+def test_when_the_disk_refuses_nobody_gets_a_counter(path, monkeypatch, call):
+    """Each call of a lease refused in turn: words, with the OSError as their cause."""
+    given_out = [lease(path)]
+    real = getattr(os, call)
+    for nth in range(1, 9):
+        calls = []
+
+        def refuse(*args, nth=nth, calls=calls, **more):
+            calls.append(args)
+            if len(calls) == nth:
+                raise OSError(errno.EIO, "no disk")
+            return real(*args, **more)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, refuse)
+            if len(calls) < nth:
+                try:
+                    given_out.append(lease(path))
+                except CounterStoreError as error:
+                    assert "no disk" in str(error) and isinstance(error.__cause__, OSError)
+        given_out.append(lease(path))
+        if len(calls) < nth:
+            break
+    assert nth > 2, "it was refused at least twice"
+    firsts = [first for first, _ in given_out]
+    assert firsts == sorted(set(firsts))
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "make room"), (errno.EACCES, "must be able to read and write"),
+        (errno.EROFS, "read-only"), (errno.EMFILE, "limit of open files"), (errno.EIO, "check"),
+    ],
+)  # fmt: skip
+def test_an_error_says_what_to_do(path, monkeypatch, number, words):
+    monkeypatch.setattr(os, "pwrite", raises(OSError(number, os.strerror(number))))
+    monkeypatch.setattr(os, "open", os.open)
+    with pytest.raises(CounterStoreError, match=words) as caught:
+        lease(path)
+    assert isinstance(caught.value, SFrameError)
+    assert str(caught.value).startswith(str(path))
+    assert os.listdir(path.parent) == []
+
+
+def raises(error):
+    def call(*_, **__):
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_sync_a_directory(path, monkeypatch, number):
+    real = os.fsync
+
+    def sync(fd):
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(number, "not here")
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    assert [lease(path), lease(path)] == [(0, 9), (10, 19)]
+
+
+def test_a_file_system_that_cannot_make_nameless_files(path, monkeypatch):
+    real = os.open
+
+    def opened(name, flags, *mode, **more):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "not here")
+        return real(name, flags, *mode, **more)
+
+    monkeypatch.setattr(os, "open", opened)
+    assert [lease(path), lease(path)] == [(0, 9), (10, 19)]
+    assert os.listdir(path.parent) == ["counters"]
+
+
+def test_a_file_system_that_cannot_lock(path, monkeypatch):
+    for number in errno.ENOLCK, errno.EINVAL:
+        monkeypatch.setattr(fcntl, "fcntl", raises(OSError(number, os.strerror(number))))
+        with pytest.raises(CounterStoreError, match="local disk"):
+            lease(path)
+
+
+def test_a_system_without_these_locks(path, monkeypatch):
+    monkeypatch.setattr("pysframe.counters._turn.HAS_LOCKS", False)
+    with pytest.raises(CounterStoreError, match="next_ctr="):
+        lease(path)
+    assert not path.exists()
+
+
+# ---- growth ----
+
+
+def test_many_keys(path, rng):
+    keys = names(3 * RECORDS)
+    store = CounterStore(path, lease=10)
+    assert {store.lease(name) for name in keys} == {(0, 9)}
+    for name in rng.sample(keys, 40):
+        assert CounterStore(path, lease=10).lease(name) == (10, 19)
+    assert path.stat().st_size < 10 * PAGES
+
+
+def recorded(real, name, calls):
+    return lambda *args: calls.append(name) or real(*args)
+
+
+def test_reads_and_writes_of_a_lease_grow_with_the_logarithm_of_the_keys(path, monkeypatch):
+    counts = {}
+    for keys in 100, 10_000:
+        fill(path, names(keys))
+        calls = []
+        with monkeypatch.context() as patch:
+            for name in "pread", "pwrite", "fsync":
+                real = getattr(os, name)
+                patch.setattr(os, name, recorded(real, name, calls))
+            assert lease(path, names(keys)[-1]) == (1000, 1009)
+        counts[keys] = calls.count("pread"), calls.count("pwrite"), calls.count("fsync")
+        path.unlink()
+    assert counts[100] == (3, 2, 3)
+    assert counts[10_000][0] <= 3 + 10
+    assert counts[10_000][1:] == (2, 3)
+
+
+def test_names_within_other_fields_are_not_found(path):
+    """A counter whose bytes look like a fingerprint."""
+    page = Page(1)
+    page.put(page.add(b"a" * 16), int.from_bytes(b"\0" * 8 + b"b" * 8), int.from_bytes(b"b" * 8))
+    assert not page.find(b"b" * 16)
+    at = page.add(b"b" * 16)
+    assert page.find(b"b" * 16) == at
+
+
+# ---- damage ----
+
+
+def damages(path):
+    """The file is left as it is, and no counter is given out."""
+    before = path.read_bytes()
+    with pytest.raises(CounterStoreError) as caught:
+        lease(path)
+    assert path.read_bytes() == before
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", "0", "\x00" * 100, "\x00" * 4 * SIZE, "x"])
+def test_a_file_that_is_no_store(path, content):
+    path.write_text(content)
+    assert "damaged, or no counter store" in damages(path)
+
+
+def test_a_later_format(path):
+    path.write_bytes(_pages.seal(b"pysframe-counters/3\n") * 2)
+    assert "'pysframe-counters/3'" in damages(path)
+    assert "a later one" in damages(path)
+
+
+@given(st.data())
+def test_no_flipped_bit_and_no_cut_lowers_a_counter(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("store") / "counters"
+    keys = names(2 * RECORDS)
+    fill(path, keys)
+    changed = bytearray(path.read_bytes())
+    changed[data.draw(st.integers(0, len(changed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    changed = changed[: data.draw(st.integers(0, len(changed)))]
+    path.write_bytes(changed)
+    try:
+        first, _ = lease(path, data.draw(st.sampled_from(keys)))
+    except CounterStoreError:
+        assert path.read_bytes()[: len(changed)] == changed or True
+    else:
+        assert first == 1000
+
+
+def test_every_page_spoiled_in_turn(path):
+    """One copy: the other is taken, and both are whole again. Both: refused."""
+    keys = names(2 * RECORDS)
+    fill(path, keys)
+    intact = path.read_bytes()
+    pages = len(intact) // PAGES
+    for number in range(pages):
+        for copy in 0, 1:
+            spoiled = bytearray(intact)
+            at = number * PAGES + copy * SIZE
+            spoiled[at : at + SIZE] = bytes(SIZE)
+            path.write_bytes(spoiled)
+            assert {lease(path, name) for name in keys} == {(1000, 1009)}
+            assert path.read_bytes()[: len(intact)].count(bytes(SIZE)) == 0
+        spoiled[number * PAGES : (number + 1) * PAGES] = bytes(PAGES)
+        path.write_bytes(spoiled)
+        refused = 0
+        for name in keys:
+            try:
+                assert lease(path, name) == (1000, 1009)
+            except CounterStoreError:
+                refused += 1
+        assert refused, number
+
+
+def test_a_page_in_the_place_of_another(path):
+    fill(path, names(2 * RECORDS))
+    intact = path.read_bytes()
+    path.write_bytes(intact[:PAGES] + intact[2 * PAGES : 3 * PAGES] + intact[2 * PAGES :])
+    assert "page 1" in damages(path)
+
+
+def test_a_write_cut_short_before_it_was_done(path):
+    """The first copy is new and the second old: the new one counts, also when the next write is
+    cut short in its turn."""
+    lease(path)
+    old = path.read_bytes()
+    lease(path)
+    new = path.read_bytes()
+    path.write_bytes(new[: PAGES + SIZE] + old[PAGES + SIZE :])
+    assert lease(path) == (20, 29)
+    path.write_bytes(new[: PAGES + SIZE // 2] + old[PAGES + SIZE // 2 :])
+    assert lease(path) == (10, 19), "nobody was given what a torn page would have said"
+
+
+def power_cuts(path, monkeypatch, rng):
+    """What any power cut in the course of three leases could leave: before each write and sync, all
+    that was synced, and of what was written since then any sectors."""
+    states, pending = [], []
+    write, sync = os.pwrite, os.fsync
+    durable = bytearray(path.read_bytes())
+
+    def apply(state, data, at):
+        state.extend(bytes(max(0, at + len(data) - len(state))))
+        state[at : at + len(data)] = data
+
+    def cut():
+        for share in 0, 0.5, 0.5, 0.5, 0.5, 1:
+            state = bytearray(durable)
+            for data, at in pending:
+                for sector in range(0, len(data), 512):
+                    if rng.random() < share:
+                        apply(state, data[sector : sector + 512], at + sector)
+            states.append(bytes(state))
+
+    def cut_and_write(fd, data, at):
+        pending.append((data, at))
+        cut()
+        return write(fd, data, at)
+
+    def cut_and_sync(fd):
+        cut()
+        if not stat.S_ISDIR(os.fstat(fd).st_mode):
+            for change in pending:
+                apply(durable, *change)
+            pending.clear()
+        sync(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", cut_and_write)
+        patch.setattr(os, "fsync", cut_and_sync)
+        for _ in range(3):
+            before = len(states)
+            first, last = lease(path, "f" * 32)
+            yield from ((state, first) for state in states[before:])
+            yield bytes(durable), last + 1
+
+
+@pytest.mark.parametrize("keys", [0, RECORDS - 1, RECORDS, 2 * RECORDS])
+def test_a_power_cut_at_any_point(path, monkeypatch, rng, keys):
+    """Within one page, and where a new one is needed."""
+    fill(path, names(keys))
+    cuts = list(power_cuts(path, monkeypatch, rng))
+    assert len(cuts) > 60
+    for state, given_out in cuts:
+        path.write_bytes(state)
+        assert lease(path, "f" * 32)[0] >= given_out
+        assert {lease(path, name)[0] for name in names(keys)[-1:]} <= {1000}
+
+
+def test_a_power_cut_harms_a_store_that_syncs_both_copies_at_once(path, monkeypatch, rng):
+    """The seeded fault."""
+    monkeypatch.setattr(
+        _file.Table, "write", lambda table: table._write(list(table._changed.values()), (0, 1))
+    )
+    fill(path, [])
+    harmed = 0
+    for state, _ in list(power_cuts(path, monkeypatch, rng)):
+        path.write_bytes(state)
+        try:
+            lease(path, "f" * 32)
+        except CounterStoreError:
+            harmed += 1
+    assert harmed
+
+
+def test_copies_are_alike_before_one_is_changed(path, monkeypatch):
+    """Else a torn first copy would leave a second that is two changes behind."""
+    lease(path)
+    old = path.read_bytes()
+    lease(path)
+    path.write_bytes(path.read_bytes()[: PAGES + SIZE] + old[PAGES + SIZE :])
+    done, write, sync = [], os.pwrite, os.fsync
+    monkeypatch.setattr(
+        os, "pwrite", lambda fd, data, at: done.append(at // SIZE) or write(fd, data, at)
+    )
+    monkeypatch.setattr(os, "fsync", lambda fd: done.append("sync") or sync(fd))
+    lease(path)
+    assert done == ["sync", 3, "sync", 2, "sync", 3, "sync"]
+
+
+# ---- what is in its place ----
+
+
+def test_a_link_put_in_its_place_is_not_followed(path, tmp_path):
+    store = CounterStore(path)
+    other = tmp_path / "other"
+    for target in other, tmp_path / "missing":
+        other.write_bytes(b"precious")
+        path.symlink_to(target)
+        with pytest.raises(CounterStoreError, match="symbolic link"):
+            store.lease(NAME)
+        path.unlink()
+    assert other.read_bytes() == b"precious"
+    assert os.listdir(tmp_path) == ["other"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_link_of_a_stranger_is_not_followed(path, tmp_path):
+    path.symlink_to(tmp_path / "other")
+    os.lchown(path, 4321, 4321)
+    with pytest.raises(CounterStoreError, match="uid 4321"):
+        CounterStore(path)
+
+
+def test_a_second_name_is_refused(path, tmp_path):
+    lease(path)
+    os.link(path, tmp_path / "other")
+    assert "2 names" in damages(path)
+    os.unlink(tmp_path / "other")
+    assert lease(path) == (10, 19)
+
+
+def test_what_is_no_file(path):
+    path.mkdir()
+    with pytest.raises(CounterStoreError, match="directory"):
+        lease(path)
+    path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(CounterStoreError, match="no regular file"):
+        lease(path)
+
+
+# ---- owners and mounts: what a container does ----
+
+START = """
+import os, sys
+from pysframe import CounterStore, CounterStoreError
+uid = int(sys.argv[2])
+os.setgroups([]); os.setgid(uid); os.setuid(uid)
+try:
+    print(*CounterStore(sys.argv[1], lease=10).lease(sys.argv[3]))
+except CounterStoreError as error:
+    print(error)
+"""
+
+
+def as_user(uid, path):
+    command = [sys.executable, "-c", START, path, str(uid), NAME]
+    environment = os.environ | {"PYTHONPATH": str(isolated.SRC)}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.fixture
+def shared(tmp_path_factory):
+    """A directory that other users can come to."""
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory(prefix="pysframe-test-") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_service_goes_on_after_a_start_as_root(shared):
+    os.chown(shared, 1234, 1234)
+    for first in 0, 1234:
+        path = shared / f"counters of {first}"
+        assert [as_user(uid, path) for uid in (first, 1234, 0, 1234)] == [
+            "0 9\n", "10 19\n", "20 29\n", "30 39\n",
+        ]  # fmt: skip
+        status = path.stat()
+        assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (1234, 0o600)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_file_alone_may_be_writable(shared):
+    """Its directory need not be: nothing else is made there."""
+    path = shared / "counters"
+    lease(path)
+    os.chown(path, 1234, 1234)
+    assert as_user(1234, path) == "10 19\n"
+    assert "uid 4321, must be able to" in as_user(4321, path)
+    assert os.listdir(shared) == ["counters"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_file_alone_is_mounted(tmp_path):
+    """docker -v ./counters:/data/counters, also when ./counters is empty at first."""
+    outside, inside = tmp_path / "outside", tmp_path / "in side"
+    inside.mkdir()
+    code = f"""
+from pysframe import CounterStore
+print([CounterStore({str(inside / "counters")!r}, lease=10).lease({NAME!r}) for _ in range(2)])
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    mounted = 'touch "$2"; mount --bind "$1" "$2"; exec "$3" "$4"'
+    command = ["unshare", "-m", "sh", "-c", mounted, "sh", outside, inside / "counters"]
+    outside.touch()
+    outputs = [
+        subprocess.run(
+            [*command, sys.executable, script],
+            env=os.environ | {"PYTHONPATH": str(isolated.SRC)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert outputs == ["[(0, 9), (10, 19)]\n", "[(20, 29), (30, 39)]\n"]
+    assert os.listdir(inside) == ["counters"]
+    assert lease(outside) == (40, 49)
+
+
+# ---- the format before ----
+
+
+def content(following=5, changed=None, **others):
+    """A file's text, as 0.1 left it; `changed` after it was digested."""
+    table = {NAME: following} | others
+    digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+    fields = {"format": "pysframe-counters/1", "next": table, "sha256": digest}
+    return json.dumps(fields | (changed or {}), indent=1)
+
+
+@pytest.mark.parametrize("count", [0, 1, RECORDS - 1, RECORDS, RECORDS + 1, 2000])
+def test_an_older_file_is_converted_without_loss(path, count):
+    others = {name: kid for kid, name in enumerate(names(count))}
+    path.write_text(content(5, **others))
+    path.with_name("counters.lock").write_bytes(b"")
+    path.chmod(0o640)
+    assert lease(path) == (5, 14)
+    store = CounterStore(path, lease=10)
+    with store._turn() as (_, table):
+        for name, kid in others.items():
+            assert table.get(bytes.fromhex(name))[0] == kid
+        assert table.get(b"new " * 4) == (0, 0)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert os.listdir(path.parent) == ["counters"]
+
+
+def test_an_older_file_did_not_remember_blocks(path):
+    others = {names(2)[0]: 2**60, names(2)[1]: 3}
+    path.write_text(content(5, **others))
+    with CounterStore(path)._turn() as (_, table):
+        blocks = [table.get(bytes.fromhex(name))[1] for name in names(2)]
+    assert blocks == [_old.MOST_BLOCKS, 3 * _old.BLOCKS]
+
+
+def test_the_last_counter_of_all_is_given_out(path):
+    path.write_text(content(2**64 - 1))
+    assert lease(path) == (2**64 - 1, 2**64 - 1)
+    with pytest.raises(CounterExhausted):
+        lease(path)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "{}", "{", "{" + "[" * 100_000,
+        *(content(changed=wrong) for wrong in (
+            {"format": "pysframe-counters/9"}, {"next": {}}, {"next": None}, {"next": []},
+            {"next": {NAME: "5"}}, {"sha256": ""}, {"sha256": None},
+        )),
+        content(-1), content(2**64 + 1), content("5"), content(None), content(1.0),
+        content(other=5), content(ab=5),
+    ],
+)  # fmt: skip
+def test_an_older_file_that_is_damaged(path, damaged):
+    path.write_text(damaged)
+    assert "damaged" in damages(path)
+    assert sorted(os.listdir(path.parent)) in (["counters"], ["counters", "counters.lock"])
+
+
+@given(st.data())
+def test_no_flipped_bit_and_no_cut_lowers_a_counter_of_an_older_file(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("store") / "counters"
+    intact = content(1000).encode()
+    changed = bytearray(intact)
+    changed[data.draw(st.integers(0, len(intact) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    cut = data.draw(st.one_of(st.none(), st.integers(0, len(intact) - 1)))
+    path.write_bytes(changed if cut is None else intact[:cut])
+    try:
+        first, _ = lease(path)
+    except CounterStoreError:
+        assert path.read_bytes() == (changed if cut is None else intact[:cut])
+    else:
+        assert first == 1000
+
+
+def test_a_release_before_that_holds_the_lock(path):
+    path.write_text(content(5))
+    with open(path.with_name("counters.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(CounterStoreError, match="was held"):
+            CounterStore(path, timeout=0.05).lease(NAME)
+    assert lease(path) == (5, 14)
+
+
+def test_an_older_file_that_is_mounted_alone_says_what_to_do(path, monkeypatch):
+    path.write_text(content(5))
+    monkeypatch.setattr(os, "replace", raises(OSError(errno.EBUSY, "busy")))
+    with pytest.raises(CounterStoreError, match="directory is mounted"):
+        lease(path)
+    assert path.read_text() == content(5)
+    assert not list(path.parent.glob("*.new"))
