@@ -10,6 +10,7 @@ from operator import index
 from sys import maxsize
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from ..._tracebacks import without_locals
 from ...errors import FrameRejected, FrameStatus, MisuseError
 from ...suites import CipherSuite
 from .. import _aead
@@ -33,6 +34,7 @@ class SenderCore(Unshareable):
     _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best there is
     _twin: SenderState | None
 
+    @without_locals  # of __init__'s arguments, which come here first
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = super().__new__(cls)
         self._twin = None
