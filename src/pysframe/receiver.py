@@ -9,10 +9,8 @@ Rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from . import _common as common
-from ._buffers import byte_view
+from ._buffers import ReadableBuffer, byte_view
 from ._common import Closing, checked, rare
 from ._derived import DerivedKeys
 from ._tracebacks import without_locals
@@ -22,9 +20,6 @@ from .kid import MLSLayout, SenderKeyLayout
 from .liveness import KeyFlow, Monitor
 from .ratchet import SenderKeys
 from .suites import CipherSuite
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 
 @policy

@@ -13,20 +13,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from . import _common as common
-from ._buffers import byte_view
+from ._buffers import ReadableBuffer, byte_view
 from ._common import LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, Closing, Removed, checked, rare
 from ._tracebacks import without_locals
-from .counters import LeaseEnded, fingerprint
-from .engine import SenderBase, policy
+from .counters import Claim, CounterStore, LeaseEnded, fingerprint
+from .engine import Secret, SenderBase, policy
 from .errors import CounterExhausted, MisuseError, SenderRetired
 from .kid import SenderKeyLayout
 from .suites import CipherSuite
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
-    from .counters import Claim, CounterStore
-    from .engine._native import Secret
 
 _log = logging.getLogger("pysframe")
 

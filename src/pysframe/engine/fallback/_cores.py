@@ -8,8 +8,9 @@ RFC 9605 4.4.1 MUST: a key is for sealing or for opening; the class that holds i
 
 from operator import index
 from sys import maxsize
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
+from ..._buffers import ReadableBuffer, WriteableBuffer
 from ..._tracebacks import without_locals
 from ...errors import FrameRejected, FrameStatus, MisuseError
 from ...suites import CipherSuite
@@ -21,9 +22,6 @@ from ._keys import Secret
 from ._memory import writable_view
 from ._receiver import ReceiverState
 from ._sender import SenderState
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
 
 
 class SenderCore(Unshareable):

@@ -7,9 +7,9 @@ Rules of this file:
 """
 
 from operator import index
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from ..._buffers import byte_view
+from ..._buffers import ReadableBuffer, byte_view
 from ..._tracebacks import without_locals
 from ...errors import MisuseError
 from ...suites import CipherSuite
@@ -17,9 +17,6 @@ from .. import key_schedule
 from .._aead import Provider, new_aead
 from ._guard import Unshareable
 from ._registry import fingerprint
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 MAX_STEPS = 0xFFFF  # at once; callers go 1024 at most
 MIN_BASE_KEY = 16  # bytes; RFC 9605 sets no length, shorter keys are mistakes
