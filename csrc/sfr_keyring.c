@@ -326,7 +326,8 @@ size_t sfr_receiver_keys(sfr_receiver *r, sfr_key_stats *out, size_t room)
             if (count < room)
                 out[count] =
                     (sfr_key_stats){k->kid,     k->opened, k->auth_failed,       k->replayed,
-                                    k->too_old, k->top,    k->kind != SFR_GIVEN, k->closed};
+                                    k->too_old, k->top,    k->kind != SFR_GIVEN, k->closed,
+                                    k->advanced};
             count++;
         }
     }

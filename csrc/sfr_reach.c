@@ -183,7 +183,7 @@ bool sfr_failures_keep(sfr_receiver *r, const rx_key *k)
 void sfr_failures_recall(const sfr_receiver *r, rx_key *k)
 {
     if (r->tag_size != SHORT_TAG || !r->shares) return;
-    k->auth_failed = *failures_of(r, k);
+    k->auth_failed = k->advanced = *failures_of(r, k); /* a sender's, for all that is known */
     k->closed = k->auth_failed >= SHORT_TAG_FAILURES;
 }
 

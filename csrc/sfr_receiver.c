@@ -46,34 +46,80 @@ SFR_INLINE void window_mark(const sfr_receiver *r, rx_key *k, uint64_t ctr)
     k->any = true;
 }
 
+/* ---- what refused frames look like: for names in reports, and nothing else ---- */
+
+#define TRAIL_STEP 32  /* CTRs that loss or layers left out may skip */
+#define TRAIL_LATE 256 /* how far back a frame is of the same run: all that one byte can be */
+#define TRAIL_STUCK 16 /* late frames in a row, then the run goes on from where they are */
+
+/* Whether this CTR goes on from one before. */
+static __attribute__((noinline)) bool trail_follow(trail *t, uint64_t ctr)
+{
+    uint32_t top = (uint32_t)ctr;
+    int32_t step = 0;
+    size_t run = 0;
+    for (; run < t->runs; run++) {
+        step = (int32_t)(top - t->top[run]);
+        if (step >= -TRAIL_LATE && step <= TRAIL_STEP) break;
+    }
+    const bool known = run < t->runs, advanced = known && step > 0;
+    if (known && !advanced && ++t->late < TRAIL_STUCK)
+        top = t->top[run];
+    else
+        t->late = 0;
+    if (!known && t->runs < TRAIL_RUNS) t->runs++;
+    memmove(&t->top[1], t->top, (known ? run : t->runs - 1u) * sizeof *t->top);
+    t->top[0] = top;
+    return advanced;
+}
+
 SFR_INLINE int judge(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 {
     int status = window_judge(r, k, ctr);
-    if (SFR_UNLIKELY(status != SFR_OK)) *(status == SFR_REPLAYED ? &k->replayed : &k->too_old) += 1;
+    if (SFR_UNLIKELY(status != SFR_OK)) {
+        *(status == SFR_REPLAYED ? &k->replayed : &k->too_old) += 1;
+        k->advanced += trail_follow(&k->refused, ctr);
+    }
     return status;
 }
 
 /* ---- parse and resolve ---- */
 
-/* Strangers lie in the order they came in, so that of those with the fewest frames the oldest makes
- * room. */
-static void note_stranger(sfr_receiver *r, uint64_t kid)
+/* A KID keeps its place for so many unknown frames: in a call of more members than there are places
+ * each would else push out the next before that one comes again. After so many it is gone. */
+#define STRANGER_STAYS 128
+#define STRANGER_GONE 1024
+
+static uint64_t worth(const sfr_receiver *r, const struct stranger *s)
 {
-    const size_t last = SFR_UNKNOWN_TRACKED - 1;
-    size_t least = 0;
+    return (int64_t)(r->unknown - s->latest) < STRANGER_GONE ? s->frames : 0;
+}
+
+/* Strangers lie in the order they came in, so that of those with the fewest frames the oldest makes
+ * room. NULL where it is not to. */
+static struct stranger *make_room(const sfr_receiver *r, uint64_t kid)
+{
+    struct stranger *const s = r->strangers, *const end = s + SFR_UNKNOWN_TRACKED, *least = s;
+    for (struct stranger *at = s + 1; at < end; at++)
+        if (worth(r, at) < worth(r, least)) least = at;
+    if (worth(r, least) && (int64_t)(r->unknown - least->latest) < STRANGER_STAYS) return NULL;
+    memmove(least, least + 1, (size_t)(end - least - 1) * sizeof *s);
+    end[-1] = (struct stranger){.kid = kid};
+    return &end[-1];
+}
+
+static void note_stranger(sfr_receiver *r, uint64_t kid, uint64_t ctr)
+{
     r->unknown++;
     if (!r->strangers) r->strangers = calloc(SFR_UNKNOWN_TRACKED, sizeof *r->strangers);
-    struct sfr_stranger *const s = r->strangers;
+    struct stranger *s = r->strangers;
     if (!s) return;
-    for (size_t i = 0; i <= last; i++) {
-        if (SFR_LIKELY(s[i].kid != kid || !s[i].frames)) continue;
-        s[i].frames++;
-        return;
-    }
-    for (size_t i = 1, fewest = s[0].frames; fewest && i <= last; i++)
-        if (s[i].frames < fewest) fewest = s[i].frames, least = i;
-    memmove(&s[least], &s[least + 1], (last - least) * sizeof *s);
-    s[last] = (struct sfr_stranger){kid, 1};
+    struct stranger *const end = s + SFR_UNKNOWN_TRACKED;
+    while (s < end && SFR_LIKELY(s->kid != kid || !s->frames)) s++;
+    if (s == end && !(s = make_room(r, kid))) return;
+    s->frames++;
+    s->latest = r->unknown;
+    s->advanced += trail_follow(&s->unknown, ctr);
 }
 
 /* What parse found: the header's words and size, and the payload's. */
@@ -179,9 +225,10 @@ SFR_INLINE void earn(sfr_receiver *r)
         r->allowance++;
 }
 
-static void count_failure(const sfr_receiver *r, rx_key *k)
+static void count_failure(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 {
     k->auth_failed++;
+    k->advanced += trail_follow(&k->refused, ctr);
     if (r->tag_size == SHORT_TAG && k->auth_failed >= SHORT_TAG_FAILURES) k->closed = true;
 }
 
@@ -200,7 +247,7 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
     int status = judge(r, k, ctr);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     if (SFR_UNLIKELY(opened != SFR_OK || k->closed)) {
-        count_failure(r, k);
+        count_failure(r, k, ctr);
         return SFR_AUTH_FAILED;
     }
     window_mark(r, k, ctr);
@@ -269,7 +316,7 @@ SFR_INLINE int plan(sfr_receiver *r, sfr_frame *f, parsed *p, rx_key **key)
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     if (SFR_UNLIKELY(!k)) k = *key = find(r, f->kid);
     if (SFR_UNLIKELY(!k)) {
-        note_stranger(r, f->kid);
+        note_stranger(r, f->kid, f->ctr);
         return SFR_UNKNOWN_KEY;
     }
     return judge(r, k, f->ctr);
@@ -391,7 +438,7 @@ SFR_INLINE void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, si
 static void commit_refused(sfr_receiver *r, sfr_frame *f)
 {
     if (f->status == SFR_MALFORMED) r->malformed++;
-    if (f->status == SFR_UNKNOWN_KEY) note_stranger(r, f->kid);
+    if (f->status == SFR_UNKNOWN_KEY) note_stranger(r, f->kid, f->ctr);
     refuse(f, f->status);
 }
 
@@ -470,9 +517,9 @@ static uint8_t *plan_columns(sfr_receiver *const *receivers, const sfr_rows_in i
     return out;
 }
 
-static int refuse_row(sfr_receiver *r, int status, uint64_t kid)
+static int refuse_row(sfr_receiver *r, int status, uint64_t kid, uint64_t ctr)
 {
-    sfr_frame f = {.status = status, .kid = kid};
+    sfr_frame f = {.status = status, .kid = kid, .ctr = ctr};
     commit_refused(r, &f);
     return status;
 }
@@ -498,7 +545,7 @@ static size_t commit_columns(sfr_receiver *const *receivers, size_t count, uint8
         sfr_object_take(&r->lock);
         int status = SFR_LIKELY(c->keys[i] != NULL)
                          ? commit(r, c->keys[i], to.ctr[i], (row++)->status)
-                         : refuse_row(r, to.status[i], to.kid[i]);
+                         : refuse_row(r, to.status[i], to.kid[i], to.ctr[i]);
         sfr_object_drop(&r->lock);
         settle(to, i, out, status);
         refused += status != SFR_OK;
@@ -582,14 +629,16 @@ size_t sfr_commit_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t
 
 void sfr_receiver_recognize(sfr_receiver *r, uint64_t kid)
 {
-    struct sfr_stranger *const s = r->strangers;
+    struct stranger *const s = r->strangers;
     sfr_object_take(&r->lock);
     r->unknown--;
     for (size_t i = 0; s && i < SFR_UNKNOWN_TRACKED; i++) {
         if (s[i].kid != kid || !s[i].frames) continue;
         if (--s[i].frames == 0) {
             memmove(&s[1], &s[0], i * sizeof *s);
-            s[0] = (struct sfr_stranger){0};
+            s[0] = (struct stranger){0};
+        } else if (s[i].advanced > s[i].frames) {
+            s[i].advanced = s[i].frames;
         }
         break;
     }
@@ -602,9 +651,10 @@ void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)
     out->malformed = r->malformed;
     out->unknown = r->unknown;
     out->keys = r->closed ? 0 : r->count;
-    if (r->strangers)
-        memcpy(out->unknown_kids, r->strangers, sizeof out->unknown_kids);
-    else
-        memset(out->unknown_kids, 0, sizeof out->unknown_kids);
+    memset(out->unknown_kids, 0, sizeof out->unknown_kids);
+    for (size_t i = 0; r->strangers && i < SFR_UNKNOWN_TRACKED; i++) {
+        const struct stranger *s = &r->strangers[i];
+        out->unknown_kids[i] = (struct sfr_stranger){s->kid, s->frames, s->advanced};
+    }
     sfr_object_drop(&r->lock);
 }

@@ -4,6 +4,21 @@
 
 #include "sfr_frame.h"
 
+/* The CTRs that a KID's refused frames came with. A sender's go up in small steps; where media in
+ * clear is read as headers they stand still or jump about. Two senders may share a KID, and a sender
+ * may start again, so there are several runs to go on with. */
+#define TRAIL_RUNS 4
+typedef struct trail {
+    uint32_t top[TRAIL_RUNS]; /* low bits of each run's highest CTR, the latest run first */
+    uint8_t runs, late;       /* how many there are; frames in a row that were behind their run */
+} trail;
+
+struct stranger {
+    uint64_t kid, frames, advanced;
+    uint64_t latest; /* which of all unknown frames came last under this KID */
+    trail unknown;
+};
+
 /* The first cache line is all that a frame touches, but for its bit in the window. */
 typedef struct rx_key {
     uint64_t kid;
@@ -19,6 +34,8 @@ typedef struct rx_key {
     /* The second line. */
     uint64_t auth_failed, replayed, too_old;
     bool confirmed;
+    trail refused; /* its frames, for whatever reason */
+    uint64_t advanced;
     uint64_t born; /* order of arrival, from 1 */
     uint8_t fingerprint[16];
     struct rx_key *next; /* asked for after this one; or confirmed before it */
@@ -61,7 +78,7 @@ struct sfr_receiver {
     rx_key *asked_first, *asked_last; /* SFR_ASKED keys in the order they came */
     rx_key *news;                     /* keys that were confirmed, `pending` of them */
     uint64_t births, malformed, unknown;
-    struct sfr_stranger *strangers; /* SFR_UNKNOWN_TRACKED of them, once there is one */
+    struct stranger *strangers;     /* SFR_UNKNOWN_TRACKED of them, once there is one */
     struct sfr_reaches *reaches;    /* NULL until there is one */
     struct sfr_shares *shares;      /* NULL until KIDs have to wait, or failures to be remembered */
     ring first;                     /* most receivers have a key or two: these need no table */

@@ -1,48 +1,64 @@
 """Key-flow states from counters and seconds; no receiver is needed to tell them."""
 
+import math
 from collections import Counter
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysframe import KeyFlow, KeyState
-from pysframe.engine import KeyStats
+from pysframe import KeyFlow, KeyState, MisuseError
+from pysframe.engine import KeyStats, ReceiverStats, StrangerStats
 from pysframe.liveness import REMEMBERED, Monitor
 
 WAITING, FLOWING, MISSING_KEY, WRONG_KEY, STALE_KEY, STALLED, NOT_SFRAME = KeyState
 
 
 class Counters:
-    """A receiver's counters, moved by hand, and a clock."""
+    """A receiver's counters, moved by hand, and a clock. CTRs go on, unless frames are stuck."""
 
     def __init__(self, *kids, provisional=()):
         self.now, self.malformed, self.unknown = 1000.0, 0, 0
         self.opened, self.failed, self.strangers = Counter(), Counter(), Counter()
+        self.replayed, self.too_old, self.stuck = Counter(), Counter(), Counter()
         self.kids, self.provisional, self.closed = list(kids), set(provisional), set()
         self.stale = set()
         self.monitor = Monitor()
 
     def poll(self, *, after=0.0):
         self.now += after
+        return self.monitor.poll(self.now, self.counted(), self.stale.__contains__)
+
+    def counted(self):
         keys = [self.stats(kid) for kid in self.kids]
-        stats = self.malformed, self.unknown, dict(self.strangers), keys
-        return self.monitor.poll(self.now, stats, self.stale.__contains__)
+        strangers = {
+            kid: StrangerStats(frames, max(0, frames - 1 - self.stuck[kid]))
+            for kid, frames in self.strangers.items()
+        }
+        return ReceiverStats(self.malformed, self.unknown, strangers, keys)
 
     def stats(self, kid):
-        ctr = max(self.opened[kid] - 1, 0)
-        counted = self.opened[kid], self.failed[kid], 0, 0, ctr
-        return KeyStats(kid, *counted, kid in self.provisional, kid in self.closed)
+        refused = self.failed[kid], self.replayed[kid], self.too_old[kid]
+        ctr, advanced = max(self.opened[kid] - 1, 0), max(0, sum(refused) - 1 - self.stuck[kid])
+        marks = kid in self.provisional, kid in self.closed
+        return KeyStats(kid, self.opened[kid], *refused, ctr, *marks, advanced)
 
-    def come(self, *, opened=0, failed=0, kid=7, after=0.1):
-        """Frames under a known KID; the state at the next poll."""
+    def come(self, *, opened=0, failed=0, replayed=0, too_old=0, stuck=0, kid=7, after=0.1):
+        """Frames under a known KID; the state at the next poll. stuck: failures, too."""
         self.opened[kid] += opened
-        self.failed[kid] += failed
+        self.failed[kid] += failed + stuck
+        self.replayed[kid] += replayed
+        self.too_old[kid] += too_old
+        self.stuck[kid] += stuck
         return self.poll(after=after)[kid].state
 
-    def stray(self, frames, *, kid=9, after=0.1):
+    def stray(self, frames, *, kid=9, after=0.1, stuck=False):
         """Frames under an unknown KID."""
         self.strangers[kid] += frames
+        self.stuck[kid] += frames * stuck
         self.unknown += frames
         return self.poll(after=after)
 
@@ -92,7 +108,7 @@ def test_single_failures_trip_nothing(seven):
 def test_nine_failures_in_a_row_trip_nothing_and_ten_do(seven):
     assert [seven.come(failed=3) for _ in range(4)] == [WAITING] * 3 + [WRONG_KEY]
     other = Counters(7)
-    other.come(opened=10)
+    other.come(opened=200)
     assert other.come(failed=9) is FLOWING
     assert other.come(opened=1, failed=9) is FLOWING, "they may have come before the good one"
     assert other.come(failed=9) is FLOWING
@@ -104,24 +120,55 @@ def test_failures_before_a_silence_are_not_in_a_row(seven):
     assert seven.come() is FLOWING
 
 
-@pytest.mark.parametrize(("failed", "state"), [(5, FLOWING), (6, WRONG_KEY)])
-def test_more_than_five_percent_of_a_hundred(seven, failed, state):
+@pytest.mark.parametrize(("failed", "state"), [(20, FLOWING), (21, WRONG_KEY)])
+def test_more_than_a_fifth_of_a_hundred(seven, failed, state):
     """Spread so thinly that no ten come in a row."""
-    for _ in range(failed):
-        seven.come(opened=1, failed=1)
-    assert seven.come(opened=100 - 2 * failed) is state
+    seven.come(opened=100 - 2 * failed)
+    states = [seven.come(opened=1, failed=1, after=0.01) for _ in range(failed)]
+    assert (states[-1], set(states[20:-1])) == (state, set())
 
 
 def test_the_share_is_of_the_recent_frames(seven):
     seven.come(opened=100_000)
-    assert seven.come(opened=90, failed=10) is WRONG_KEY
+    seven.come(after=2)
+    assert seven.come(opened=70, failed=30) is WRONG_KEY
 
 
-def test_wrong_until_a_hundred_opened_without_a_failure(seven):
+@pytest.mark.parametrize("after", [0.02, 0.1, 1, 60])
+@pytest.mark.parametrize("one_in", [20, 15])
+def test_a_few_odd_frames_of_a_stream_are_no_wrong_key(seven, one_in, after):
+    """As where a peer leaves RTP padding on."""
+    for state in stream(seven, after, 100, lambda frame: frame % one_in == 0):
+        assert state in (WAITING, FLOWING)
+
+
+@pytest.mark.parametrize("after", [0.02, 0.1, 1, 60])
+def test_three_of_ten_frames_wrong_is_told_and_stays_told(seven, after):
+    states = list(stream(seven, after, 120, lambda frame: frame * 3 % 10 < 3))
+    assert set(states[len(states) * 3 // 10 :]) == {WRONG_KEY}
+
+
+@pytest.mark.parametrize("after", [0.02, 0.1, 1, 60])
+@pytest.mark.parametrize("one_in", [20, 15, 10**9])
+def test_wrong_no_more_after_some_seconds_of_mostly_good_frames(seven, one_in, after):
+    seven.come(failed=100)
+    states = list(stream(seven, after, 6 + 2 * after, lambda frame: frame % one_in == 0))
+    assert states[0] is WRONG_KEY or after == 60
+    assert states[-1] is FLOWING
+
+
+def test_a_slow_stream_is_wrong_no_more_after_five_frames_and_seconds(seven):
     seven.come(failed=10)
-    states = [seven.come(opened=30), seven.come(opened=30), seven.come(opened=30, failed=1)]
-    states += [seven.come(opened=50), seven.come(opened=49), seven.come(opened=1)]
-    assert states == [WRONG_KEY] * 5 + [FLOWING]
+    assert [seven.come(opened=1, after=1.1) for _ in range(5)] == [WRONG_KEY] * 4 + [FLOWING]
+
+
+def stream(counters, after, seconds, fails, per_second=50):
+    """Its states at polls, `after` seconds from each other; fails: which of its frames do."""
+    frames = 0
+    for poll in range(1, round(seconds / after) + 1):
+        came = range(frames, frames := round(poll * after * per_second))
+        failed = sum(map(fails, came))
+        yield counters.come(opened=len(came) - failed, failed=failed, after=after)
 
 
 def test_wrong_stays_wrong_in_silence(seven):
@@ -232,10 +279,20 @@ def test_stale_when_the_key_was_here_or_the_rules_say_so(seven):
 def test_a_few_malformed_frames_trip_nothing(seven):
     seven.malformed += 9
     assert None not in seven.poll()
-    seven.come(opened=5)
+    seven.come(opened=180)
     for _ in range(20):
+        seven.opened[7] += 180
         seven.malformed += 9
         assert None not in seven.poll(after=2.1)
+
+
+def test_slow_media_in_clear_has_its_name_too(seven):
+    """Discontinuous transmission: two frames a second and less, and nothing else."""
+    for _ in range(9):
+        seven.malformed += 1
+        assert None not in seven.poll(after=0.9)
+    seven.malformed += 1
+    assert seven.poll(after=0.9)[None].state is NOT_SFRAME
 
 
 def test_malformed_frames_are_not_sframe(seven):
@@ -268,17 +325,169 @@ def test_one_stream_in_clear_among_twenty_and_among_few(seven):
     assert seven.poll(after=2)[None].state is NOT_SFRAME
 
 
-def test_sframe_again_after_five_good_frames_or_two_seconds(seven):
+def test_sframe_again_after_a_second_of_good_frames_or_two_of_silence(seven):
     seven.malformed += 100
     assert None in seven.poll()
     seven.opened[7] += 4
-    assert None in seven.poll(after=0.1)
+    assert None in seven.poll(after=1.1)
     seven.opened[7] += 1
     assert None not in seven.poll(after=0.1)
     seven.malformed += 100
     assert None in seven.poll(after=2)
     assert None in seven.poll(after=1.9)
     assert None not in seven.poll(after=0.2)
+
+
+@pytest.mark.parametrize("after", [0.1, 1, 10])
+def test_sframe_again_though_an_odd_frame_comes_now_and_then(seven, after):
+    seven.malformed += 100
+    assert None in seven.poll()
+    for _ in range(10):
+        seven.opened[7] += 98
+        seven.malformed += 2
+        flows = seven.poll(after=max(1, after))
+    assert None not in flows
+
+
+# ---- headers that no sender sent ----
+
+
+def test_frames_whose_ctr_stands_still_miss_no_key(seven):
+    flows = seven.stray(50, stuck=True)
+    assert set(flows) == {7, None}
+    assert flows[None].state is NOT_SFRAME
+    assert set(seven.stray(50, stuck=True, after=1)) == {7, None}
+
+
+def test_a_stranger_beside_media_in_clear_misses_its_key(seven):
+    seven.stray(50, kid=0, stuck=True)
+    seven.stray(50)
+    seven.stray(50, kid=0, stuck=True)
+    flows = seven.stray(50)
+    assert {kid: flow.state for kid, flow in flows.items()} == {
+        7: WAITING,
+        9: MISSING_KEY,
+        None: NOT_SFRAME,
+    }
+
+
+def test_media_in_clear_is_no_wrong_key(seven):
+    assert seven.come(stuck=50) is WAITING
+    flows = seven.poll(after=0.1)
+    assert flows[None].state is NOT_SFRAME
+    assert flows[None].rejected["authentication"] == 50
+    assert {seven.come(stuck=5, after=0.1) for _ in range(20)} == {WAITING}
+
+
+def test_media_in_clear_ends_a_wrong_key(seven):
+    assert seven.come(failed=50) is WRONG_KEY
+    assert seven.come(stuck=500) is WAITING
+    assert seven.come(failed=500) is WRONG_KEY
+
+
+def test_media_in_clear_hides_no_stall(seven):
+    seven.come(opened=50)
+    assert [seven.come(stuck=50, after=0.9) for _ in range(3)] == [FLOWING, FLOWING, STALLED]
+
+
+@pytest.mark.parametrize("reason", ["replayed", "too_old"])
+def test_media_in_clear_under_the_kid_of_a_stream_that_flows(seven, reason):
+    """Its CTRs are not new, so that no tag is looked at."""
+    for _ in range(3):
+        seven.stuck[7] += 20
+        assert seven.come(opened=50, **{reason: 20}, after=1) is FLOWING
+    assert seven.poll()[None].state is NOT_SFRAME
+
+
+@pytest.mark.parametrize("reason", ["replayed", "too_old"])
+def test_frames_that_come_again_are_no_media_in_clear(seven, reason):
+    for _ in range(5):
+        assert seven.come(opened=50, **{reason: 50}, after=1) is FLOWING
+    assert None not in seven.poll()
+    seven.come(**{reason: 50}, after=1)
+    assert seven.come(**{reason: 50}, after=1) is STALLED
+    assert None not in seven.poll()
+
+
+def test_keys_derived_ahead_that_only_media_in_clear_came_under_are_left_out():
+    counters = Counters(7, 8, provisional=[8])
+    counters.poll()
+    counters.failed[8] = counters.stuck[8] = 50
+    assert set(counters.poll(after=1)) == {7, None}
+
+
+def test_more_unknown_senders_than_are_tracked_are_senders(seven):
+    """The engine counts sixteen, and all frames: a call of forty whose key is missing."""
+    for _ in range(5):
+        seven.unknown += 24 * 10
+        for kid in range(100, 116):
+            seven.strangers[kid] += 10
+            seven.unknown += 10
+        flows = seven.poll(after=0.2)
+    assert None not in flows
+    assert {flows[kid].state for kid in range(100, 116)} == {MISSING_KEY}
+
+
+# ---- clocks ----
+
+
+@pytest.mark.parametrize("now", [None, "1", datetime(2026, 1, 1), 1j, True, Decimal(1), [1.0]])
+def test_a_time_that_is_no_number(seven, now):
+    with pytest.raises(TypeError, match=f"now is a {type(now).__name__}"):
+        seven.monitor.poll(now, seven.counted())
+
+
+@pytest.mark.parametrize("now", [math.nan, math.inf, -math.inf, 10**400])
+def test_a_time_that_is_not_finite(seven, now):
+    with pytest.raises(MisuseError, match=r"now is -?(nan|inf); pass seconds"):
+        seven.monitor.poll(now, seven.counted())
+
+
+@pytest.mark.parametrize("now", [None, math.nan, 10**400])
+def test_a_wrong_time_changes_nothing(now):
+    polled, other = Counters(7), Counters(7)
+    for counters in (polled, other):
+        counters.come(opened=10)
+    polled.failed[7] = other.failed[7] = 10
+    polled.strangers[9] = polled.unknown = other.strangers[9] = other.unknown = 10
+    with pytest.raises((TypeError, MisuseError)):
+        polled.monitor.poll(now, polled.counted())
+    for _ in range(5):
+        assert polled.poll(after=0.9) == other.poll(after=0.9)
+
+
+@pytest.mark.parametrize("now", [5, Fraction(11, 2), 5.5])
+def test_any_real_number_is_a_time(now):
+    assert Counters(7).monitor.poll(now, Counters(7).counted())[7].silent_for_s == 0
+
+
+def test_a_clock_that_goes_back_hides_no_stall(seven):
+    seven.come(opened=10)
+    assert seven.come(after=1.5) is FLOWING
+    assert seven.come(after=-1e6) is FLOWING, "for all that is known no time has passed"
+    assert seven.come(after=0.6) is STALLED
+    assert seven.poll()[7].silent_for_s == pytest.approx(2.1)
+
+
+def test_one_time_far_ahead_does_no_lasting_harm(seven):
+    seven.come(opened=10)
+    assert seven.come(after=1e9) is STALLED
+    seven.now = 1001.0
+    assert [seven.come(opened=5), seven.come(after=1.9), seven.come(after=0.2)] == [
+        FLOWING,
+        FLOWING,
+        STALLED,
+    ]
+
+
+@pytest.mark.parametrize("after", [0.01, 0.3, 1, 60])
+def test_a_missing_key_is_told_however_often_one_polls(seven, after):
+    frames = 0
+    for poll in range(1, round(max(1, after) / after) + 1):
+        came = round(poll * after * 50)
+        flows = seven.stray(came - frames, after=after)
+        frames = came
+    assert flows[9].state is MISSING_KEY
 
 
 # ---- bounds ----

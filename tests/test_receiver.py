@@ -1,6 +1,7 @@
 """What a Receiver decides around the engine: keys, ratchets, epochs, key flow, end."""
 
 import copy
+import math
 import pickle
 import threading
 
@@ -24,6 +25,7 @@ from pysframe import (
     ratchet_base_key,
 )
 from pysframe.engine import AHEAD, ASKED, GIVEN, Reach
+from pysframe.engine.fallback._trail import Trail
 
 LAYOUT = SenderKeyLayout(4)
 MLS = MLSLayout(E=4, S=6)
@@ -440,9 +442,10 @@ def test_the_oldest_key_that_was_asked_for_makes_room(engine, receiver, base_key
         more = [(kid, kind) for kid in range(first, first + 200)]
         expected = [1, 2, *range(11, 139), *range(1000, first + 200)]
         assert kids_after(receiver, secret, more) == expected
-    receiver._remove(138)  # the newest
-    assert kids_after(receiver, secret, [(139, ASKED), (140, ASKED)])[2:130] == [
-        *range(12, 138), 139, 140,
+    assert receiver._remove(138), "the newest"
+    newer = [(kid, ASKED) for kid in range(139, 139 + 200)]
+    assert kids_after(receiver, secret, newer) == [
+        1, 2, *range(211, 339), *range(1000, 1400),
     ]  # fmt: skip
 
 
@@ -527,7 +530,7 @@ def test_an_unknown_key_counts_once_where_no_policy_knows_it(engine):
     core._watch(True)
     with pytest.raises(UnknownKey):
         core.unprotect(forged(1))
-    assert core._stats() == (0, 1, {1: 1}, [])
+    assert core._stats() == (0, 1, {1: (1, 0)}, [])
 
 
 # ---- one namespace ----
@@ -668,12 +671,12 @@ def test_a_fork_finds_no_change_half_made(engine, receiver, base_key, steps):
 
 def test_what_is_counted_of_a_key(engine, base_key):
     receiver, sender = new_receiver(engine, GCM, base_key), new_sender(engine, GCM, base_key, 7, 9)
-    assert receiver._stats() == (0, 0, {}, [(7, 0, 0, 0, 0, 0, False, False)])
+    assert receiver._stats() == (0, 0, {}, [(7, 0, 0, 0, 0, 0, False, False, 0)])
     opens(receiver, sender)
     receiver._add(8, engine.Secret(GCM, base_key), ASKED)
     (given, asked) = sorted(receiver._stats()[3])
-    assert given == (7, 1, 0, 0, 0, 9, False, False)
-    assert asked == (8, 0, 0, 0, 0, 0, True, False)
+    assert given == (7, 1, 0, 0, 0, 9, False, False, 0)
+    assert asked == (8, 0, 0, 0, 0, 0, True, False, 0)
 
 
 def test_key_flow(engine, receiver, base_key):
@@ -683,10 +686,10 @@ def test_key_flow(engine, receiver, base_key):
     for _ in range(20):
         opens(receiver, sender)
         opens(receiver, other)
-    flows = receiver.key_flow(1.0)
+    flows = receiver.key_flow(0.1)
     assert (flows[7].state, flows[7].opened, flows[7].last_ctr) == (KeyState.FLOWING, 20, 19)
     assert flows[9].state is KeyState.WAITING
-    assert receiver.key_flow(1.5)[9].state is KeyState.MISSING_KEY
+    assert receiver.key_flow(0.2)[9].state is KeyState.MISSING_KEY
     assert receiver.key_flow(4.0)[7].state is KeyState.STALLED
 
 
@@ -704,8 +707,46 @@ def test_a_sender_whose_key_is_derived_is_no_stranger(engine, receiver, base_key
         assert engine.unprotect_many(receiver, rows).ok
     else:
         assert all(receiver.unprotect(row) for row in rows)
-    assert receiver._stats()[:3] == (0, 3, {0x99: 3})
+    assert receiver._stats()[:3] == (0, 3, {0x99: (3, 2)})
     assert None not in receiver.key_flow(1.0)
+
+
+@pytest.mark.parametrize("steps", [(1, 1, 1), (0, 0, 0), (40, 40, 40), (1, -1, 2), (5, -300, 2)])
+def test_refused_frames_are_told_by_whether_their_ctr_goes_on(engine, receiver, base_key, steps):
+    """Alike under a KID with a key and under one without."""
+    receiver.add_key(7, base_key)
+    twin = Trail()
+    ctr = 50_000
+    for step in steps * 30:
+        ctr += step
+        twin.follow(ctr)
+        for kid in (7, 9):
+            with pytest.raises((AuthenticationFailed, UnknownKey)):
+                receiver.unprotect(Header(kid, ctr).encode() + bytes(40))
+    stats = receiver._stats()
+    assert (stats.keys[0].auth_failed, stats.keys[0].advanced) == (90, twin.advanced)
+    assert stats.strangers == {9: (90, twin.advanced)}
+    assert twin.advanced == {(1, 1, 1): 89, (1, -1, 2): 59}.get(steps, twin.advanced)
+
+
+def test_frames_that_come_again_advance_and_one_that_does_so_for_ever_does_not(engine, base_key):
+    receiver, sender = new_receiver(engine, GCM, base_key), new_sender(engine, GCM, base_key)
+    frames = [sender.protect(b"frame") for _ in range(200)]
+    for frame in frames:
+        receiver.unprotect(frame)
+    for frame in frames + frames[-1:] * 50:
+        with pytest.raises(FrameRejected):
+            receiver.unprotect(frame)
+    (key,) = receiver._stats().keys
+    assert (key.replayed, key.advanced) == (250, 199)
+
+
+@pytest.mark.parametrize("now", [None, True, "1", math.nan, math.inf])
+def test_key_flow_refuses_what_is_no_time_and_goes_on(receiver, base_key, now):
+    receiver.add_key(7, base_key)
+    with pytest.raises((TypeError, MisuseError), match="now is"):
+        receiver.key_flow(now)
+    assert receiver.key_flow(1.0)[7].state is KeyState.WAITING
 
 
 def test_key_flow_of_a_wrong_key(engine, base_key):

@@ -27,14 +27,26 @@ from typing import TYPE_CHECKING, TypeVar
 from .. import batch
 from ..errors import MisuseError
 from . import _self_test
-from ._types import AHEAD, ASKED, GIVEN, Backend, Engine, KeyStats, Reach
+from ._types import (
+    AHEAD,
+    ASKED,
+    GIVEN,
+    Backend,
+    Engine,
+    KeyStats,
+    Reach,
+    ReceiverStats,
+    StrangerStats,
+)
 
 if TYPE_CHECKING:
     from ._native import ReceiverCore as ReceiverBase
+    from ._native import Secret
     from ._native import SenderCore as SenderBase
 else:
-    # What policy classes derive from: bind() mixes them with the engine's own core class.
-    SenderBase = ReceiverBase = object
+    # What policy classes derive from: bind() mixes them with the engine's own core class. Each
+    # engine has a Secret of its own, too.
+    SenderBase = ReceiverBase = Secret = object
 
 __all__ = [
     "AHEAD",
@@ -45,7 +57,10 @@ __all__ = [
     "KeyStats",
     "Reach",
     "ReceiverBase",
+    "ReceiverStats",
+    "Secret",
     "SenderBase",
+    "StrangerStats",
     "available",
     "backend_info",
     "bind",

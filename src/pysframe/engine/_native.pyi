@@ -1,20 +1,17 @@
 """The native engine, as the type checker sees it. The twin (fallback) offers exactly the same."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Self, TypeAlias
+from typing import ClassVar, Self
 
-from _typeshed import ReadableBuffer, WriteableBuffer
-
+from .._buffers import ReadableBuffer, WriteableBuffer
+from .._rows import Clear, Metadata
 from ..batch import FrameBatch
-from ._types import KeyStats, Reach
+from ._types import Reach, ReceiverStats
 
 KERNELS: dict[str, str]
 VERSIONS: dict[str, str]
 
 def init(max_isa: str) -> None: ...
-
-Metadata: TypeAlias = ReadableBuffer | Sequence[ReadableBuffer | None] | None
-Clear: TypeAlias = int | Sequence[int] | None
 
 class Secret:
     def __init__(self, suite: int, base_key: ReadableBuffer) -> None: ...
@@ -80,7 +77,7 @@ class ReceiverCore:
     def _watch(self, on: bool) -> None: ...
     def _resolve(self, kid: int) -> bool: ...
     def _confirmed(self, kids: list[int]) -> None: ...
-    def _stats(self) -> tuple[int, int, dict[int, int], list[KeyStats]]: ...
+    def _stats(self) -> ReceiverStats: ...
 
 def to_list(data: ReadableBuffer, columns: bytes, count: int) -> list[bytes]: ...
 def protect_many(

@@ -37,6 +37,23 @@ class KeyStats(NamedTuple):
     last_ctr: int  # of the newest frame opened; 0 before the first
     provisional: bool  # derived ahead, and no tag has verified under it yet
     closed: bool  # a 4-byte tag failed 2^12 times
+    advanced: int  # of the refused frames, those whose CTR went on from others, as a sender's do
+
+
+class StrangerStats(NamedTuple):
+    """What a receiver counted for a KID that it has no key for: frames."""
+
+    frames: int
+    advanced: int  # those whose CTR went on from others
+
+
+class ReceiverStats(NamedTuple):
+    """What a receiver counted."""
+
+    malformed: int  # frames
+    unknown: int  # frames under KIDs without a key
+    strangers: dict[int, StrangerStats]  # by unknown KID: of the latest and most frequent
+    keys: list[KeyStats]
 
 
 class Backend(NamedTuple):

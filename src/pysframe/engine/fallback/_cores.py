@@ -8,21 +8,20 @@ RFC 9605 4.4.1 MUST: a key is for sealing or for opening; the class that holds i
 
 from operator import index
 from sys import maxsize
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
+from ..._buffers import ReadableBuffer, WriteableBuffer
+from ..._tracebacks import without_locals
 from ...errors import FrameRejected, FrameStatus, MisuseError
 from ...suites import CipherSuite
 from .. import _aead
-from .._types import KeyStats, Reach
+from .._types import Reach, ReceiverStats
 from ._arrival import Arrival
 from ._guard import Unshareable
 from ._keys import Secret
 from ._memory import writable_view
 from ._receiver import ReceiverState
 from ._sender import SenderState
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
 
 
 class SenderCore(Unshareable):
@@ -33,6 +32,7 @@ class SenderCore(Unshareable):
     _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best there is
     _twin: SenderState | None
 
+    @without_locals  # of __init__'s arguments, which come here first
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = super().__new__(cls)
         self._twin = None
@@ -216,8 +216,8 @@ class ReceiverCore(Unshareable):
         """Whether _resolve and _confirmed are to be called."""
         receiver_state(self).watched = on
 
-    def _stats(self) -> tuple[int, int, dict[int, int], list[KeyStats]]:
-        """(malformed, unknown, {unknown KID: frames}, one KeyStats per key)."""
+    def _stats(self) -> ReceiverStats:
+        """What was counted, as the policy reads it."""
         return receiver_state(self).stats()
 
     def _resolve(self, kid: int) -> bool:

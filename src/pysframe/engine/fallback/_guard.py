@@ -8,8 +8,10 @@ Rules of this file:
 
 import os
 import threading
+from contextlib import suppress
+from types import TracebackType
 from typing import Any, NoReturn
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 
 class Unshareable:
@@ -21,26 +23,37 @@ class Unshareable:
         raise TypeError(f"{type(self).__name__} cannot be pickled or copied; make another one")
 
 
-def new_lock() -> "threading.RLock":
-    """A lock that is free in a forked child, unless the thread that forked holds it.
+class Lock:
+    """A lock that is free again in a forked child; used with `with`.
 
-    Used with `with`. Reentrant, because a finalizer that takes it may run wherever its holder
-    allocates. No Python code runs when it is taken and dropped: where memory is out, that could
-    fail in between, and the lock be held for ever.
+    Reentrant, because a finalizer that takes it may run wherever its holder allocates.
     """
-    lock = threading.RLock()
-    # No set: CPython's fills up where there is no memory to grow, and then looks for ever.
-    _locks[lock] = None
-    return lock
+
+    __slots__ = ("__weakref__", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        _locks.add(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(RuntimeError):  # a child, forked by a signal handler in the middle: it is new
+            self._lock.release()
 
 
-_locks: "WeakKeyDictionary[Any, None]" = WeakKeyDictionary()
+_locks: "WeakSet[Lock]" = WeakSet()
 
 
 def _free_locks() -> None:
-    for lock in list(_locks):
-        if not lock._is_owned():
-            lock._at_fork_reinit()
+    for lock in _locks:
+        lock._lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

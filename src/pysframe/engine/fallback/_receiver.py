@@ -9,22 +9,19 @@ Rules of this file:
   4. A frame that is refused leaves zeros in `out`, never plaintext.
 """
 
-from typing import TYPE_CHECKING
-
+from ..._buffers import ReadableBuffer
 from ...errors import FrameRejected, FrameStatus, MisuseCode, misuse, rejection
 from ...suites import CipherSuite
 from .._aead import Provider
-from .._types import ASKED, GIVEN, KeyStats, Reach
+from .._types import ASKED, GIVEN, KeyStats, Reach, ReceiverStats
 from ._arrival import Arrival
-from ._guard import new_lock
+from ._guard import Lock
 from ._keys import FrameKey, Secret
 from ._sender import LIMIT_MAX_FRAME
 from ._shares import Shares
 from ._strangers import Strangers
+from ._trail import Trail
 from ._window import ReplayWindow
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 # Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20.
 SHORT_TAG = 4  # bytes
@@ -37,7 +34,7 @@ class Slot:
     """One KID's key, its replay window, and what was counted under it."""
 
     __slots__ = (
-        "auth_failed", "closed", "key", "kid", "kind", "opened", "replayed", "too_old",
+        "auth_failed", "closed", "key", "kid", "kind", "opened", "refused", "replayed", "too_old",
         "window",
     )  # fmt: skip
 
@@ -48,12 +45,15 @@ class Slot:
         self.kind = kind  # GIVEN, AHEAD or ASKED
         self.closed = False
         self.opened = self.auth_failed = self.replayed = self.too_old = 0
+        self.refused = Trail()  # its frames, for whatever reason
 
     def judge(self, ctr: int) -> FrameStatus:
         """The window's verdict, counted unless it is OK."""
         verdict = self.window.judge(ctr)
         self.replayed += verdict == FrameStatus.REPLAYED
         self.too_old += verdict == FrameStatus.TOO_OLD
+        if verdict != FrameStatus.OK:
+            self.refused.follow(ctr)
         return verdict
 
     def fail(self, times: int) -> None:
@@ -73,6 +73,7 @@ class Slot:
             self.window.top or 0,
             self.kind != GIVEN,
             self.closed,
+            self.refused.advanced,
         )
 
 
@@ -98,7 +99,7 @@ class ReceiverState:
         self._max_frame = max_frame
         self._strict = strict
         self._source = source
-        self._lock = new_lock()
+        self._lock = Lock()
         self._slots: dict[int, Slot] = {}  # by KID
         self._asked: dict[int, Slot] = {}  # those of kind ASKED, in order of arrival
         self._shares = Shares()
@@ -178,12 +179,13 @@ class ReceiverState:
             news, self._news = self._news, []
             return [kid for kid in news if kid in self._slots]
 
-    def stats(self) -> tuple[int, int, dict[int, int], list[KeyStats]]:
-        """(malformed, unknown, {unknown KID: frames}, one KeyStats per key)."""
+    def stats(self) -> ReceiverStats:
+        """What was counted, as the policy reads it."""
         with self._lock:
             self.check_open()
             keys = [slot.stats() for slot in self._slots.values()]
-            return self._malformed, self._strangers.frames, dict(self._strangers.kids), keys
+            strangers = self._strangers
+            return ReceiverStats(self._malformed, strangers.frames, strangers.stats(), keys)
 
     def close(self) -> None:
         """Lets go of all keys; idempotent."""
@@ -203,6 +205,7 @@ class ReceiverState:
             self._asked[slot.kid] = slot
             if self.suite.has_short_tag:
                 slot.fail(self._shares.failures_of(slot.key.fingerprint))
+                slot.refused.advanced = slot.auth_failed  # a sender's, for all that is known
         self._slots[slot.kid] = slot
 
     def _make_room(self) -> None:
@@ -239,7 +242,7 @@ class ReceiverState:
             arrival.check_out(out)
             slot = self._resolve(arrival)
         except FrameRejected as error:
-            self._count(error.status, arrival.kid)
+            self._count(error.status, arrival)
             arrival.wipe_before_key(out)
             raise
         opened = slot.key.open(arrival.ctr, arrival.aad, arrival.sealed)
@@ -270,6 +273,7 @@ class ReceiverState:
             raise rejection(verdict, arrival.kid, arrival.ctr)
         if opened is None or slot.closed:
             slot.fail(1)
+            slot.refused.follow(arrival.ctr)
             raise rejection(FrameStatus.AUTHENTICATION_FAILED, arrival.kid, arrival.ctr)
         slot.window.mark(arrival.ctr)
         slot.opened += 1
@@ -280,9 +284,9 @@ class ReceiverState:
             self._news.append(slot.kid)
         return opened
 
-    def _count(self, status: FrameStatus, kid: int) -> None:
+    def _count(self, status: FrameStatus, arrival: Arrival) -> None:
         with self._lock:
             if status == FrameStatus.MALFORMED:
                 self._malformed += 1
             elif status == FrameStatus.UNKNOWN_KEY:
-                self._strangers.note(kid)
+                self._strangers.note(arrival.kid, arrival.ctr)

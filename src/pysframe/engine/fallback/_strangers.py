@@ -3,7 +3,26 @@
 Rule: whatever a forger sends, this holds sixteen KIDs and their numbers.
 """
 
+from .._types import StrangerStats
+from ._trail import Trail
+
 TRACKED = 16  # KIDs
+STAYS, GONE = 128, 1024  # unknown frames: a KID keeps its place for so many; then it is gone
+
+
+class Stranger:
+    """What was seen of one unknown KID."""
+
+    __slots__ = ("frames", "latest", "trail")
+
+    def __init__(self) -> None:
+        self.frames = self.latest = 0
+        self.trail = Trail()
+
+    def take_back(self) -> None:
+        """One frame was none of a stranger's."""
+        self.frames -= 1
+        self.trail.advanced = min(self.trail.advanced, self.frames)
 
 
 class Strangers:
@@ -13,19 +32,43 @@ class Strangers:
 
     def __init__(self) -> None:
         self.frames = 0
-        self.kids: dict[int, int] = {}  # recently unknown KID -> frames
+        self.kids: dict[int, Stranger] = {}  # recently unknown ones, in order of arrival
 
-    def note(self, kid: int) -> None:
-        """Counts a frame under an unknown KID; the KID with the fewest frames makes room."""
+    def note(self, kid: int, ctr: int) -> None:
+        """Counts a frame under an unknown KID.
+
+        The KID with the fewest frames makes room, but not at once: in a call of more than sixteen
+        members each would push out the next before that one comes again.
+        """
         self.frames += 1
-        if kid not in self.kids and len(self.kids) == TRACKED:
-            del self.kids[min(self.kids, key=lambda known: self.kids[known])]
-        self.kids[kid] = self.kids.get(kid, 0) + 1
+        if kid not in self.kids and not self._make_room():
+            return
+        stranger = self.kids.setdefault(kid, Stranger())
+        stranger.frames += 1
+        stranger.latest = self.frames
+        stranger.trail.follow(ctr)
+
+    def _make_room(self) -> bool:
+        if len(self.kids) < TRACKED:
+            return True
+        least = min(self.kids, key=self._worth)
+        if self._worth(least) and self.frames - self.kids[least].latest < STAYS:
+            return False
+        del self.kids[least]
+        return True
+
+    def _worth(self, kid: int) -> int:
+        stranger = self.kids[kid]
+        return stranger.frames if self.frames - stranger.latest < GONE else 0
+
+    def stats(self) -> dict[int, StrangerStats]:
+        """What was counted by KID, as the policy reads it."""
+        return {kid: StrangerStats(s.frames, s.trail.advanced) for kid, s in self.kids.items()}
 
     def take_back(self, kid: int) -> None:
         """A frame that was noted has found its key after all."""
         self.frames -= 1
         if kid in self.kids:
-            self.kids[kid] -= 1
-            if not self.kids[kid]:
+            self.kids[kid].take_back()
+            if not self.kids[kid].frames:
                 del self.kids[kid]

@@ -1,0 +1,81 @@
+"""What refused frames say about who sent them, and shares of frames that are judged slowly.
+
+Media in the clear can be read as SFrame headers, too: H.264 as KID 0, Opus as KID 4, 5 or 7. A
+sender's CTRs go up from frame to frame (RFC 9605 4.4.1); those of such headers stand still or jump
+about. The figures here separate real media of many codecs from SFrame over bad networks:
+tests/test_clear_media.py.
+"""
+
+from __future__ import annotations
+
+PLAIN_FRAMES, ANY_FRAMES = 10, 20  # enough frames for a plain case, and for any
+PACE_FRAMES = 64  # that are looked back on
+PLAIN, GOES_ON, STANDS = 0.7, 0.4, 0.25  # shares of frames whose CTR went on from others
+WINDOW_FRAMES, WINDOW_S = 100, 2.0  # what a share is judged by, on a busy stream
+SLOW_S, SLOWEST_S = 5.0, 60.0  # on a slow one; and where nothing good comes
+GOOD = 5  # frames, the least to call a stream good
+
+
+class Pace:
+    """Whether one KID's refused frames are a sender's, by how their CTRs go on."""
+
+    __slots__ = ("_advanced", "_frames", "is_odd", "is_sent")
+
+    def __init__(self) -> None:
+        self._frames = self._advanced = 0.0  # of late
+        self.is_sent = self.is_odd = False  # a sender's; no SFrame; neither: not known yet
+
+    def see(self, frames: int, advanced: int) -> None:
+        """Notes frames refused since the last call, and how many of them went on from others."""
+        self._frames, self._advanced = self._frames + frames, self._advanced + advanced
+        if frames and self._frames >= PLAIN_FRAMES:
+            self._judge(self._advanced / self._frames)
+        if self._frames > PACE_FRAMES:
+            self._advanced *= PACE_FRAMES / 2 / self._frames
+            self._frames = PACE_FRAMES / 2
+
+    @property
+    def looks_sent(self) -> bool:
+        """is_sent, or a guess where that is not known yet."""
+        return self.is_sent or (not self.is_odd and self._advanced > self._frames / 3)
+
+    def _judge(self, share: float) -> None:
+        enough = self._frames >= ANY_FRAMES
+        if share >= (GOES_ON if enough else PLAIN):
+            self.is_sent, self.is_odd = True, False
+        elif share <= STANDS:
+            self.is_sent, self.is_odd = False, True
+        elif enough and not self.is_odd:
+            self.is_sent, self.is_odd = self.looks_sent, not self.looks_sent
+
+
+class Share:
+    """Whether too many of a stream's frames are bad: told at once, taken back after a while."""
+
+    __slots__ = ("_bad", "_began", "_frames", "_least", "_limit", "is_high")
+
+    def __init__(self, limit: float, least: int, now: float) -> None:
+        self._limit, self._least = limit, least  # bad frames: a share, and how many at least
+        self.is_high = False
+        self.restart(now, False)
+
+    def restart(self, now: float, is_high: bool) -> None:
+        """Forgets what came, and says how it is."""
+        self.is_high = is_high
+        self._bad = self._frames = 0
+        self._began = now
+
+    def see(self, good: int, bad: int, now: float) -> bool:
+        """Notes frames since the last call; half the limit takes back what the limit told."""
+        self._bad, self._frames = self._bad + bad, self._frames + good + bad
+        if self._bad >= self._least and self._bad > self._limit * self._frames:
+            self.restart(now, True)
+        elif self._is_over(now):
+            self.restart(now, self.is_high and self._bad > self._limit / 2 * self._frames)
+        return self.is_high
+
+    def _is_over(self, now: float) -> bool:
+        seconds = now - self._began
+        if self._frames >= WINDOW_FRAMES:
+            return seconds >= WINDOW_S
+        return seconds >= (SLOW_S if self._frames - self._bad >= GOOD else SLOWEST_S)
