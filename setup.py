@@ -21,7 +21,7 @@ from preflight import BUILDS, missing_for_native
 # -g1: names and lines for a backtrace; all of the debug information takes twice the time.
 # -fno-plt: Python's functions are bound when the module is loaded (-z now), so calls need no stub.
 COMPILE_ARGS = ["-O3", "-g1", "-std=c11", "-fvisibility=hidden", "-fno-plt"]
-LINUX_LINK_ARGS = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
+LINUX_LINK_ARGS = ["-pthread", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 
 
 def native_extension() -> Extension:

@@ -184,6 +184,21 @@ int sfr_reserve(sfr_sender *, sfr_frame *);
 size_t sfr_reserve_many(sfr_sender *const *, sfr_frame *frames, size_t count);
 void sfr_seal_many(sfr_sender *const *, sfr_frame *frames, size_t count);
 
+/* ---- senders known to this process: one live sender for each (base_key, KID) ----
+ * For who seals with code of his own beside this library's, as the plain-Python engine does: one
+ * table, or both would use the same counters. A key's fingerprint is HMAC-SHA256(secret, sframe_key
+ * || sframe_salt), cut to 16 bytes. */
+
+/* The secret, before any key is made; without it there is a random one. 0: no memory, or there is
+ * another one. */
+int sfr_registry_secret(const uint8_t secret[32]);
+/* Claims a key. SFR_OK, and the AES blocks that its earlier senders have used; SFR_E_DUPLICATE when
+ * it has a sender, or had one that may have used next_ctr; or SFR_E_NO_MEMORY. */
+int sfr_registry_open(const uint8_t fingerprint[16], uint64_t next_ctr, uint64_t *blocks);
+/* Gives the claim back. next_ctr: the first counter that was not used; spent: it was, too. */
+void sfr_registry_close(const uint8_t fingerprint[16], uint64_t next_ctr, int spent,
+                        uint64_t blocks);
+
 /* ---- receiver ---- */
 
 typedef struct sfr_receiver sfr_receiver;

@@ -10,7 +10,9 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -77,13 +79,17 @@ typedef struct state_page {
     sfr_lock synchronizing;
 } state_page;
 
-static state_page plain_page; /* used where the kernel cannot wipe: see forked_plainly */
-static state_page *page = &plain_page;
-static bool page_is_wiped_on_fork;
+static state_page unwiped_page; /* where the kernel cannot wipe, its generation stays 0 */
+static state_page *page;        /* NULL there */
 static _Atomic uint32_t generations, page_state;
-static _Atomic long plain_pid;
 
-const _Atomic uint32_t *sfr_generation_page = &plain_page.generation;
+const _Atomic uint32_t *sfr_generation_page = &unwiped_page.generation;
+
+static void *map_anonymous(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
 
 /* qemu-user answers "done" to any advice; a real kernel refuses advice -1. */
 static bool wipe_on_fork(void *p, size_t size)
@@ -91,18 +97,81 @@ static bool wipe_on_fork(void *p, size_t size)
     return madvise(p, size, -1) != 0 && madvise(p, size, MADV_WIPEONFORK) == 0;
 }
 
+/* ---- the process, where the kernel wipes no page ----
+ * Each look then takes a system call (about 120 ns), and the first one in a new process makes a
+ * record for it. A fork through libc drops the record. Any other fork shows in a timer that never
+ * rings: a child has none of its parent's timers, and the interval tells ours from others. A
+ * process id alone does not tell: it is given again, and is 1 in every namespace. */
+
+typedef struct process {
+    state_page page;
+    uint32_t generation;
+    int timer;
+    uint64_t interval; /* in nanoseconds; 0: no timer was to be had, and the process id must do */
+    long pid;
+} process;
+
+static process *_Atomic unwiped;
+static process without_memory = {.generation = UINT32_MAX}; /* no sender is of this generation */
+
+static void forget_process(void)
+{
+    atomic_store(&unwiped, NULL);
+}
+
+static uint64_t interval_of(int timer)
+{
+    struct itimerspec set = {0};
+    if (syscall(SYS_timer_gettime, timer, &set) != 0) return 0;
+    return (uint64_t)set.it_interval.tv_sec * 1000000000u + (uint64_t)set.it_interval.tv_nsec;
+}
+
+/* Two years or more, to the random nanosecond. */
+static void set_timer(process *p)
+{
+    struct sigevent quiet = {.sigev_notify = SIGEV_NONE};
+    uint64_t interval = 0;
+    if (sfr_random((uint8_t *)&interval, 6) ||
+        syscall(SYS_timer_create, CLOCK_MONOTONIC, &quiet, &p->timer))
+        return;
+    interval += (uint64_t)1 << 56;
+    struct timespec time = {(time_t)(interval / 1000000000u), (long)(interval % 1000000000u)};
+    struct itimerspec setting = {time, time};
+    if (!syscall(SYS_timer_settime, p->timer, 0, &setting, NULL) &&
+        interval_of(p->timer) == interval)
+        p->interval = interval;
+    else
+        syscall(SYS_timer_delete, p->timer);
+}
+
+static bool is_this_one(const process *p)
+{
+    if (!p) return false;
+    return p->interval ? interval_of(p->timer) == p->interval : p->pid == (long)getpid();
+}
+
+/* A record that lost the race to be the first is left: another thread may be looking at it. */
+static process *this_process(void)
+{
+    process *before = atomic_load(&unwiped), *fresh;
+    if (is_this_one(before)) return before;
+    if (!(fresh = map_anonymous(sizeof *fresh))) return &without_memory;
+    fresh->pid = (long)getpid();
+    fresh->generation = atomic_fetch_add(&generations, 1) + 1;
+    set_timer(fresh);
+    return atomic_compare_exchange_strong(&unwiped, &before, fresh) ? fresh : before;
+}
+
 static void make_page(void)
 {
-    void *p =
-        mmap(NULL, sizeof(state_page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return;
-    if (!wipe_on_fork(p, sizeof(state_page))) {
-        munmap(p, sizeof(state_page));
+    void *p = map_anonymous(sizeof(state_page));
+    if (p && wipe_on_fork(p, sizeof(state_page))) {
+        page = p;
+        sfr_generation_page = &page->generation;
         return;
     }
-    page_is_wiped_on_fork = true;
-    page = p;
-    sfr_generation_page = &page->generation;
+    if (p) munmap(p, sizeof(state_page));
+    (void)pthread_atfork(NULL, NULL, forget_process);
 }
 
 static void make_page_once(void)
@@ -115,26 +184,17 @@ static void make_page_once(void)
     while (atomic_load(&page_state) != 2) sched_yield();
 }
 
-/* Without a wiped page every call asks for the pid (about 120 ns), and the first one after a
- * fork clears what the page would have lost. */
-static uint32_t forked_plainly(void)
-{
-    long before = atomic_load(&plain_pid), now = (long)getpid();
-    if (before != now && atomic_compare_exchange_strong(&plain_pid, &before, now)) {
-        atomic_store(&plain_page.runs[0], 0);
-        atomic_store(&plain_page.runs[1], 0);
-        atomic_store(&plain_page.synchronizing.word, 0);
-        atomic_fetch_add(&generations, 1);
-    }
-    return atomic_load(&generations);
-}
-
 uint32_t sfr_process_generation_slow(void)
 {
     make_page_once();
-    if (!page_is_wiped_on_fork) return forked_plainly();
+    if (!page) return this_process()->generation;
     uint32_t none = 0, fresh = atomic_fetch_add(&generations, 1) + 1;
     return atomic_compare_exchange_strong(&page->generation, &none, fresh) ? fresh : none;
+}
+
+static state_page *state(void)
+{
+    return page ? page : &this_process()->page;
 }
 
 /* ---- locks ---- */
@@ -179,30 +239,32 @@ void sfr_lock_wait(sfr_lock *lock, uint32_t generation)
 
 unsigned sfr_run_enter(void)
 {
-    unsigned ticket = atomic_load(&page->parity) & 1;
-    atomic_fetch_add(&page->runs[ticket], 1);
+    state_page *now = state();
+    unsigned ticket = atomic_load(&now->parity) & 1;
+    atomic_fetch_add(&now->runs[ticket], 1);
     return ticket;
 }
 
 void sfr_run_leave(unsigned ticket)
 {
-    atomic_fetch_sub_explicit(&page->runs[ticket], 1, memory_order_release);
+    atomic_fetch_sub_explicit(&state()->runs[ticket], 1, memory_order_release);
 }
 
-static void wait_for_runs(unsigned parity)
+static void wait_for_runs(const state_page *now, unsigned parity)
 {
-    for (unsigned turn = 0; atomic_load(&page->runs[parity]) != 0; turn++) wait_a_little(turn);
+    for (unsigned turn = 0; atomic_load(&now->runs[parity]) != 0; turn++) wait_a_little(turn);
 }
 
 void sfr_run_synchronize(void)
 {
+    state_page *now = state();
     atomic_thread_fence(memory_order_seq_cst);
-    sfr_lock_take(&page->synchronizing);
-    unsigned now = atomic_load(&page->parity) & 1;
-    wait_for_runs(now ^ 1);
-    atomic_store(&page->parity, now ^ 1);
-    wait_for_runs(now);
-    sfr_lock_drop(&page->synchronizing);
+    sfr_lock_take(&now->synchronizing);
+    unsigned parity = atomic_load(&now->parity) & 1;
+    wait_for_runs(now, parity ^ 1);
+    atomic_store(&now->parity, parity ^ 1);
+    wait_for_runs(now, parity);
+    sfr_lock_drop(&now->synchronizing);
 }
 
 /* ---- slots ---- */
@@ -222,12 +284,6 @@ static slot *free_slots[LARGEST_SLOT / LINE + 1];
 static size_t slabs;
 _Atomic bool sfr_arena_is_large;
 static sfr_lock arena_lock;
-
-static void *map_anonymous(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
 
 static void *keep_to_ourselves(void *p, size_t size)
 {

@@ -285,11 +285,4 @@ SFR_INLINE void sfr_turn_leave(unsigned ticket)
 }
 void sfr_run_synchronize(void);
 
-/* ---- senders known to this process: one live sender per (base_key, KID) ---- */
-
-/* SFR_OK or SFR_E_DUPLICATE. */
-int sfr_registry_open(const uint8_t fingerprint[16], uint64_t next_ctr);
-/* spent: next_ctr itself was used, too. */
-void sfr_registry_close(const uint8_t fingerprint[16], uint64_t next_ctr, bool spent);
-
 #endif

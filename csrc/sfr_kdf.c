@@ -193,21 +193,39 @@ void sfr_derive(const sfr_secret *secret, uint64_t kid, uint8_t sframe_key[SFR_M
     sfr_burn_stack(true);
 }
 
-/* The key of all fingerprints, made at the first one and never changed. A race makes two, of
- * which one is kept. NULL without memory or randomness. */
-static const sfr_hmac_key *fingerprint_key(void)
+/* The key of all fingerprints, made once and never changed. */
+static _Atomic(sfr_hmac_key *) naming;
+
+/* A race makes two, of which one is kept. NULL without memory. */
+static const sfr_hmac_key *name_with(const uint8_t secret[32])
 {
-    static _Atomic(sfr_hmac_key *) shared;
-    sfr_hmac_key *made, *other = atomic_load_explicit(&shared, memory_order_acquire);
-    if (SFR_LIKELY(other != NULL)) return other;
-    uint8_t random[32];
-    made = sfr_random(random, sizeof random) ? NULL : sfr_arena_alloc(sizeof *made);
+    sfr_hmac_key *made = sfr_arena_alloc(sizeof *made), *other = NULL;
     if (!made) return NULL;
-    sfr_hmac_init(made, 32, random, sizeof random);
-    sfr_wipe(random, sizeof random);
-    if (atomic_compare_exchange_strong(&shared, &other, made)) return made;
+    sfr_hmac_init(made, 32, secret, 32);
+    if (atomic_compare_exchange_strong(&naming, &other, made)) return made;
     sfr_arena_free(made, sizeof *made);
     return other;
+}
+
+/* NULL without memory or randomness. */
+static const sfr_hmac_key *fingerprint_key(void)
+{
+    const sfr_hmac_key *key = atomic_load_explicit(&naming, memory_order_acquire);
+    if (SFR_LIKELY(key != NULL)) return key;
+    uint8_t random[32];
+    if (sfr_random(random, sizeof random)) return NULL;
+    key = name_with(random);
+    sfr_wipe(random, sizeof random);
+    return key;
+}
+
+int sfr_registry_secret(const uint8_t secret[32])
+{
+    sfr_hmac_key wanted;
+    memset(&wanted, 0, sizeof wanted);
+    sfr_hmac_init(&wanted, 32, secret, 32);
+    const sfr_hmac_key *used = name_with(secret);
+    return used && sfr_equal((const uint8_t *)used, (const uint8_t *)&wanted, sizeof wanted);
 }
 
 static bool name_key(const sfr_suite *suite, const uint8_t *sframe_key, const uint8_t *sframe_salt,

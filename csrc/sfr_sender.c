@@ -21,7 +21,7 @@ struct sfr_sender {
     /* Counters next..same are leased, unless spent, and their headers are alike. Written under the
      * lock, read also without. */
     _Atomic uint64_t next, same;
-    uint64_t blocks; /* used of KEY_BUDGET */
+    uint64_t blocks; /* used of KEY_BUDGET, by the key's earlier senders in this process, too */
     uint64_t kid;
     uint64_t head; /* those headers as numbers, most significant byte first, the CTR left out */
     uint32_t max_frame;
@@ -165,7 +165,7 @@ static int sender_init(sfr_sender *s, const sfr_secret *secret, const sfr_kernel
 {
     sfr_key *key = (sfr_key *)(void *)((uint8_t *)s + KEY_AT);
     if (!sfr_key_init(key, secret, kernel, s->kid, s->fingerprint)) return SFR_E_NO_MEMORY;
-    int status = sfr_registry_open(s->fingerprint, peek_ctr(s));
+    int status = sfr_registry_open(s->fingerprint, peek_ctr(s), &s->blocks);
     if (status != SFR_OK) return status;
     const sfr_start start = sfr_start_of(key);
     s->tag_size = key->tag_size;
@@ -207,12 +207,7 @@ void sfr_sender_close(sfr_sender *s)
     set_ready(s);
     sfr_object_drop(&s->lock);
     if (!key) return;
-    if (ours) {
-        /* The counter that a later sender may start with; after the last of all there is none. */
-        uint64_t next = peek_ctr(s);
-        bool last_of_all = s->spent && next == UINT64_MAX;
-        sfr_registry_close(s->fingerprint, next + (s->spent && !last_of_all), last_of_all);
-    }
+    if (ours) sfr_registry_close(s->fingerprint, peek_ctr(s), s->spent, s->blocks);
     sfr_run_synchronize();
     sfr_wipe(key, s->key_size);
     sfr_wipe(&s->salt_head, sizeof s->salt_head);

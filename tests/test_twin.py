@@ -4,10 +4,10 @@ import ast
 import contextlib
 import copy
 import ctypes
+import hashlib
 import inspect
 import re
 import threading
-from hashlib import blake2b
 from importlib import import_module, metadata
 from itertools import count
 from pathlib import Path
@@ -31,7 +31,7 @@ from pysframe import (
 from pysframe import engine as engines
 from pysframe.engine import Reach, _aead, fallback
 from pysframe.engine.fallback import _keys, _receiver, _registry, _sender
-from pysframe.engine.fallback._guard import Lock
+from pysframe.engine.fallback._guard import new_lock
 from pysframe.engine.fallback._keys import FrameKey, Secret
 from pysframe.engine.fallback._memory import _address, distance, overlap
 from pysframe.engine.fallback._registry import SenderRegistry
@@ -142,7 +142,6 @@ def defined(file: str, name: str) -> int:
         (_keys.MIN_BASE_KEY, "sfr.h", "SFR_MIN_BASE_KEY"),
         (_receiver.MAX_ASKED, "sfr.h", "SFR_MAX_ASKED"),
         (_receiver.SHORT_TAG_FAILURES, "sfr_receiver.h", "SHORT_TAG_FAILURES"),
-        (_registry.REMEMBERED, "sfr_registry.c", "REMEMBERED"),
         (_sender.KEY_BUDGET, "sfr_sender.c", "KEY_BUDGET"),
         (_sender.LIMIT_MAX_FRAME, "sfr.h", "SFR_LIMIT_MAX_FRAME"),
         (ALLOWANCE, "sfr_receiver.h", "ALLOWANCE"),
@@ -406,35 +405,50 @@ def test_kids_that_count_up_are_spread_over_all_shares():
     assert len(shares._wait) > SHARES // 2
 
 
-def test_the_registry_forgets_only_what_closed_long_ago(monkeypatch):
-    monkeypatch.setattr("pysframe.engine.fallback._registry.REMEMBERED", 3)
+def test_the_registry_never_forgets():
     registry = SenderRegistry()
-    alive = [b"%d" % number for number in range(10)]
-    assert all(registry.open(name, 0) for name in alive)
-    assert not any(registry.open(name, 2**64 - 1) for name in alive)
-    for name in alive[:4]:
-        registry.close(name, 5)
-    assert registry.open(alive[0], 0)  # forgotten
-    assert not registry.open(alive[1], 4)
-    assert registry.open(alive[1], 5)
-    assert not registry.open(alive[9], 2**64 - 1)
+    names = [number.to_bytes(16) for number in range(100_000)]
+    assert all(registry.open(name, 0) == 0 for name in names)
+    assert not any(registry.open(name, 2**64 - 1) for name in names)
+    for number, name in enumerate(names[1:]):
+        registry.close(name, 5, spent=False, blocks=number)
+    assert registry.open(names[0], 2**64 - 1) is None  # alive
+    assert all(registry.open(name, 4) is None for name in names)
+    assert [registry.open(name, 5) for name in names[1:]] == [*range(99_999)]
 
 
-def test_the_registry_forgets_who_closed_first_and_a_sender_made_again_closes_anew(monkeypatch):
-    monkeypatch.setattr("pysframe.engine.fallback._registry.REMEMBERED", 2)
-    registry = SenderRegistry()
-    for name in (b"a", b"b", b"a", b"c"):
-        assert registry.open(name, 9)
-        registry.close(name, 9)
-    assert [registry.open(name, 0) for name in (b"a", b"b", b"c")] == [False, True, False]
+@pytest.mark.parametrize("last", [5, 2**64 - 1])
+def test_the_registry_knows_whether_the_last_counter_was_used(last):
+    registry, name = SenderRegistry(), bytes(16)
+    assert registry.open(name, 0) == 0
+    registry.close(name, last, spent=True, blocks=9)
+    assert registry.open(name, last) is None
+    assert registry.open(name, last + 1) == 9
+
+
+def test_a_registry_tells_its_heir_everything():
+    """And from then on asks it, also about what it told."""
+    before, heir = SenderRegistry(), SenderRegistry()
+    for name in (b"alive", b"closed", b"spent"):
+        before.open(name, 3)
+    before.close(b"closed", 7, spent=False, blocks=70)
+    before.close(b"spent", 2**64 - 1, spent=True, blocks=80)
+    before.hand_over(heir)
+    for registry in (before, heir):
+        assert registry.open(b"alive", 2**64 - 1) is None
+        assert registry.open(b"spent", 2**64 - 1) is None
+        assert registry.open(b"closed", 6) is None
+    before.close(b"alive", 9, spent=False, blocks=90)
+    assert (heir.open(b"alive", 9), before.open(b"closed", 7)) == (90, 70)
+    assert heir.open(b"closed", 2**64 - 1) is None
 
 
 def test_a_fingerprint_is_short_and_means_nothing_to_another_process(rng):
     key, salt = rng.randbytes(16), rng.randbytes(12)
     name = _registry.fingerprint(key, salt)
     assert len(name) == 16
-    assert name != blake2b(key + salt, digest_size=16).digest()
-    assert len(_registry._process_secret) == 32
+    assert name != hashlib.sha256(key + salt).digest()[:16]
+    assert len(_registry.SENDERS.secret) == 32
 
 
 # ---- keys ----
@@ -483,7 +497,7 @@ def test_what_a_secret_refuses(rng):
             "ssrc is 4294967296; it must be 0..4294967295",
             lambda: Secret.for_ssrc(SUITE, base_key, 1 << 32),
         ),
-        ("steps is -1; it must be 0..65535", lambda: secret.ratchet(-1)),
+        ("steps is -1; a ratchet only goes forward", lambda: secret.ratchet(-1)),
         (
             "the secret is of AES_128_GCM_SHA256_128, not of AES_256_GCM_SHA512_128",
             lambda: secret.of_suite(CipherSuite(5)),
@@ -594,7 +608,7 @@ def test_the_address_of_read_only_memory_is_that_of_its_bytes():
 
 
 def test_a_lock_held_by_another_thread_is_free_in_a_forked_child():
-    lock, held, done = Lock(), threading.Event(), threading.Event()
+    lock, held, done = new_lock(), threading.Event(), threading.Event()
 
     def hold():
         with lock:
@@ -617,13 +631,13 @@ def test_a_lock_held_by_another_thread_is_free_in_a_forked_child():
 
 
 def test_a_finalizer_may_take_a_lock_that_its_thread_holds():
-    lock = Lock()
+    lock = new_lock()
     with lock, lock:
         pass
 
 
 def test_a_child_forked_in_the_middle_may_leave_its_lock():
     """By a signal handler, say: the lock that it leaves is new, and nobody holds it."""
-    lock = Lock()
+    lock = new_lock()
     with lock:
         assert in_child(lambda: lock.__exit__(None, None, None) or "left") == "left"

@@ -91,7 +91,7 @@ uint64_t interleaved_calls(void)
     return sfr_interleaved_calls;
 }
 
-/* ---- hashes, key schedule, registry ---- */
+/* ---- hashes, key schedule ---- */
 
 static const struct {
     const char *name;
@@ -157,16 +157,6 @@ void hmac_cut(int nh, const uint8_t *key, size_t key_size, const uint8_t *messag
 void derive(const sfr_secret *secret, uint64_t kid, uint8_t *sframe_key, uint8_t *sframe_salt)
 {
     sfr_derive(secret, kid, sframe_key, sframe_salt);
-}
-
-int registry_open(const uint8_t *fingerprint, uint64_t next_ctr)
-{
-    return sfr_registry_open(fingerprint, next_ctr);
-}
-
-void registry_close(const uint8_t *fingerprint, uint64_t next_ctr, int spent)
-{
-    sfr_registry_close(fingerprint, next_ctr, spent != 0);
 }
 
 int equal(const uint8_t *a, const uint8_t *b, size_t size)

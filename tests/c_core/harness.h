@@ -32,8 +32,6 @@ void hash_compress(size_t number, uint8_t *states, const uint8_t *data, size_t b
 void hmac_cut(int nh, const uint8_t *key, size_t key_size, const uint8_t *message, size_t size,
               size_t cut, uint8_t *out);
 void derive(const sfr_secret *secret, uint64_t kid, uint8_t *sframe_key, uint8_t *sframe_salt);
-int registry_open(const uint8_t *fingerprint, uint64_t next_ctr);
-void registry_close(const uint8_t *fingerprint, uint64_t next_ctr, int spent);
 int equal(const uint8_t *a, const uint8_t *b, size_t size);
 
 /* Memory between two pages that must not be touched. protection: PROT_READ and PROT_WRITE. */

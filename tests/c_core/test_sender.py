@@ -1,7 +1,13 @@
 """sfr_sender.c and sfr_registry.c: counters, leases, budgets, one sender for each key."""
 
+import ctypes
+import resource
+from itertools import count
+from pathlib import Path
+
 import pytest
 from c_core.parties import LAST_CTR, MAX_FRAME, CReceiver, CSender
+from isolated import in_child
 from oracle import Oracle, encode_header
 
 from pysframe import CipherSuite
@@ -208,22 +214,76 @@ def test_a_spent_key_is_spent(core, kernel, rng):
     assert CSender(kernel, 4, base_key, first=LAST_CTR).status == lib.SFR_E_DUPLICATE
 
 
-def test_the_registry_remembers_a_bounded_number(core, rng):
-    """65,536 closings later an old key is forgotten; a live one never is."""
+@pytest.mark.parametrize("last", [5, LAST_CTR])
+def test_a_lease_used_to_its_last_counter(core, kernel, last, rng):
+    """That counter is not given out again when the sender closes."""
     _, lib = core
-    alive, closed = rng.randbytes(16), rng.randbytes(16)
-    assert lib.registry_open(alive, 0) == lib.SFR_OK
-    assert lib.registry_open(closed, 0) == lib.SFR_OK
-    lib.registry_close(closed, 9, 0)
-    open_and_close(lib, rng, 60_000)
-    assert lib.registry_open(closed, 8) == lib.SFR_E_DUPLICATE
-    open_and_close(lib, rng, 240_000)
-    assert lib.registry_open(alive, 5) == lib.SFR_E_DUPLICATE
-    assert lib.registry_open(closed, 0) == lib.SFR_OK
+    base_key = rng.randbytes(16)
+    sender = CSender(kernel, 4, base_key, first=last - 1, last=last)
+    assert [sender.protect(b"x")[0] for _ in range(2)] == [lib.SFR_OK] * 2
+    sender.close()
+    assert CSender(kernel, 4, base_key, first=last).status == lib.SFR_E_DUPLICATE
+    if last < LAST_CTR:
+        assert CSender(kernel, 4, base_key, first=last + 1).status == lib.SFR_OK
 
 
-def open_and_close(lib, rng, count):
-    for _ in range(count):
-        name = rng.randbytes(16)
-        lib.registry_open(name, 0)
-        lib.registry_close(name, 1, 0)
+def test_the_meter_goes_on_with_the_key(kernel, rng):
+    base_key = rng.randbytes(16)
+    for life in range(4):
+        sender = CSender(kernel, 4, base_key, first=life)
+        assert sender.lib.sfr_sender_blocks(sender.pointer) == 3 * life
+        sender.protect(b"x")
+        sender.close()
+
+
+def test_the_registry_never_forgets(core, rng):
+    """Neither who lives nor how far 400,000 others went; until no memory is left for another."""
+    ffi, lib = core
+    blocks = ffi.new("uint64_t *")
+    alive = rng.randbytes(16)
+    assert lib.sfr_registry_open(alive, 0, blocks) == lib.SFR_OK
+    names = [rng.randbytes(16) for _ in range(400_000)]
+    for number, name in enumerate(names):
+        assert lib.sfr_registry_open(name, number, blocks) == lib.SFR_OK
+        lib.sfr_registry_close(name, number + 1, number % 2, number)
+    assert lib.sfr_registry_open(alive, LAST_CTR, blocks) == lib.SFR_E_DUPLICATE
+    for number, name in enumerate(names):
+        unused = number + 1 + number % 2
+        assert lib.sfr_registry_open(name, unused - 1, blocks) == lib.SFR_E_DUPLICATE
+        assert lib.sfr_registry_open(name, unused, blocks) == lib.SFR_OK
+        assert blocks[0] == number
+
+
+def test_a_registry_without_memory_refuses_new_keys(core, rng):
+    """And knows the old ones as before; with memory again it takes new ones."""
+    ffi, lib = core
+    blocks = ffi.new("uint64_t *")
+
+    names = ffi.new("uint8_t[]", rng.randbytes(16 * 400_000))  # no more is made, where none is left
+    opened = lambda number: lib.sfr_registry_open(names + 16 * number, 0, blocks)  # noqa: E731
+
+    def work():
+        mmap_threshold = -3
+        ctypes.CDLL(None).mallopt(mmap_threshold, 1 << 20)  # not what earlier tests have freed
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        used = 4096 * int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (used + (8 << 20), limits[1]))
+        known = next(number for number in count() if opened(number) != lib.SFR_OK)
+        refusals = [opened(known), opened(0), opened(known - 1)]
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        assert refusals == [lib.SFR_E_NO_MEMORY, lib.SFR_E_DUPLICATE, lib.SFR_E_DUPLICATE]
+        assert all(opened(number) == lib.SFR_E_DUPLICATE for number in range(known))
+        assert opened(known) == lib.SFR_OK
+        return known
+
+    assert in_child(work) > 10_000
+
+
+def test_the_secret_of_fingerprints_is_the_first_one(core):
+    """Two secrets would give one key two names."""
+    _, lib = core
+
+    def work():
+        return [bool(lib.sfr_registry_secret(bytes([n] * 32))) for n in (1, 1, 2, 1)]
+
+    assert in_child(work) in ([True, True, False, True], [False] * 4)  # a key was made before

@@ -3,6 +3,7 @@
 import pytest
 from c_core.parties import LAST_CTR, CReceiver, CSender
 from c_core.test_batch import Batch
+from isolated import in_child
 
 LONG = 5000  # bytes: more than is run under a lock
 
@@ -113,6 +114,27 @@ def test_seal_after_close(core, kernel, count, rng, either_way):
         assert batch.statuses() == [lib.SFR_E_RETIRED] * count
         assert batch.outputs() == [b""] * count
         assert not any(any(bytes(batch.ffi.buffer(out))) for _, out in batch.kept)
+
+    either_way(work)
+
+
+@pytest.mark.parametrize("count", [1, 65])
+def test_seal_after_a_fork(core, kernel, count, rng, either_way):
+    """The child has the counters, and what it would seal may differ: it seals nothing."""
+    _, lib = core
+
+    def work():
+        sender = CSender(kernel, 4, rng.randbytes(16))
+        batch, senders = batch_of(sender, [b"frame"] * count, [60] * count)
+        assert lib.sfr_reserve_many(senders, batch.frames, count) == count
+
+        def child():
+            lib.sfr_seal_many(senders, batch.frames, count)
+            return batch.statuses(), batch.outputs()
+
+        assert in_child(child) == ([lib.SFR_E_FORKED] * count, [b""] * count)
+        lib.sfr_seal_many(senders, batch.frames, count)
+        assert batch.statuses() == [lib.SFR_OK] * count
 
     either_way(work)
 

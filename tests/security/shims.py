@@ -30,13 +30,39 @@ int madvise(void *p, size_t size, int advice)
 }
 """
 
+# A process id that was given again, or that is the same in every namespace.
+SAME_PID = "int getpid(void) { return 1; }\n"
 
-def madvise_that(answer: str, folder: Path) -> Path:
-    """The shim of one answer, compiled: "refuses", "nods" or "lies"."""
+# A sandbox that lets nobody have a timer. Both engines' ways: the twin asks libc, the C core the
+# kernel, by the one wrapper of all system calls.
+NO_TIMERS = """
+#include <stdarg.h>
+
+int timer_create(int clock, void *event, void *timer) { return -1; }
+
+long syscall(long number, ...)
+{
+    long a[6], out;
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
+    va_end(list);
+    if (number == SYS_timer_create) return errno = EPERM, -1;
+    register long r10 __asm__("r10") = a[3], r8 __asm__("r8") = a[4], r9 __asm__("r9") = a[5];
+    __asm__ volatile("syscall" : "=a"(out)
+                     : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return out < 0 && out > -4096 ? (errno = (int)-out, -1) : out;
+}
+"""
+
+
+def madvise_that(answer: str, folder: Path, more: str = "") -> Path:
+    """The shim of one answer, compiled: "refuses", "nods" or "lies"; and of `more`."""
     if not tools()["cc"]:
         pytest.skip("no C compiler")
     source, library = folder / f"{answer}.c", folder / f"{answer}.so"
-    source.write_text(MADVISE)
+    source.write_text(MADVISE + more)
     flags = ["-shared", "-fPIC", f"-DANSWER='{answer[0]}'"]
     subprocess.run(["cc", *flags, source, "-o", library], check=True)
     return library

@@ -235,7 +235,7 @@ def test_no_life_of_keys_uses_a_nonce_twice(tmp_path_factory, actions, which):
 
 def test_a_registry_that_forgets_is_noticed(twin, tmp_path, monkeypatch):
     """The seeded fault: whoever asks for a key gets it."""
-    everybody = SimpleNamespace(open=lambda *_: True, close=lambda *_: None)
+    everybody = SimpleNamespace(open=lambda *_: 0, close=lambda *_: None)
     monkeypatch.setattr("pysframe.engine.fallback._sender.SENDERS", everybody)
     life = [
         ("add", 0, 16, 0),

@@ -278,7 +278,7 @@ def fork_in(nth, call, shared):
 
 def test_a_child_that_seals_is_noticed(twin, rng, monkeypatch):
     """The seeded fault: whoever has a counter seals, in whatever process."""
-    monkeypatch.setattr(_sender.os, "getpid", lambda: 1)
+    monkeypatch.setattr(_sender, "generation", lambda: 1)
     sender = new_sender(twin, GCM, rng.randbytes(16), next_ctr=FIRST)
     shared = numpy.frombuffer(mmap.mmap(-1, mmap.PAGESIZE), dtype=numpy.uint8)
     protect = lambda: sender.protect(shared[:5])  # noqa: E731

@@ -20,14 +20,15 @@ from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_INCREF, PyObject
 from libc.stdint cimport (
-    INT32_MAX, INT64_MAX, SIZE_MAX, UINT16_MAX, UINT32_MAX,
-    int32_t, int64_t, uint8_t, uint32_t, uint64_t,
+    INT32_MAX, INT64_MAX, SIZE_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t,
 )
 from libc.string cimport memset
 
 from pysframe.engine._sfr cimport *
 
+import sys
 from operator import index
+from secrets import token_bytes
 from sys import maxsize
 
 from pysframe.batch import FrameBatch
@@ -115,6 +116,57 @@ def init(max_isa):
         KERNELS[sfr_kernel_name(kernel).decode()] = sfr_kernel_reason(kernel).decode()
 
 
+# ---- the senders of this process ----
+
+class SenderRegistry:
+    """The C core's table, for senders of the twin that live beside native ones.
+
+    It is what engine/fallback/_registry.py describes, and takes its place once it is there.
+    """
+
+    __slots__ = ("library", "secret")
+
+    def __init__(self, bytes secret):
+        if len(secret) != 32 or not sfr_registry_secret(<const uint8_t *><char *>secret):
+            raise MemoryError("no memory for the names of keys, or they are named already")
+        self.secret = secret
+        self.library = <size_t>&sfr_registry_open      # which of two copies of the C core
+
+    def open(self, bytes name, uint64_t next_ctr):
+        cdef uint64_t blocks
+        status = sfr_registry_open(_name(name), next_ctr, &blocks)
+        if status == SFR_E_NO_MEMORY:
+            raise MemoryError("no memory to remember another key")
+        return None if status == SFR_E_DUPLICATE else blocks
+
+    def close(self, bytes name, uint64_t next_ctr, bint spent, uint64_t blocks):
+        sfr_registry_close(_name(name), next_ctr, spent, blocks)
+
+
+cdef const uint8_t *_name(bytes name) except NULL:
+    if len(name) != 16:
+        raise ValueError("a fingerprint has 16 bytes")
+    return <const uint8_t *><char *>name
+
+
+def _keep_the_registry():
+    """From here on the C core's table is the one of this process, with all that is known so far."""
+    before = getattr(sys, "_pysframe_senders", None)
+    library = getattr(before, "library", None)
+    if library is None:
+        after = SenderRegistry(token_bytes(32) if before is None else before.secret)
+        if before is not None:
+            before.hand_over(after)
+        sys._pysframe_senders = after
+    elif library != <size_t>&sfr_registry_open:
+        raise ImportError(
+            "another copy of pysframe's native engine runs in this process: senders of two would "
+            "not know of each other, and could use the same counter twice")
+
+
+_keep_the_registry()
+
+
 cdef const sfr_kernel *_kernel_of(object obj) except NULL:
     cdef bytes name = (obj._kernel or "").encode()
     cdef const sfr_kernel *kernel = sfr_kernel_find(
@@ -194,11 +246,11 @@ def _misuse(int code, **known):
     return misuse(code, **known)
 
 
-cdef size_t _size(str name, value, last=maxsize) except? 0:
+cdef size_t _size(str name, value) except? 0:
     """value, a size that memory can have; what is too large all the same the C core says."""
     number = index(value)
-    if not 0 <= number <= last:
-        raise MisuseError(f"{name} is {number}; it must be 0..{last}")
+    if not 0 <= number <= maxsize:
+        raise MisuseError(f"{name} is {number}; it must be 0..{maxsize}")
     return number
 
 
@@ -213,8 +265,8 @@ cdef class Secret:
     cdef sfr_secret *_ptr
     cdef int _suite
 
-    def __cinit__(self, suite, base_key):
-        self._suite = _size("suite", suite, UINT16_MAX)
+    def __cinit__(self, int suite, base_key):
+        self._suite = suite
         if base_key is not _LATER:
             self._extract(base_key, -1)
 
@@ -238,16 +290,16 @@ cdef class Secret:
         return 0
 
     @classmethod
-    def for_ssrc(cls, suite, base_key, ssrc):
+    def for_ssrc(cls, int suite, base_key, uint32_t ssrc):
         """The secret of one RTP stream: draft-ietf-avtcore-rtp-sframe."""
         cdef Secret secret = Secret.__new__(Secret, suite, _LATER)
-        secret._extract(base_key, _size("ssrc", ssrc, UINT32_MAX))
+        secret._extract(base_key, ssrc)
         return secret
 
-    def ratchet(self, steps=1):
+    def ratchet(self, unsigned int steps=1):
         """The secret of a later ratchet_step: RFC 9605 5.1."""
         cdef Secret later = Secret.__new__(Secret, self._suite, _LATER)
-        later._ptr = sfr_secret_ratchet(self.pointer(), _size("steps", steps, UINT16_MAX))
+        later._ptr = sfr_secret_ratchet(self.pointer(), steps)
         if later._ptr is NULL:
             raise MemoryError
         return later

@@ -10,6 +10,7 @@ cdef extern from "sfr.h":
         SFR_UNKNOWN_KEY
         SFR_E_RETIRED
         SFR_E_LEASE_ENDED
+        SFR_E_DUPLICATE
         SFR_E_TOO_LARGE
         SFR_E_OVERLAP
         SFR_E_ROOM
@@ -84,6 +85,11 @@ cdef extern from "sfr.h":
     int sfr_sender_next(sfr_sender *, uint64_t *ctr)
     uint64_t sfr_sender_blocks(sfr_sender *)
     void sfr_sender_set_blocks(sfr_sender *, uint64_t)
+    int sfr_registry_secret(const uint8_t *secret)
+    int sfr_registry_open(const uint8_t *fingerprint, uint64_t next_ctr, uint64_t *blocks)
+    void sfr_registry_close(const uint8_t *fingerprint, uint64_t next_ctr, bint spent,
+                            uint64_t blocks)
+
     size_t sfr_protected_size(sfr_sender *, size_t frame_size, size_t ahead)
     int sfr_protect(sfr_sender *, sfr_frame *)
     size_t sfr_check_many(sfr_sender *const *, sfr_frame *frames, size_t count, int *steady)

@@ -19,14 +19,12 @@ NOT_COPIED = shutil.ignore_patterns(".*", "build", "dist", "bench", "*.so", "__p
 TWIN = "src/pysframe/engine/fallback"
 
 # demand, file, the line, what stands there instead, the test
-REGISTRY = "if name in self._alive or next_ctr < self._closed.get(name, 0):"
+REGISTRY = "if claim.alive or next_ctr < claim.next_ctr + claim.spent:"
 STRICT = "if strict and (_extra(kid) != kid_size or _extra(ctr) != ctr_size):"
 C_STRICT = "return bytes && (raw & 0xff) < (bytes == 1 ? 8 : 1);"
 FSYNC = "    os.fsync(fd)\n        os.replace("
 C_REFUSED = "if (SFR_UNLIKELY(opened != SFR_OK || k->closed)) {"
-C_DUPLICATE = (
-    "if (e->name && (!e->closing || e->spent || next_ctr < e->next_ctr)) return SFR_E_DUPLICATE;"
-)
+C_DUPLICATE = "if (!free_from(e, next_ctr)) return SFR_E_DUPLICATE;"
 LINES = [
     ("4.1 MUST", f"{TWIN}/_registry.py", REGISTRY, "if False:",
      "tests/test_objects.py::test_one_sender_for_each_key"),
@@ -49,7 +47,7 @@ LINES = [
     ("5.2 MUST", "src/pysframe/epochs.py",
      "return Changes(forget=(there.number,), derive=ahead)", "return Changes(derive=ahead)",
      "tests/test_epochs.py::test_rfc9605_5_2_drops_the_epoch_with_the_same_low_bits"),
-    ("7.4 MUST", f"{TWIN}/_sender.py", "if self._pid != os.getpid():", "if False:",
+    ("7.4 MUST", f"{TWIN}/_sender.py", "if self._generation != generation():", "if False:",
      "tests/security/test_p05_fork.py::test_the_childs_sender_refuses"),
     ("9.1 MUST", f"{TWIN}/_sender.py", "if ctr != self._last:", "if True:",
      "tests/test_sender.py::test_an_ended_lease_says_renew"),

@@ -8,10 +8,8 @@ Rules of this file:
 
 import os
 import threading
-from contextlib import suppress
-from types import TracebackType
 from typing import Any, NoReturn
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 
 class Unshareable:
@@ -23,37 +21,26 @@ class Unshareable:
         raise TypeError(f"{type(self).__name__} cannot be pickled or copied; make another one")
 
 
-class Lock:
-    """A lock that is free again in a forked child; used with `with`.
+def new_lock() -> "threading.RLock":
+    """A lock that is free in a forked child, unless the thread that forked holds it.
 
-    Reentrant, because a finalizer that takes it may run wherever its holder allocates.
+    Used with `with`. Reentrant, because a finalizer that takes it may run wherever its holder
+    allocates. No Python code runs when it is taken and dropped: where memory is out, that could
+    fail in between, and the lock be held for ever.
     """
-
-    __slots__ = ("__weakref__", "_lock")
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        _locks.add(self)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with suppress(RuntimeError):  # a child, forked by a signal handler in the middle: it is new
-            self._lock.release()
+    lock = threading.RLock()
+    # No set: CPython's fills up where there is no memory to grow, and then looks for ever.
+    _locks[lock] = None
+    return lock
 
 
-_locks: "WeakSet[Lock]" = WeakSet()
+_locks: "WeakKeyDictionary[Any, None]" = WeakKeyDictionary()
 
 
 def _free_locks() -> None:
-    for lock in _locks:
-        lock._lock = threading.RLock()
+    for lock in list(_locks):
+        if not lock._is_owned():
+            lock._at_fork_reinit()
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,19 +9,23 @@ Rules of this file:
   4. A frame that is refused leaves zeros in `out`, never plaintext.
 """
 
-from ..._buffers import ReadableBuffer
+from typing import TYPE_CHECKING
+
 from ...errors import FrameRejected, FrameStatus, MisuseCode, misuse, rejection
 from ...suites import CipherSuite
 from .._aead import Provider
 from .._types import ASKED, GIVEN, KeyStats, Reach, ReceiverStats
 from ._arrival import Arrival
-from ._guard import Lock
+from ._guard import new_lock
 from ._keys import FrameKey, Secret
 from ._sender import LIMIT_MAX_FRAME
 from ._shares import Shares
 from ._strangers import Strangers
 from ._trail import Trail
 from ._window import ReplayWindow
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 # Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20.
 SHORT_TAG = 4  # bytes
@@ -99,7 +103,7 @@ class ReceiverState:
         self._max_frame = max_frame
         self._strict = strict
         self._source = source
-        self._lock = Lock()
+        self._lock = new_lock()
         self._slots: dict[int, Slot] = {}  # by KID
         self._asked: dict[int, Slot] = {}  # those of kind ASKED, in order of arrival
         self._shares = Shares()

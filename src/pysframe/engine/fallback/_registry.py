@@ -1,53 +1,103 @@
 """The senders this process has, and has had.
 
 Rule: a (base_key, KID) has one live sender, and a later one never starts below a counter that an
-      earlier one may have used (RFC 9605 7.4 MUST: no second frame under a key and nonce).
+      earlier one may have used (RFC 9605 7.4 MUST: no second frame under a key and nonce), nor
+      with a lower meter of AES blocks.
 
-Keys are known by a fingerprint under a secret of this process, so the table tells nothing.
+There is one registry in a process, whatever was imported or bound, and however often: `sys` holds
+it, where no purge of sys.modules reaches. It is this one until the native engine is loaded, which
+takes all of it over; then senders of the twin, too, are in the C core's table.
+
+Keys are known by a fingerprint under a secret of this process, so the table tells nothing. Nothing
+is ever forgotten: a key costs some 250 bytes here, and 32 to 64 in the C core.
 """
 
-from hashlib import blake2b
+import sys
+from hmac import digest
 from secrets import token_bytes
+from typing import Protocol
 
-from ._guard import Lock
+from ._guard import new_lock
 
-REMEMBERED = 65536  # closed senders; then the one that closed first is forgotten
+LAST_CTR = (1 << 64) - 1
 
-_process_secret = token_bytes(32)
+
+class Senders(Protocol):
+    """What a registry offers: this one, and the native engine's."""
+
+    secret: bytes
+
+    def open(self, name: bytes, next_ctr: int) -> int | None:
+        """Claims a fingerprint, and returns the AES blocks that its key has used so far.
+
+        None when it has a sender, or had one that may have used next_ctr; MemoryError when it
+        cannot be remembered.
+        """
+
+    def close(self, name: bytes, next_ctr: int, spent: bool, blocks: int) -> None:
+        """Gives a claim back. next_ctr: the first counter that was not used; spent: it was, too."""
+
+
+class Claim:
+    """What is known of one fingerprint."""
+
+    __slots__ = ("alive", "blocks", "next_ctr", "spent")
+
+    def __init__(self) -> None:
+        self.alive, self.next_ctr, self.spent, self.blocks = True, 0, False, 0
+
+
+class SenderRegistry:
+    """A table in Python. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.secret = token_bytes(32)
+        self._lock = new_lock()
+        self._claims: dict[bytes, Claim] = {}
+        self._heir: Senders | None = None
+
+    def open(self, name: bytes, next_ctr: int) -> int | None:
+        """See Senders."""
+        with self._lock:
+            if self._heir is not None:
+                return self._heir.open(name, next_ctr)
+            claim = self._claims.get(name)
+            if claim is None:
+                self._claims[name] = Claim()  # without memory the dict stays as it was
+                return 0
+            # RFC 9605 4.4.1 MUST NOT: one base_key and KID, two senders.
+            if claim.alive or next_ctr < claim.next_ctr + claim.spent:
+                return None
+            claim.alive = True
+            return claim.blocks
+
+    def close(self, name: bytes, next_ctr: int, spent: bool, blocks: int) -> None:
+        """See Senders. It takes no memory."""
+        with self._lock:
+            if self._heir is not None:
+                return self._heir.close(name, next_ctr, spent, blocks)
+            claim = self._claims.get(name)
+            if claim is None or not claim.alive:
+                return None
+            # `alive` last: an exception before it, such as Ctrl-C, leaves a claim that nobody can
+            # take, and never a used counter forgotten.
+            claim.next_ctr, claim.spent, claim.blocks = next_ctr, spent, blocks
+            claim.alive = False
+            return None
+
+    def hand_over(self, heir: Senders) -> None:
+        """Tells another registry everything; from then on that one is asked."""
+        with self._lock:
+            for name, claim in self._claims.items():
+                heir.open(name, LAST_CTR)  # None: that was used, or this was told before
+                if not claim.alive:
+                    heir.close(name, claim.next_ctr, claim.spent, claim.blocks)
+            self._heir, self._claims = heir, {}
+
+
+SENDERS: Senders = vars(sys).setdefault("_pysframe_senders", SenderRegistry())
 
 
 def fingerprint(sframe_key: bytes, sframe_salt: bytes) -> bytes:
     """16 bytes that are equal for equal keys, and say nothing outside this process."""
-    return blake2b(sframe_key + sframe_salt, key=_process_secret, digest_size=16).digest()
-
-
-class SenderRegistry:
-    """Which fingerprints are in use, and how far each one went. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._alive: set[bytes] = set()
-        self._closed: dict[bytes, int] = {}  # -> first counter never used; in order of closing
-
-    def open(self, name: bytes, next_ctr: int) -> bool:
-        """Claims a fingerprint; False when it is in use, or was used at next_ctr or beyond."""
-        with self._lock:
-            # RFC 9605 4.4.1 MUST NOT: one base_key and KID, two senders.
-            if name in self._alive or next_ctr < self._closed.get(name, 0):
-                return False
-            # In this order, here and in close: an exception in between, such as Ctrl-C, leaves a
-            # claim that nobody can take, and never a used counter forgotten.
-            self._alive.add(name)
-            self._closed.pop(name, None)
-            return True
-
-    def close(self, name: bytes, unused: int) -> None:
-        """Gives a claim back; `unused` is the first counter that was not used."""
-        with self._lock:
-            self._closed[name] = unused
-            self._alive.discard(name)
-            if len(self._closed) > REMEMBERED:
-                del self._closed[next(iter(self._closed))]
-
-
-SENDERS = SenderRegistry()
+    return digest(SENDERS.secret, sframe_key + sframe_salt, "sha256")[:16]

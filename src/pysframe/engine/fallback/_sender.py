@@ -7,20 +7,23 @@ Rules of this file:
      counter is taken.
 """
 
-import os
 from collections.abc import Callable
 from operator import index
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..._buffers import ReadableBuffer, byte_view
+from ..._buffers import byte_view
 from ...errors import MisuseCode, misuse
 from ...header import MAX_VALUE, encode_header, header_size
 from ...suites import MAX_HEADER, CipherSuite
 from .._aead import Provider
-from ._guard import Lock
+from ._guard import new_lock
 from ._keys import FrameKey, Secret
 from ._memory import distance, metadata_view, overlap
+from ._process import generation
 from ._registry import SENDERS
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 # q + s <= 2^36 blocks keeps GCM's advantage below 2^-57: draft-irtf-cfrg-aead-limits.
 KEY_BUDGET = 1 << 36
@@ -50,7 +53,7 @@ class Reserved(NamedTuple):
     kid: int
     ctr: int
     key: FrameKey
-    pid: int  # the process whose frame it is
+    generation: int  # of the process whose frame it is
     rekey_due: bool  # this frame brought the key to half its budget
 
     def size_of(self, departure: Departure) -> int:
@@ -65,7 +68,7 @@ class Reserved(NamedTuple):
         # RFC 9605 4.4.3: aad = header || metadata; clear bytes are the head of the metadata.
         aad = b"".join((header, clear, departure.metadata))
         sealed = b"".join((clear, header, self.key.seal(self.ctr, aad, payload)))
-        if self.pid != os.getpid():  # a fork since: the counter is the parent's
+        if self.generation != generation():  # a fork since: the counter is the parent's
             raise misuse(MisuseCode.FORKED, kid=self.kid)
         return sealed
 
@@ -78,8 +81,8 @@ class SenderState:
     """
 
     __slots__ = (
-        "_ahead", "_key", "_last", "_lock", "_max_frame", "_next", "_pid", "_retired", "_spent",
-        "blocks", "kid", "suite",
+        "_ahead", "_generation", "_key", "_last", "_lock", "_max_frame", "_next", "_retired",
+        "_spent", "blocks", "kid", "suite",
     )  # fmt: skip
 
     def __init__(
@@ -102,12 +105,13 @@ class SenderState:
         self._max_frame = max_frame
         self._spent = False  # _next was used, too, and nothing comes after it
         self._ahead: tuple[int, int] | None = None  # the lease after this one
-        self.blocks = 0  # AES blocks used so far
-        self._lock = Lock()
-        self._pid = os.getpid()
+        self._lock = new_lock()
+        self._generation = generation()
         key = FrameKey(secret.of_suite(suite), self.kid, source)
-        if not SENDERS.open(key.fingerprint, self._next):
+        blocks = SENDERS.open(key.fingerprint, self._next)
+        if blocks is None:
             raise misuse(MisuseCode.DUPLICATE, kid=self.kid)
+        self.blocks = blocks  # AES blocks used so far, by earlier senders of this key, too
         self._key: FrameKey | None = key
 
     def departure(
@@ -178,10 +182,9 @@ class SenderState:
             if key is None:
                 return
             self._retired = reason  # why there is no key
-            unused = self._next + self._spent
         # In a forked child the claim stays: the parent's sender may live on.
-        if self._pid == os.getpid():
-            SENDERS.close(key.fingerprint, unused)
+        if self._generation == generation():
+            SENDERS.close(key.fingerprint, self._next, self._spent, self.blocks)
 
     def __del__(self) -> None:
         if hasattr(self, "_key"):
@@ -199,7 +202,7 @@ class SenderState:
             raise misuse(MisuseCode.KEY_EXHAUSTED, kid=self.kid)
         rekey_due = 2 * self.blocks < KEY_BUDGET <= 2 * blocks
         self.blocks = blocks
-        return Reserved(self.kid, self._take_ctr(), key, self._pid, rekey_due)
+        return Reserved(self.kid, self._take_ctr(), key, self._generation, rekey_due)
 
     def _take_ctr(self) -> int:
         # RFC 9605 4.3 MUST: a KID and a CTR together are for one frame.
@@ -213,7 +216,7 @@ class SenderState:
         return ctr
 
     def _usable_key(self) -> FrameKey:
-        if self._pid != os.getpid():
+        if self._generation != generation():
             raise misuse(MisuseCode.FORKED, kid=self.kid)
         if self._key is None:
             raise misuse(MisuseCode.RETIRED, kid=self.kid, reason=self._retired)
@@ -224,7 +227,7 @@ class SenderState:
         return self._key
 
     def _needs_lease(self) -> bool:
-        alive = self._key is not None and self._pid == os.getpid()
+        alive = self._key is not None and self._generation == generation()
         return alive and self._spent and self._last != MAX_VALUE
 
     def _check_overlap(self, departure: Departure, out: memoryview) -> None:
