@@ -117,13 +117,17 @@ static void wipe_mac(sfr_stream *s)
     __asm__ __volatile__("" : : "r"(s) : "memory"); /* as sfr_wipe, but inlined */
 }
 
-/* RFC 9605 4.5.1: the first Nt bytes of the MAC. */
+/* RFC 9605 4.5.1: the first Nt bytes of the MAC: 4, or 8 to 16, whose halves may overlap. */
 static void write_tag(const sfr_row *row, const uint8_t *mac)
 {
     uint8_t *out = row->tag.write;
-    memcpy(out, mac, 4);
-    if (row->key->tag_size >= 8) memcpy(out + 4, mac + 4, 4);
-    for (size_t i = 8; i < row->key->tag_size; i++) out[i] = mac[i];
+    size_t size = row->key->tag_size;
+    if (size < 8) {
+        memcpy(out, mac, 4);
+    } else {
+        memcpy(out, mac, 8);
+        memcpy(out + size - 8, mac + size - 8, 8);
+    }
 }
 
 static void seal_some(const composite *c, sfr_row *const *rows, size_t count)

@@ -18,9 +18,9 @@ import machine
 import pytest
 from c_core.core import ROOT, run
 from recipe_steps import COMMAND, ISA, RECIPES, SUITE, WORDS, new_ciphertext
-from security.deep.builds import RELEASE, generated
+from security.deep.builds import RELEASE, cached, generated
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("recipes")]
+pytestmark = pytest.mark.timeout(900)
 
 NOT_COPIED = shutil.ignore_patterns(".*", "build", "__pycache__", "*.so", "*.egg-info")
 HAS_AVX = machine.cpu_flags() >= machine.X86_KERNELS["aesni"] | {"avx"}
@@ -28,16 +28,20 @@ PLACES = {"<isa>": ISA, "<name>": COMMAND}
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    """A copy in which every recipe was followed, with its native engine built."""
+def tree():
+    """A copy in which every recipe was followed, with its native engine built: once for a state of
+    the tree, whoever asks first."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
-    copy = tmp_path_factory.mktemp("recipes") / "tree"
+    return cached("recipes", sorted(contents(ROOT).items()), make) / "tree"
+
+
+def make(folder: Path) -> None:
+    copy = folder / "tree"
     shutil.copytree(ROOT, copy, ignore=NOT_COPIED)
     for recipe, steps in RECIPES.items():
         follow(copy, recipe, steps)
     build(copy)
-    return copy
 
 
 def follow(tree: Path, recipe: str, steps) -> None:
@@ -82,8 +86,14 @@ def files_in(text: str) -> set[str]:
 
 
 def contents(tree: Path) -> dict[str, bytes]:
-    files = [path for path in tree.rglob("*") if path.is_file()]
-    return {str(path.relative_to(tree)): path.read_bytes() for path in files}
+    """Path -> bytes of what is copied."""
+    found = {}
+    for folder, folders, files in os.walk(tree):
+        ignored = NOT_COPIED(folder, [*folders, *files])
+        folders[:] = [name for name in folders if name not in ignored]
+        paths = [Path(folder, name) for name in files if name not in ignored]
+        found |= {str(path.relative_to(tree)): path.read_bytes() for path in paths}
+    return found
 
 
 # ---- building and running ----
@@ -102,6 +112,8 @@ def build(tree: Path) -> None:
         objects = " ".join(pool.map(compiled, sources))
     name = f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
     run(f"gcc -shared {objects} -o {tree}/src/pysframe/engine/{name}")
+    for part in objects.split():
+        Path(part).unlink()
 
 
 def python(tree: Path, *arguments: str, **switches: str) -> str:
