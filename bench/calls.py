@@ -17,7 +17,7 @@ OURS: dict[str, Callable[[Workload], Contender]] = {
     "protect_batch.out": lambda w: w.batches().protect_batch(out=True),
     "unprotect_batch.out": lambda w: w.batches().unprotect_batch(out=True),
 }
-TURNS, STRETCHES = 25, 4
+TURNS, STRETCHES = 20, 4
 
 
 def duel(call: str, suite: int, size: int) -> tuple[Contender, Contender]:

@@ -60,7 +60,7 @@ def _both(made: Callable[[Workload, int], Contender], suite: int, size: int) -> 
     return [replace(made(Workload(suite, size), gap), name=name) for name, gap in gaps.items()]
 
 
-# ---- the calls: eight passes over one block of frames ----
+# ---- the calls: eight passes over one block of frames, whose slots hold one run at a time ----
 
 PASSES = 8
 
@@ -104,7 +104,7 @@ def _unprotect_batch(w: Workload, gap: int) -> Contender:
         require(all(batch.ok for batch in opened), "unprotect_batch at a page edge")
         require(opened[-1].to_list() == frames, "unprotect_batch at a page edge")
 
-    return Contender("", BLOCK * PASSES, prepare, run, check)
+    return Contender("", BLOCK * PASSES, prepare, run, check, warm=False)
 
 
 def _protect_into(w: Workload, gap: int) -> Contender:
@@ -144,7 +144,7 @@ def _unprotect_into(w: Workload, gap: int) -> Contender:
         require(all(n == w.size for sizes in opened for n in sizes), "unprotect_into at an edge")
         require([bytes(slot) for slot in plain.slots] == frames, "unprotect_into at an edge")
 
-    return Contender("", BLOCK * PASSES, prepare, run, check)
+    return Contender("", BLOCK * PASSES, prepare, run, check, warm=False)
 
 
 CALLS = (_protect_batch, _unprotect_batch, _protect_into, _unprotect_into)

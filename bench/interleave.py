@@ -35,7 +35,8 @@ class Contender:
     """One way. prepare() makes the blocks that run() consumes, untimed; check() judges what it
     returned, one result for each block.
 
-    count: operations of one run, by which its time is divided.
+    count: operations of one run, by which its time is divided. warm: a Match times it in the middle
+    of its work, after a run like it, and not with the caches as a check left them.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Contender:
     prepare: Callable[[], list[Any]]
     run: Callable[[list[Any]], list[Any]]
     check: Callable[[list[Any], list[Any]], None]
+    warm: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Match:
             once(contender)
         for _ in range(turns):
             for contender in random.sample(contenders, len(contenders)):
-                _keep_less(self.best, contender.name, once(contender))
+                _keep_less(self.best, contender.name, once(contender, contender.warm))
         for _ in range(stretches):
             for contender in random.sample(contenders, len(contenders)):
                 _keep_less(self.late, contender.name, p99(_blocks(contender, STRETCH)))
@@ -112,10 +114,12 @@ def _keep_less(found: dict[str, float], name: str, ns: float) -> None:
     found[name] = min(ns, found.get(name, ns))
 
 
-def once(contender: Contender) -> float:
+def once(contender: Contender, warm: bool = False) -> float:
     """Nanoseconds per operation of one checked run."""
     given = contender.prepare()
     run = contender.run
+    if warm:
+        run(contender.prepare())
     with _no_collector():
         start = perf_counter_ns()
         result = run(given)
@@ -138,7 +142,7 @@ def _blocks(contender: Contender, blocks: int) -> list[float]:
     run = contender.run
     while len(found) < blocks:
         given, result, times = contender.prepare(), [], []
-        run(contender.prepare())  # so that no block finds the caches as a check left them
+        run(contender.prepare())
         with _no_collector():
             for block in given:
                 switched = _switched()

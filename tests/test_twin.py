@@ -497,7 +497,7 @@ def test_what_a_secret_refuses(rng):
             "ssrc is 4294967296; it must be 0..4294967295",
             lambda: Secret.for_ssrc(SUITE, base_key, 1 << 32),
         ),
-        ("steps is -1; a ratchet only goes forward", lambda: secret.ratchet(-1)),
+        ("steps is -1; it must be 0..65535", lambda: secret.ratchet(-1)),
         (
             "the secret is of AES_128_GCM_SHA256_128, not of AES_256_GCM_SHA512_128",
             lambda: secret.of_suite(CipherSuite(5)),

@@ -1,9 +1,17 @@
 """The caller's memory as plain bytes: any contiguous buffer, whatever its item type."""
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
+elif sys.version_info >= (3, 12):  # for typing.get_type_hints()
+    from collections.abc import Buffer as ReadableBuffer
+    from collections.abc import Buffer as WriteableBuffer
+else:  # Python had no name for it
+    ReadableBuffer = WriteableBuffer = Any
+
+__all__ = ["ReadableBuffer", "WriteableBuffer", "byte_view"]
 
 
 def byte_view(data: "ReadableBuffer", name: str) -> memoryview:

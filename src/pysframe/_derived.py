@@ -12,14 +12,12 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, TypeVar
 
-from ._buffers import byte_view
+from ._buffers import ReadableBuffer, byte_view
 from ._changes import Changes, Derive, Rules
 from .engine import GIVEN
 from .errors import MisuseError
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
     from .engine._native import Secret
     from .receiver import Receiver
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from operator import index
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
+from ._buffers import ReadableBuffer
 from .errors import MisuseError
 
+Metadata: TypeAlias = ReadableBuffer | Sequence[ReadableBuffer | None] | None
+Clear: TypeAlias = int | Sequence[int] | None
 _Value = TypeVar("_Value")
 
 

@@ -10,13 +10,9 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import add, index
-from typing import TYPE_CHECKING
 
-from ._buffers import byte_view
+from ._buffers import ReadableBuffer, byte_view
 from .errors import MisuseError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 MAX_LENGTH = 0x7FFF_FFFF  # lengths are int32
 

@@ -17,16 +17,11 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import TYPE_CHECKING
 
-from ._buffers import byte_view
+from ._buffers import ReadableBuffer, byte_view
 from ._rows import clear_per_row
+from .batch import FrameBatch
 from .errors import FrameRejected, FrameStatus, MalformedFrame, MisuseError, rejection
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
-    from .batch import FrameBatch
 
 MAX_VALUE = (1 << 64) - 1  # of a KID and of a counter
 

@@ -12,6 +12,7 @@ Rules of this file:
 """
 
 from ._changes import Changes, Derive
+from ._tracebacks import without_locals
 from .engine import AHEAD as KIND_AHEAD
 from .engine import GIVEN, Reach, key_schedule
 from .errors import MisuseError
@@ -186,6 +187,7 @@ def group_of(layout: SenderKeyLayout, generation: int) -> tuple[int, int]:
     return (1 << 64) - (1 << layout.R), layout.pack(generation)
 
 
+@without_locals
 def ratchet_base_key(suite: CipherSuite | int, base_key: bytes, steps: int = 1) -> bytes:
     """The base_key `steps` ratchet steps on, Nh bytes: RFC 9605 5.1.
 

@@ -9,21 +9,17 @@ Rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from . import _common as common
-from ._buffers import byte_view
+from ._buffers import ReadableBuffer, byte_view
 from ._common import Closing, checked, rare
 from ._derived import DerivedKeys
+from ._tracebacks import without_locals
 from .engine import GIVEN, ReceiverBase, policy
 from .epochs import Epochs
 from .kid import MLSLayout, SenderKeyLayout
 from .liveness import KeyFlow, Monitor
 from .ratchet import SenderKeys
 from .suites import CipherSuite
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 
 @policy
@@ -71,6 +67,7 @@ class Receiver(Closing, ReceiverBase):
 
     # ---- keys ----
 
+    @without_locals
     def add_key(self, kid: int, base_key: ReadableBuffer) -> None:
         """Takes the key of one KID, 0..2^64-1; base_key: 16 bytes or more.
 
@@ -100,6 +97,7 @@ class Receiver(Closing, ReceiverBase):
         """The KIDs whose keys were given or confirmed by a tag, in ascending order."""
         return tuple(sorted(key.kid for key in self._stats()[3] if not key.provisional))
 
+    @without_locals
     def add_sender_key(
         self,
         generation: int,
@@ -145,6 +143,7 @@ class Receiver(Closing, ReceiverBase):
         with rare:
             return self._derived.remove(self, SenderKeys, generation)
 
+    @without_locals
     def add_epoch(
         self,
         epoch: int,
@@ -192,10 +191,12 @@ class Receiver(Closing, ReceiverBase):
 
     # ---- what the engine asks and tells ----
 
+    @without_locals
     def _resolve(self, kid: int) -> bool:
         with rare:
             return self._derived.resolve(self, kid)
 
+    @without_locals
     def _confirmed(self, kids: list[int]) -> None:
         with rare:
             self._derived.confirm(self, kids)

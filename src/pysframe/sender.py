@@ -13,19 +13,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from . import _common as common
-from ._buffers import byte_view
+from ._buffers import ReadableBuffer, byte_view
 from ._common import LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, Closing, Removed, checked, rare
-from .counters import LeaseEnded, fingerprint
-from .engine import SenderBase, policy
+from ._tracebacks import without_locals
+from .counters import Claim, CounterStore, LeaseEnded, fingerprint
+from .engine import Secret, SenderBase, policy
 from .errors import CounterExhausted, MisuseError, SenderRetired
 from .kid import SenderKeyLayout
 from .suites import CipherSuite
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
-    from .counters import Claim, CounterStore
-    from .engine._native import Secret
 
 _log = logging.getLogger("pysframe")
 
@@ -79,6 +74,7 @@ class Sender(Closing, SenderBase):
         )
         base_key = Removed("keep what suite.generate_base_key() returned, or what you passed in")
 
+    @without_locals
     def __init__(
         self,
         suite: CipherSuite | int,
@@ -147,6 +143,7 @@ class Sender(Closing, SenderBase):
                 raise
             return super().next_ctr
 
+    @without_locals
     def ratchet(self, *, next_ctr: int | None = None) -> Self:
         """The Sender of the next ratchet step (RFC 9605 5.1); this one is retired.
 

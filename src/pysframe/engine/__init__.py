@@ -41,10 +41,12 @@ from ._types import (
 
 if TYPE_CHECKING:
     from ._native import ReceiverCore as ReceiverBase
+    from ._native import Secret
     from ._native import SenderCore as SenderBase
 else:
-    # What policy classes derive from: bind() mixes them with the engine's own core class.
-    SenderBase = ReceiverBase = object
+    # What policy classes derive from: bind() mixes them with the engine's own core class. Each
+    # engine has a Secret of its own, too.
+    SenderBase = ReceiverBase = Secret = object
 
 __all__ = [
     "AHEAD",
@@ -56,6 +58,7 @@ __all__ = [
     "Reach",
     "ReceiverBase",
     "ReceiverStats",
+    "Secret",
     "SenderBase",
     "StrangerStats",
     "available",

@@ -1,10 +1,10 @@
 """The native engine, as the type checker sees it. The twin (fallback) offers exactly the same."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Self, TypeAlias
+from typing import ClassVar, Self
 
-from _typeshed import ReadableBuffer, WriteableBuffer
-
+from .._buffers import ReadableBuffer, WriteableBuffer
+from .._rows import Clear, Metadata
 from ..batch import FrameBatch
 from ._types import Reach, ReceiverStats
 
@@ -12,9 +12,6 @@ KERNELS: dict[str, str]
 VERSIONS: dict[str, str]
 
 def init(max_isa: str) -> None: ...
-
-Metadata: TypeAlias = ReadableBuffer | Sequence[ReadableBuffer | None] | None
-Clear: TypeAlias = int | Sequence[int] | None
 
 class Secret:
     def __init__(self, suite: int, base_key: ReadableBuffer) -> None: ...

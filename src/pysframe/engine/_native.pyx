@@ -20,7 +20,8 @@ from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_INCREF, PyObject
 from libc.stdint cimport (
-    INT32_MAX, INT64_MAX, SIZE_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t,
+    INT32_MAX, INT64_MAX, SIZE_MAX, UINT16_MAX, UINT32_MAX,
+    int32_t, int64_t, uint8_t, uint32_t, uint64_t,
 )
 from libc.string cimport memset
 
@@ -246,11 +247,11 @@ def _misuse(int code, **known):
     return misuse(code, **known)
 
 
-cdef size_t _size(str name, value) except? 0:
+cdef size_t _size(str name, value, last=maxsize) except? 0:
     """value, a size that memory can have; what is too large all the same the C core says."""
     number = index(value)
-    if not 0 <= number <= maxsize:
-        raise MisuseError(f"{name} is {number}; it must be 0..{maxsize}")
+    if not 0 <= number <= last:
+        raise MisuseError(f"{name} is {number}; it must be 0..{last}")
     return number
 
 
@@ -265,8 +266,8 @@ cdef class Secret:
     cdef sfr_secret *_ptr
     cdef int _suite
 
-    def __cinit__(self, int suite, base_key):
-        self._suite = suite
+    def __cinit__(self, suite, base_key):
+        self._suite = _size("suite", suite, UINT16_MAX)
         if base_key is not _LATER:
             self._extract(base_key, -1)
 
@@ -290,16 +291,16 @@ cdef class Secret:
         return 0
 
     @classmethod
-    def for_ssrc(cls, int suite, base_key, uint32_t ssrc):
+    def for_ssrc(cls, suite, base_key, ssrc):
         """The secret of one RTP stream: draft-ietf-avtcore-rtp-sframe."""
         cdef Secret secret = Secret.__new__(Secret, suite, _LATER)
-        secret._extract(base_key, ssrc)
+        secret._extract(base_key, _size("ssrc", ssrc, UINT32_MAX))
         return secret
 
-    def ratchet(self, unsigned int steps=1):
+    def ratchet(self, steps=1):
         """The secret of a later ratchet_step: RFC 9605 5.1."""
         cdef Secret later = Secret.__new__(Secret, self._suite, _LATER)
-        later._ptr = sfr_secret_ratchet(self.pointer(), steps)
+        later._ptr = sfr_secret_ratchet(self.pointer(), _size("steps", steps, UINT16_MAX))
         if later._ptr is NULL:
             raise MemoryError
         return later

@@ -5,6 +5,7 @@ It does the same in the same order, so it reads as the specification of csrc/:
     _cores     the contract, as the policy sees it   engine/_native.pyx
     _sender    reserve -> seal                       sfr_sender.c
     _receiver  parse -> resolve -> open -> commit    sfr_receiver.c, sfr_keyring.c
+    _shares    who has a key derived, who waits      sfr_reach.c
     _batch     many of both at once                  sfr_batch.c
     _window    the replay window                     sfr_receiver.c
     _registry  the senders of this process           sfr_registry.c

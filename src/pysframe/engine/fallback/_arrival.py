@@ -5,16 +5,12 @@ Rule: its bytes are read once, into memory of its own, so that what is authentic
 """
 
 from operator import index
-from typing import TYPE_CHECKING
 
-from ..._buffers import byte_view
+from ..._buffers import ReadableBuffer, byte_view
 from ...errors import FrameStatus, MisuseCode, misuse, rejection
 from ...header import parse_header
 from ...suites import CipherSuite
 from ._memory import distance, metadata_view, overlap
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 
 class Arrival:

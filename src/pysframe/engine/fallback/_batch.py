@@ -10,20 +10,16 @@ Rules of this file:
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
-from ..._rows import clear_per_row, per_row
+from ..._buffers import ReadableBuffer, WriteableBuffer
+from ..._rows import Clear, Metadata, clear_per_row, per_row
 from ...batch import FrameBatch, pack_columns
 from ...errors import FrameRejected, FrameStatus, MisuseCode, MisuseError, misuse
 from ._arrival import Arrival
 from ._cores import ReceiverCore, SenderCore, knows_now, receiver_state, sender_state, tell
 from ._memory import metadata_view, overlap, writable_view
 from ._sender import Departure, Reserved
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
-
-    from .._native import Clear, Metadata
 
 _Senders: TypeAlias = SenderCore | Sequence[SenderCore]
 _Receivers: TypeAlias = ReceiverCore | Sequence[ReceiverCore]

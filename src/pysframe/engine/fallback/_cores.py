@@ -8,8 +8,10 @@ RFC 9605 4.4.1 MUST: a key is for sealing or for opening; the class that holds i
 
 from operator import index
 from sys import maxsize
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
+from ..._buffers import ReadableBuffer, WriteableBuffer
+from ..._tracebacks import without_locals
 from ...errors import FrameRejected, FrameStatus, MisuseError
 from ...suites import CipherSuite
 from .. import _aead
@@ -21,9 +23,6 @@ from ._memory import writable_view
 from ._receiver import ReceiverState
 from ._sender import SenderState
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
-
 
 class SenderCore(Unshareable):
     """reserve -> seal. Thread-safe; refuses in a forked child."""
@@ -33,6 +32,7 @@ class SenderCore(Unshareable):
     _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best there is
     _twin: SenderState | None
 
+    @without_locals  # of __init__'s arguments, which come here first
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = super().__new__(cls)
         self._twin = None

@@ -7,9 +7,10 @@ Rules of this file:
 """
 
 from operator import index
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from ..._buffers import byte_view
+from ..._buffers import ReadableBuffer, byte_view
+from ..._tracebacks import without_locals
 from ...errors import MisuseError
 from ...suites import CipherSuite
 from .. import key_schedule
@@ -17,9 +18,7 @@ from .._aead import Provider, new_aead
 from ._guard import Unshareable
 from ._registry import fingerprint
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
+MAX_STEPS = 0xFFFF  # at once; callers go 1024 at most
 MIN_BASE_KEY = 16  # bytes; RFC 9605 sets no length, shorter keys are mistakes
 
 
@@ -31,12 +30,14 @@ class Secret(Unshareable):
 
     __slots__ = ("_sframe_secret", "_suite")
 
+    @without_locals
     def __init__(self, suite: int, base_key: "ReadableBuffer") -> None:
         self._suite = CipherSuite(suite)
         ikm = _base_key(base_key)
         self._sframe_secret = bytearray(key_schedule.derive_secret(self._suite, ikm))
 
     @classmethod
+    @without_locals
     def for_ssrc(cls, suite: int, base_key: "ReadableBuffer", ssrc: int) -> Self:
         """The secret of one RTP stream; ssrc is 0..2^32-1. draft-ietf-avtcore-rtp-sframe."""
         if not 0 <= index(ssrc) < 1 << 32:
@@ -44,10 +45,11 @@ class Secret(Unshareable):
         stream = key_schedule.derive_stream(CipherSuite(suite), _base_key(base_key), ssrc)
         return cls(suite, stream)
 
+    @without_locals
     def ratchet(self, steps: int = 1) -> "Secret":
         """The secret `steps` ratchet steps on (RFC 9605 5.1); this one stays as it is."""
-        if index(steps) < 0:
-            raise MisuseError(f"steps is {steps}; a ratchet only goes forward")
+        if not 0 <= index(steps) <= MAX_STEPS:
+            raise MisuseError(f"steps is {steps}; it must be 0..{MAX_STEPS}")
         secret = self._open()
         for _ in range(steps):
             base_key = key_schedule.derive_ratchet(self._suite, secret)
@@ -89,6 +91,7 @@ class FrameKey:
 
     __slots__ = ("_aead", "_salt", "_sframe_key", "fingerprint", "tag_size")
 
+    @without_locals
     def __init__(self, secret: Secret, kid: int, source: Provider) -> None:
         key, salt = key_schedule.derive_key_and_salt(secret._suite, secret._open(), kid)
         self._sframe_key = bytearray(key)
@@ -97,10 +100,12 @@ class FrameKey:
         self.fingerprint = fingerprint(key, salt)
         self.tag_size = secret._suite.Nt
 
+    @without_locals
     def seal(self, ctr: int, aad: bytes, plaintext: bytes) -> bytes:
         """Ciphertext and tag."""
         return self._aead.seal(self._nonce(ctr), aad, plaintext)
 
+    @without_locals
     def open(self, ctr: int, aad: bytes, sealed: bytes) -> bytes | None:
         """The plaintext of ciphertext and tag, or None when the tag does not fit."""
         return self._aead.open(self._nonce(ctr), aad, sealed)

@@ -5,12 +5,8 @@ it is refused because the native engine, which works in the caller's memory, mus
 """
 
 import ctypes
-from typing import TYPE_CHECKING
 
-from ..._buffers import byte_view
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+from ..._buffers import ReadableBuffer, WriteableBuffer, byte_view
 
 
 def writable_view(out: "WriteableBuffer") -> memoryview:

@@ -9,8 +9,7 @@ Rules of this file:
   4. A frame that is refused leaves zeros in `out`, never plaintext.
 """
 
-from typing import TYPE_CHECKING
-
+from ..._buffers import ReadableBuffer
 from ...errors import FrameRejected, FrameStatus, MisuseCode, misuse, rejection
 from ...suites import CipherSuite
 from .._aead import Provider
@@ -23,9 +22,6 @@ from ._shares import Shares
 from ._strangers import Strangers
 from ._trail import Trail
 from ._window import ReplayWindow
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 # Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20.
 SHORT_TAG = 4  # bytes

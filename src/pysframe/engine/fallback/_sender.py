@@ -9,9 +9,9 @@ Rules of this file:
 
 from collections.abc import Callable
 from operator import index
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from ..._buffers import byte_view
+from ..._buffers import ReadableBuffer, byte_view
 from ...errors import MisuseCode, misuse
 from ...header import MAX_VALUE, encode_header, header_size
 from ...suites import MAX_HEADER, CipherSuite
@@ -21,9 +21,6 @@ from ._keys import FrameKey, Secret
 from ._memory import distance, metadata_view, overlap
 from ._process import generation
 from ._registry import SENDERS
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 # q + s <= 2^36 blocks keeps GCM's advantage below 2^-57: draft-irtf-cfrg-aead-limits.
 KEY_BUDGET = 1 << 36
