@@ -162,6 +162,31 @@ def test_frame_batches_do_not_show_their_frames():
     assert "secret" not in repr(FrameBatch.from_frames([b"secret words"]))
 
 
+def test_what_was_never_made_can_be_shown(engine):
+    """A debugger shows objects whose __init__ raised, or has not run yet; and they can go."""
+    base_key = bytes(16)
+    made = {
+        engine.Sender: ((GCM,), {"kid": -1, "base_key": base_key, "next_ctr": 0}),
+        engine.Receiver: ((GCM,), {"replay_window": -1}),
+        FrameBatch: ((b"", [1], [1]), {}),
+    }
+    if engine.name.startswith("fallback"):  # the native one is made by __new__ alone
+        made[engine.Secret] = ((GCM, b"short"), {})
+    for cls, (arguments, more) in made.items():
+        half_made = cls.__new__(cls)
+        with pytest.raises(ValueError):
+            half_made.__init__(*arguments, **more)
+        for instance in (cls.__new__(cls), half_made):
+            assert repr(instance).startswith(f"<{cls.__name__}")
+            assert base_key.hex() not in repr(instance)
+    taken = new_sender(engine, GCM, base_key, kid=99)
+    second = engine.Sender.__new__(engine.Sender)
+    with pytest.raises(DuplicateSender):
+        second.__init__(GCM, kid=99, base_key=base_key, next_ctr=0)
+    assert repr(second) == "<Sender, never opened>" != repr(taken)
+    taken.close()
+
+
 # ---- what they cost ----
 
 GROWTH = """

@@ -128,7 +128,10 @@ class FrameBatch:
         return copy_rows(self.data, self._columns, self._count)
 
     def __repr__(self) -> str:
-        rejected = sum(map(bool, self.status))
+        try:
+            rejected = sum(map(bool, self.status))
+        except AttributeError:  # __init__ raised, or never ran
+            return "<FrameBatch, never filled>"
         return f"<FrameBatch of {self._count} rows, {rejected} rejected>"
 
     def _column(self, start: int, width: int, code: str) -> memoryview:

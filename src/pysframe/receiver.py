@@ -224,4 +224,7 @@ class Receiver(Closing, ReceiverBase):
             self._derived.close()
 
     def __repr__(self) -> str:
-        return f"<Receiver {self.suite.name}>"
+        try:
+            return f"<Receiver {self.suite.name}>"
+        except AttributeError:  # __init__ raised, or never ran
+            return "<Receiver, never opened>"

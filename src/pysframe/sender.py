@@ -257,4 +257,7 @@ class Sender(Closing, SenderBase):
         return [name for name in super().__dir__() if name not in ("generate", "base_key")]
 
     def __repr__(self) -> str:
-        return f"<Sender kid={self.kid:#x} {self.suite.name}>"
+        try:
+            return f"<Sender kid={self.kid:#x} {self.suite.name}>"
+        except (AttributeError, MisuseError):  # __init__ raised, or never ran
+            return "<Sender, never opened>"

@@ -65,6 +65,54 @@ def test_the_meter_goes_on(engine, rng):
     assert new_sender(engine, GCM, other_key).blocks == 0
 
 
+# ---- without memory ----
+
+# Senders until there is no memory for another, and on: thousands are refused. What counts them was
+# made before.
+STARVING = """
+import gc, os, resource, signal
+import pysframe
+
+signal.alarm(90)
+base_key, kids = os.urandom(16), list(range(8_000))
+made = [None] * len(kids)
+used = 4096 * int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (used + (6 << 20), resource.RLIM_INFINITY))
+for kid in kids:
+    try:
+        made[kid] = pysframe.Sender(4, kid=kid, base_key=base_key, next_ctr=0)
+    except MemoryError:
+        pass
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+refused = [kid for kid in kids if made[kid] is None]
+assert 100 < len(refused) < len(kids) - 100, len(refused)
+for sender in filter(None, made):
+    sender.protect(b"frame")
+    sender.close()
+for kid in refused:
+    with pysframe.Sender(4, kid=kid, base_key=base_key, next_ctr=0) as sender:
+        sender.protect(b"frame")
+duplicates = 0
+for kid in kids:
+    try:
+        pysframe.Sender(4, kid=kid, base_key=base_key, next_ctr=0)
+    except pysframe.DuplicateSender:
+        duplicates += 1
+print(duplicates == len(kids))
+"""
+
+# Not over `cryptography`: where it has no memory, it ends the process by itself.
+FRUGAL = [name for name in engines.available() if name in ("native:aesni", "fallback:pycryptodome")]
+
+
+@pytest.mark.parametrize("name", FRUGAL)
+def test_without_memory_new_senders_are_refused_and_nothing_else_happens(name):
+    """Keys that were refused can be had afterwards, and keys that were used are remembered."""
+    backend, kernel = name.split(":")
+    done = python(STARVING, PYSFRAME_BACKEND=backend, PYSFRAME_KERNEL=kernel)
+    assert (done.returncode, done.stdout) == (0, "True\n"), (done.returncode, done.stderr)
+
+
 # ---- in this order or that, and again ----
 
 # Seals with one engine, then does something, then tries the same key on the other.

@@ -69,7 +69,10 @@ class Secret(Unshareable):
             self.close()
 
     def __repr__(self) -> str:
-        return f"<Secret {self._suite.name}>"
+        try:
+            return f"<Secret {self._suite.name}>"
+        except AttributeError:  # __init__ raised, or never ran
+            return "<Secret, never made>"
 
     def of_suite(self, suite: CipherSuite) -> "Secret":
         """This secret, or MisuseError when it is another suite's."""
