@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,11 @@ def test_engines_do_not_mix(engine):
             stranger = fresh_sender(engines.bind(name), 4)
             with pytest.raises(TypeError, match="row 1: "):
                 engine.protect_many([fresh_sender(engine, 4), stranger], [b"", b""])
+
+
+def test_the_version():
+    assert pysframe.__version__ == metadata.version("pysframe")
+    assert pysframe.backend_info().versions["pysframe"] == pysframe.__version__
 
 
 def test_a_wrong_answer_fails_the_self_test(monkeypatch):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parties import GCM, pair
 
-from pysframe import FrameBatch, FrameStatus, MisuseError
+from pysframe import FrameBatch, FrameStatus, MisuseError, parse_headers
 from pysframe.batch import pack_columns
 
 FRAMES = st.lists(st.binary(max_size=40), max_size=20)
@@ -158,3 +159,79 @@ def test_a_rejected_row_is_seen():
 
 def columns_of(batch: FrameBatch) -> list[memoryview]:
     return [batch.offsets, batch.kid, batch.ctr, batch.lengths, batch.status]
+
+
+def shrunk() -> tuple[bytearray, FrameBatch]:
+    data = bytearray(b"abcdef")
+    batch = FrameBatch(data, [0, 3], [3, 3])
+    del data[4:]
+    return data, batch
+
+
+def test_a_row_that_its_data_no_longer_has(engine):
+    """The caller may shrink the data: rows that still lie in it are there, others never short."""
+    data, batch = shrunk()
+    assert batch[0] == b"abc"
+    sender = engine.Sender(4, kid=1, base_key=bytes(range(16)), next_ctr=1 << 40)
+    for use in (
+        lambda: batch[1], lambda: batch[-1], lambda: list(batch), batch.to_list,
+        lambda: engine.protect_batch(sender, batch),
+        lambda: engine.unprotect_batch(engine.Receiver(4), batch),
+        lambda: parse_headers(batch),
+    ):  # fmt: skip
+        with pytest.raises(MisuseError, match=r"^row 1 leaves the data of 4 bytes$"):
+            use()
+    data += b"ef"
+    assert batch.to_list() == [b"abc", b"def"]
+
+
+@pytest.mark.parametrize("given", [
+    b"abc", bytearray(b"abc"), memoryview(b"abc"), array("h", [1, 2]), np.zeros(960, np.int16),
+    np.zeros((), np.int16), np.zeros(960, np.int16)[::2],
+], ids=lambda given: type(given).__name__)  # fmt: skip
+def test_one_buffer_is_no_sequence_of_frames(engine, rng, given):
+    """20 ms of samples would pass for 960 frames of 2 bytes."""
+    sender, receiver = pair(engine, GCM, rng)
+    for use in (
+        lambda: engine.protect_many(sender, given),
+        lambda: engine.unprotect_many(receiver, given),
+        lambda: FrameBatch.from_frames(given),
+        lambda: parse_headers(given),
+    ):
+        with pytest.raises(TypeError, match=f"and this {type(given).__name__} is one buffer"):
+            use()
+    assert sender.next_ctr == 0
+
+
+def test_rows_of_a_table_are_frames(engine, rng):
+    table = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    frames = [bytes(row) for row in table]
+    sender, receiver = pair(engine, GCM, rng)
+    assert engine.unprotect_many(receiver, engine.protect_many(sender, table)).to_list() == frames
+    assert FrameBatch.from_frames(table).to_list() == frames
+
+
+def test_any_iterable_of_frames_will_do(engine, rng):
+    sender, receiver = pair(engine, GCM, rng)
+    for frames in ([b"a"], (b"a",), iter([b"a"]), {b"a": 1}, FrameBatch(b"a", [0], [1])):
+        batch = engine.unprotect_many(receiver, engine.protect_many(sender, frames))
+        assert batch.to_list() == [b"a"]
+
+
+class Mine(FrameBatch):
+    """What applications derive."""
+
+
+def test_a_subclass_is_a_batch(engine, rng):
+    sender, receiver = pair(engine, GCM, rng)
+    sealed = engine.protect_batch(sender, Mine(b"abcd", [1, 0], [3, 2]))
+    mine = Mine(sealed.data, sealed.offsets, sealed.lengths)
+    assert engine.unprotect_batch(receiver, mine).to_list() == [b"bcd", b"ab"]
+    assert type(sealed) is FrameBatch
+
+
+def test_what_is_no_batch_is_said_so(engine, rng):
+    sender, receiver = pair(engine, GCM, rng)
+    for call in (engine.protect_batch, engine.unprotect_batch):
+        with pytest.raises(TypeError, match=r"^batch must be a FrameBatch, not list$"):
+            call(sender if call is engine.protect_batch else receiver, [b"frame"])

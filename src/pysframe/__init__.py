@@ -23,6 +23,7 @@ FrameBatch. backend_info() says which engine runs.
 from typing import TYPE_CHECKING
 
 from . import _once  # first: when the package is imported again, the rest finds what is there
+from ._version import __version__ as __version__
 from .batch import FrameBatch
 from .counters import CounterStore, CounterStoreError, LeaseEnded
 from .engine import Backend, backend_info, default

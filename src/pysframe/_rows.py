@@ -1,6 +1,6 @@
 """Arguments of a batch call: one value for all rows, or one for each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import index
 from typing import TypeAlias, TypeVar, cast
 
@@ -10,6 +10,23 @@ from .errors import MisuseError
 Metadata: TypeAlias = ReadableBuffer | Sequence[ReadableBuffer | None] | None
 Clear: TypeAlias = int | Sequence[int] | None
 _Value = TypeVar("_Value")
+
+
+def as_rows(name: str, given: "Iterable[ReadableBuffer]") -> list[ReadableBuffer]:
+    """The frames one by one; TypeError for one buffer, whose items could pass for frames.
+
+    The rows of a two-dimensional array are frames, the samples of a flat one are not.
+    """
+    try:
+        view = memoryview(given)  # type: ignore[arg-type]
+    except TypeError:
+        return list(given)
+    if view.ndim < 2:
+        raise TypeError(
+            f"{name} must be a sequence of frames, and this {type(given).__name__} is one buffer; "
+            f"put it in a list for one frame, or use a FrameBatch for many in one buffer"
+        )
+    return list(given)
 
 
 def per_row(name: str, given: Sequence[_Value], count: int) -> list[_Value]:

@@ -12,9 +12,11 @@ from itertools import accumulate
 from operator import add, index
 
 from ._buffers import ReadableBuffer, byte_view
+from ._rows import as_rows
 from .errors import MisuseError
 
 MAX_LENGTH = 0x7FFF_FFFF  # lengths are int32
+MAX_ROW = MAX_LENGTH - 33  # bytes of a frame whose ciphertext is a row, too: MAX_HEADER and a tag
 
 # One block holds all columns, widest first so that each is aligned:
 # offsets int64[n] | kid uint64[n] | ctr uint64[n] | lengths int32[n] | status uint8[n]
@@ -61,7 +63,7 @@ class FrameBatch:
     @classmethod
     def from_frames(cls, frames: "Iterable[ReadableBuffer]") -> "FrameBatch":
         """A batch with a copy of these frames, back to back."""
-        rows = list(frames)
+        rows = as_rows("frames", frames)
         sizes = [_size_of(row, frame) for row, frame in enumerate(rows)]
         starts = array("q", accumulate(sizes[:-1], initial=0)) if sizes else array("q")
         columns = _pack(starts, array("i", sizes))
@@ -110,18 +112,22 @@ class FrameBatch:
         return self._count
 
     def __getitem__(self, row: int) -> memoryview:
-        """The bytes of one row, not copied; empty when it was rejected (look at status)."""
+        """The bytes of one row, not copied; empty when it was rejected (look at status).
+
+        MisuseError when data has shrunk since, and the row no longer lies in it.
+        """
         count = self._count
         position = index(row)
         if not -count <= position < count:
             raise IndexError(f"row {position} of a batch of {count}")
-        start = self.offsets[position]
-        return byte_view(self.data, "data")[start : start + self.lengths[position]]
+        position %= count
+        data = byte_view(self.data, "data")
+        return _row_of(data, position, self.offsets[position], self.lengths[position])
 
     def __iter__(self) -> Iterator[memoryview]:
         data = byte_view(self.data, "data")
-        for start, size in zip(self.offsets, self.lengths, strict=True):
-            yield data[start : start + size]
+        for row, (start, size) in enumerate(zip(self.offsets, self.lengths, strict=True)):
+            yield _row_of(data, row, start, size)
 
     def to_list(self) -> list[bytes]:
         """A copy of every row; b"" where it was rejected (look at status)."""
@@ -140,6 +146,21 @@ class FrameBatch:
             return memoryview(array(code)).toreadonly()
         column = memoryview(self._columns)[start * count : (start + width) * count]
         return column.cast(code).toreadonly()  # type: ignore[call-overload, no-any-return]
+
+
+def _row_of(data: memoryview, row: int, start: int, size: int) -> memoryview:
+    found = data[start : start + size]
+    if found.nbytes != size:
+        raise MisuseError(f"row {row} leaves the data of {data.nbytes} bytes")
+    return found
+
+
+def too_long_for_a_batch(row: int, size: int) -> MisuseError:
+    """What protect_batch says of a frame of over MAX_ROW bytes."""
+    return MisuseError(
+        f"row {row}: a frame of {size} bytes is over the limit of {MAX_ROW} for a batch, whose "
+        "lengths are int32; protect() takes it"
+    )
 
 
 def _copy_rows(data: "ReadableBuffer", columns: bytes, count: int) -> list[bytes]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from operator import index
 
 from ._buffers import ReadableBuffer, byte_view
-from ._rows import clear_per_row
+from ._rows import as_rows, clear_per_row
 from .batch import FrameBatch
 from .errors import FrameRejected, FrameStatus, MalformedFrame, MisuseError, rejection
 
@@ -139,10 +139,11 @@ def parse_headers(
     >>> parse_headers([bytes.fromhex("9901234567"), b""]).status.tolist()
     [0, 1]
     """
-    starts = clear_per_row(clear, len(batch))
+    listed = batch if isinstance(batch, FrameBatch) else as_rows("batch", batch)
+    starts = clear_per_row(clear, len(listed))
     if min(starts, default=0) < 0:
         raise MisuseError(f"clear is {min(starts)}; it cannot be negative")
-    rows = zip(batch, starts, strict=True)
+    rows = zip(listed, starts, strict=True)
     return HeaderColumns([_parse_or_zeros(ciphertext, start, strict) for ciphertext, start in rows])
 
 

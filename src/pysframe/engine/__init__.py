@@ -20,11 +20,12 @@ import platform
 import sys
 import warnings
 from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import batch
+from .._version import __version__
 from ..errors import MisuseError
 from . import _self_test
 from ._types import (
@@ -133,7 +134,7 @@ def backend_info() -> Backend:
     name = default().name
     engine, kernel = name.split(":")
     refused = {n: why for e in MODULES for n, why in _survey(e).items() if why}
-    versions = {"pysframe": _own_version(), "python": platform.python_version()}
+    versions = {"pysframe": __version__, "python": platform.python_version()}
     versions |= _module(engine).VERSIONS
     return Backend(engine, kernel, refused, versions, _self_test.run(_module(engine), kernel))
 
@@ -249,13 +250,6 @@ def _module(engine: str) -> ModuleType:
         module.init(os.environ.get("PYSFRAME_MAX_ISA", ""))
         batch.copy_rows = module.to_list
     return module
-
-
-def _own_version() -> str:
-    try:
-        return metadata.version("pysframe")
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _listed(refused: dict[str, str]) -> str:

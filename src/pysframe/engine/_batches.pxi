@@ -86,8 +86,16 @@ cdef inline int _read_held(Rows *rows, object obj, Bytes *out) except -1:
 cdef tuple _one_a_row(object values, str name, Py_ssize_t count):
     cdef tuple listed = values if type(values) is tuple else tuple(values)
     if len(listed) != count:
-        raise MisuseError(f"{len(listed)} {name} for {count} frames; one a frame is needed")
+        raise MisuseError(
+            f"{name} has {len(listed)} rows for {count} frames; give one, or one each")
     return listed
+
+
+cdef tuple _frames(object given, str name):
+    """One object a frame; a buffer is refused, whose items would pass for frames."""
+    if type(given) is tuple:
+        return given
+    return tuple(given) if type(given) is list else tuple(as_rows(name, given))
 
 
 cdef tuple _clears(object clear, Py_ssize_t count):
@@ -215,8 +223,8 @@ cdef object _new_batch(object data, object block, Py_ssize_t count):
 
 
 cdef bytes _columns_of(object batch):
-    if type(batch) is not FrameBatch:
-        raise TypeError(f"a FrameBatch is required, not {type(batch).__name__!r}")
+    if not isinstance(batch, FrameBatch):
+        raise TypeError(f"batch must be a FrameBatch, not {type(batch).__name__}")
     block = get_slot(SLOT_COLUMNS, batch)
     return block if type(block) is bytes else bytes(block)
 
@@ -303,9 +311,18 @@ cdef bint _check_all(Rows *rows, object senders, tuple listed) except -1:
     return steady and TAKE_TURNS and rows.work < UNLOCKED_WORK
 
 
+cdef int _check_lengths(Rows *rows) except -1:
+    """The columns of a FrameBatch have int32 for the length of a ciphertext."""
+    cdef Py_ssize_t i
+    for i in range(rows.count):
+        if rows.frames[i].in_size > <size_t>INT32_MAX - SFR_MAX_OVERHEAD:
+            raise too_long_for_a_batch(i, rows.frames[i].in_size)
+    return 0
+
+
 cdef int _require(object owner, type core, str name, Py_ssize_t i) except -1:
     if not isinstance(owner, core):
-        raise TypeError(f"row {i}: a native {name} is required, not {type(owner).__name__!r}")
+        raise TypeError(f"row {i}: {type(owner).__name__} is no {name} of this engine")
     return 0
 
 
@@ -371,7 +388,7 @@ def protect_many(senders, frames, metadata=None, clear=None):
     cdef Rows rows
     cdef Py_ssize_t i
     cdef bint at_once
-    cdef tuple inputs = frames if type(frames) is tuple else tuple(frames)
+    cdef tuple inputs = _frames(frames, "frames")
     cdef list out
     cdef object ciphertext
     _make_rows(&rows, len(inputs))
@@ -460,6 +477,7 @@ def protect_batch(senders, batch, metadata=None, clear=None, out=None):
         _alive = _read_extras(&rows, metadata, clear)
         _set_senders(&rows, senders, listed)
         at_once = _check_all(&rows, senders, listed)
+        _check_lengths(&rows)
         if out is not None:          # before a counter is taken
             expected = _room(&rows)
             base = _callers_out(&rows, out, expected)
@@ -588,7 +606,7 @@ def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
     cdef Bytes target
     cdef int64_t[FEW] offsets
     cdef int32_t[FEW] lengths
-    cdef tuple inputs = ciphertexts if type(ciphertexts) is tuple else tuple(ciphertexts)
+    cdef tuple inputs = _frames(ciphertexts, "ciphertexts")
     _make_rows(&rows, len(inputs))
     try:
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)

@@ -32,7 +32,8 @@ from operator import index
 from secrets import token_bytes
 from sys import maxsize
 
-from pysframe.batch import FrameBatch
+from pysframe._rows import as_rows
+from pysframe.batch import FrameBatch, too_long_for_a_batch
 from pysframe.engine._types import KeyStats, ReceiverStats, StrangerStats
 from pysframe.errors import MisuseError, misuse, rejection
 
@@ -88,6 +89,7 @@ cdef extern from *:
 cdef extern from "sfr.h":
     enum:
         SFR_MIN_BASE_KEY
+        SFR_MAX_OVERHEAD
 
 # Work, in bytes with an allowance for each frame, from which on the GIL is let go: some 10 us.
 cdef enum:

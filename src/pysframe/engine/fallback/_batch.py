@@ -13,8 +13,8 @@ from itertools import accumulate
 from typing import Any, TypeAlias, TypeVar, cast
 
 from ..._buffers import ReadableBuffer, WriteableBuffer
-from ..._rows import Clear, Metadata, clear_per_row, per_row
-from ...batch import FrameBatch, pack_columns
+from ..._rows import Clear, Metadata, as_rows, clear_per_row, per_row
+from ...batch import MAX_ROW, FrameBatch, pack_columns, too_long_for_a_batch
 from ...errors import FrameRejected, FrameStatus, MisuseCode, MisuseError, misuse
 from ._arrival import Arrival
 from ._cores import ReceiverCore, SenderCore, knows_now, receiver_state, sender_state, tell
@@ -39,7 +39,7 @@ def protect_many(
     metadata and clear: None, one for all, or one per frame. Raises what protect raises, with the
     row's number, and then nothing was sealed.
     """
-    owners, departures = _departures(senders, list(frames), metadata, clear)
+    owners, departures = _departures(senders, as_rows("frames", frames), metadata, clear)
     reserved = _each(_reserve, owners, departures)
     return [one.seal(departure) for one, departure in zip(reserved, departures, strict=True)]
 
@@ -56,6 +56,9 @@ def protect_batch(
     Raises MisuseError saying the bytes needed when `out` is too small.
     """
     owners, departures = _departures(senders, _rows_of(batch), metadata, clear)
+    for number, departure in enumerate(departures):
+        if departure.size > MAX_ROW:
+            raise too_long_for_a_batch(number, departure.size)
     target = _apart(out, [(departure.frame, departure.metadata) for departure in departures])
     # Once before a counter is taken, with the longest headers that this batch can have.
     _lay_out([_expected(*job, len(owners)) for job in zip(owners, departures, strict=True)], target)
@@ -79,7 +82,7 @@ def unprotect_many(
     A rejected frame has length 0 and its status; it raises nothing. MisuseError and TypeError
     are about the arguments, and name the row.
     """
-    owners, arrivals = _arrivals(receivers, list(ciphertexts), metadata, clear)
+    owners, arrivals = _arrivals(receivers, as_rows("ciphertexts", ciphertexts), metadata, clear)
     return _receive(owners, arrivals, None, None)
 
 
@@ -168,11 +171,7 @@ def _tell_receivers(owners: list[ReceiverCore]) -> None:
 def _rows_of(batch: FrameBatch) -> list[memoryview]:
     if not isinstance(batch, FrameBatch):
         raise TypeError(f"batch must be a FrameBatch, not {type(batch).__name__}")
-    rows = list(batch)
-    for number, (row, size) in enumerate(zip(rows, batch.lengths, strict=True)):
-        if row.nbytes != size:  # the caller's data shrank since the batch was made
-            raise MisuseError(f"row {number}: {size} bytes leave the data of this FrameBatch")
-    return rows
+    return list(batch)
 
 
 def _departures(
