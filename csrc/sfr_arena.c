@@ -98,7 +98,7 @@ static bool wipe_on_fork(void *p, size_t size)
 }
 
 /* ---- the process, where the kernel wipes no page ----
- * Each look then takes a system call (about 120 ns), and the first one in a new process makes a
+ * Each look then takes a system call (about 400 ns), and the first one in a new process makes a
  * record for it. A fork through libc drops the record. Any other fork shows in a timer that never
  * rings: a child has none of its parent's timers, and the interval tells ours from others. A
  * process id alone does not tell: it is given again, and is 1 in every namespace. */

@@ -9,9 +9,11 @@ from pathlib import Path
 import Crypto.Cipher
 import pytest
 from Crypto.Cipher import AES
-from isolated import in_child, python
+from isolated import SRC, in_child, python
 from oracle import Oracle, gcm_seal, library_for, ratchet
 from parties import GCM, SUITES, flipped, new_receiver, new_sender, options, pair, status_of
+from security.shims import madvise_that
+from security.test_p05_fork import NOTHING, X86, under
 
 import pysframe
 from pysframe import (
@@ -296,3 +298,14 @@ def test_the_numbers_that_are_stated(engine, rng):
         with pytest.raises(MisuseError, match="max_frame"):
             party(GCM, max_frame=2**31, **more)
         party(GCM, max_frame=2**31 - 1, **more, **options(GCM)).close()
+
+
+@X86
+def test_a_fork_that_nothing_tells_of(tmp_path):
+    """By a bare system call, where the kernel wipes no page and has no timers, and the child's
+    process id is its parent's: the tests of promise 5 fail there."""
+    answer, more = NOTHING
+    select = "not another_kernel and childs_sender and syscall"
+    code, output = under(madvise_that(answer, tmp_path, more), select)
+    assert (code, "DID NOT RAISE" in output, " passed" in output) == (1, True, False), output
+    assert "neither MADV_WIPEONFORK nor timers" in (SRC.parent / "SECURITY.md").read_text()

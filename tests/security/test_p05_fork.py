@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from isolated import SRC, in_child
+from isolated import in_child
 from machine import has_native
 from parties import GCM, SUITES, new_receiver, new_sender, pair
 from security.shims import NO_TIMERS, SAME_PID, madvise_that, run_tests
@@ -198,17 +198,6 @@ def test_with_no_page_no_timer_and_the_same_process_id_on_another_kernel(tmp_pat
     forks = "(native and (os.fork or libc)) or (fallback and os.fork)"
     code, output = under(madvise_that(answer, tmp_path, more), f"{SEEN} and ({forks})")
     assert (code, " passed" in output) == (0, True), output
-
-
-@X86
-def test_a_limit_a_fork_that_nothing_tells_of_on_another_kernel(tmp_path):
-    """By a bare system call, beside all of that. SECURITY.md says so."""
-    answer, more = NOTHING
-    select = "not another_kernel and childs_sender and syscall"
-    code, output = under(madvise_that(answer, tmp_path, more), select)
-    assert (code, "DID NOT RAISE" in output, " passed" in output) == (1, True, False), output
-    said = " ".join((SRC.parent / "SECURITY.md").read_text().split())
-    assert "neither MADV_WIPEONFORK nor timers" in said
 
 
 def test_a_kernel_that_lies_is_noticed_by_these_tests(tmp_path):

@@ -98,7 +98,8 @@ def bind(name: str) -> Engine:
     """The package's classes and functions over the engine of this name, made once.
 
     name: "native" or "fallback" for the best of each, or one of available(). Raises MisuseError
-    for a name that is unknown, or refused on this machine. Thread-safe.
+    for a name that is unknown, or refused on this machine. Thread-safe. However many are bound, the
+    senders of all know of each other: engine/fallback/_registry.py.
     """
     name = _concrete(name)
     if name not in _bound:

@@ -84,7 +84,7 @@ class Marked:
 
 class SilentTimer(Marked):
     """Sees every fork: a child has none of its parent's timers, and the interval tells ours from
-    others. It never rings. A look takes some 300 ns; OSError where there is none."""
+    others. It never rings. A look takes a microsecond; OSError where there is none."""
 
     __slots__ = ("_get", "_id", "_interval", "_libc")
 
