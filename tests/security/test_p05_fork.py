@@ -16,7 +16,9 @@ from security.shims import NO_TIMERS, SAME_PID, madvise_that, run_tests
 
 from pysframe import DuplicateSender, SenderRetired
 from pysframe import engine as engines
+from pysframe.engine.fallback import _process
 from pysframe.engine.fallback._cores import sender_state
+from pysframe.engine.fallback._process import ProcessId, SilentTimer, WipedPage
 
 # PyDLL keeps the GIL: the child must not wait for a thread that it does not have.
 LIBC = ctypes.PyDLL(None, use_errno=True)
@@ -165,6 +167,71 @@ def test_a_fork_between_reserve_and_seal(twin, fork, rng):
 
     assert in_child(child, fork)
     assert len(reserved.seal(departure)) == reserved.size_of(departure)
+
+
+# ---- the twin's ways to see a fork ----
+
+
+def numbers(process):
+    """What a process says of itself, twice, and then what its child says."""
+    mine = [process.generation() for _ in range(2)]
+    return [*mine, in_child(process.generation)]
+
+
+@pytest.mark.parametrize("way", [WipedPage, SilentTimer, ProcessId])
+def test_a_generation_is_one_processs(way, fork):
+    process = way()
+    mine = process.generation()
+    child, again, grandchild = in_child(lambda: numbers(process), fork)
+    assert child == again
+    assert len({mine, child, grandchild}) == 3
+    assert process.generation() == mine >= 1
+
+
+@pytest.mark.parametrize(
+    ("way", "seen"), [(WipedPage, FORKS), (SilentTimer, FORKS), (ProcessId, ["os.fork"])]
+)
+def test_which_forks_each_way_sees_where_process_ids_are_the_same(way, seen, monkeypatch):
+    monkeypatch.setattr(_process.os, "getpid", lambda: 1)
+    process = way()
+    mine = process.generation()
+    told = [name for name, fork in FORKS.items() if in_child(process.generation, fork) != mine]
+    assert told == list(seen)
+
+
+def test_another_timer_of_the_same_number_is_not_ours():
+    """A child's own timers are numbered from the start."""
+    process = SilentTimer()
+    mine = process.generation()
+
+    def child():
+        others = [SilentTimer() for _ in range(20)]
+        return process.generation() != mine and len({p.generation() for p in others}) == 20
+
+    assert in_child(child, LIBC.fork)
+
+
+def test_the_best_way_that_there_is(monkeypatch):
+    assert type(_process.PROCESS) is type(_process._best())
+    if isinstance(_process.PROCESS, WipedPage):
+        monkeypatch.setattr(_process, "MADV_WIPEONFORK", -1)  # no advice of this kernel's
+        assert isinstance(_process._best(), SilentTimer)
+    monkeypatch.setattr(_process.sys, "platform", "plan9")
+    assert isinstance(_process._best(), SilentTimer)
+    for refused in ("timer_create", "timer_settime", "timer_gettime"):
+        libc = Refusing(refused)
+        monkeypatch.setattr(_process.ctypes, "PyDLL", lambda _, libc=libc: libc)
+        assert isinstance(_process._best(), ProcessId)
+
+
+class Refusing:
+    """libc, but for one function that refuses."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattr__(self, name):
+        return (lambda *_: -1) if name == self._name else getattr(LIBC, name)
 
 
 # ---- what the operating system may refuse ----
