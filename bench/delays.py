@@ -157,4 +157,4 @@ def _measured(contest: Contest) -> Measured:
 
 
 def _first_guess(point: Point) -> float:
-    return {"init": 3000.0, "bytes": 512.0, "crowd": 200.0}.get(point.kind, 30.0)
+    return {"init": 3000.0, "bytes": 512.0, "crowd": 200.0}.get(point.kind, 50.0)

@@ -12,7 +12,6 @@ import os
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
 
@@ -23,7 +22,8 @@ from workloads import Workload
 import pysframe
 
 WHILE = 2_000_000  # ns of one turn: less than the time for which a neighbour keeps a core
-TURNS = 20
+TURNS = 40
+GAINS = 1.6  # a peer's gain from which on it has surely had both cores for a turn
 SUITE = 4
 KEEPS_GIL = 2047  # bytes: hashlib lets go of it from 2,048 on
 
@@ -31,41 +31,45 @@ Work = Callable[[int], None]  # does so many calls
 
 
 class ThreadsContest:
-    """Gain of ours by a second thread, as many times the peer's gain."""
+    """Gain of ours by a second thread, as many times the peer's gain.
+
+    Both are made anew in each round, with buffers elsewhere in memory, to do the same work.
+    """
 
     def __init__(self, size: int, rows: int, lets_go: bool) -> None:
-        self.size, self.rows, self.lets_go = size, rows, lets_go
-        self.best: dict[str, float] = {}
+        self.ours = _Side(partial(_batches, size, rows))
+        call_ns = _call_ns(self.ours.make())
+        self.theirs = _Side(partial(_seal_of, _size_for(call_ns)) if lets_go else _short_hash)
+        self.enough = GAINS if lets_go else GAINS / 2
 
     def go_on(self, longer: int) -> Measured:
-        ours = [_batches(self.size, self.rows) for _ in range(2)]
-        call_ns = _call_ns(ours[0])
-        theirs = [_long_seal(call_ns) if self.lets_go else _short_hash() for _ in range(2)]
-        sides = [_Side("ours", ours), _Side("theirs", theirs)]
+        self.ours.renew()
+        self.theirs.renew()
         for _ in range(TURNS * longer):
-            for side in random.sample(sides, 2):
-                side.turn(self.best)
-        return Measured(self._gain("ours") / self._gain("theirs"))
-
-    def _gain(self, name: str) -> float:
-        return 2 * self.best[f"{name} alone"] / self.best[f"{name} together"]
+            for side in random.sample([self.ours, self.theirs], 2):
+                side.turn()
+        gain = self.theirs.gain
+        return Measured(self.ours.gain / gain, sure=gain >= self.enough)
 
 
-@dataclass
 class _Side:
-    name: str
-    works: list[Work]
+    """One library on two threads: the best turns so far of the same calls, alone and together."""
 
-    def __post_init__(self) -> None:
-        self.calls = int(WHILE // _call_ns(self.works[0])) + 1
+    def __init__(self, make: Callable[[], Work]) -> None:
+        self.make = make
+        self.calls = int(WHILE // _call_ns(make())) + 1
+        self.alone = self.together = float("inf")
 
-    def turn(self, best: dict[str, float]) -> None:
-        first, second = (partial(work, self.calls) for work in self.works)
-        for key, spent in (
-            (f"{self.name} alone", min(_span([first]), _span([None, second]))),
-            (f"{self.name} together", _span([first, second])),
-        ):
-            best[key] = min(spent, best.get(key, spent))
+    def renew(self) -> None:
+        self.first, self.second = (partial(self.make(), self.calls) for _ in range(2))
+
+    def turn(self) -> None:
+        self.alone = min(self.alone, _span([self.first]), _span([None, self.second]))
+        self.together = min(self.together, _span([self.first, self.second]))
+
+    @property
+    def gain(self) -> float:
+        return 2 * self.alone / self.together
 
 
 def _span(tasks: list[Callable[[], None] | None]) -> float:
@@ -114,11 +118,10 @@ def _batches(size: int, rows: int) -> Work:
     return work
 
 
-def _long_seal(call_ns: float) -> Work:
-    """Calls that take so long."""
+def _size_for(call_ns: float) -> int:
+    """Bytes that the peer seals in that time."""
     trial = 1 << 16
-    size = int(trial * call_ns / _call_ns(_seal_of(trial)))
-    return _seal_of(max(size, 1 << 12))
+    return max(int(trial * call_ns / _call_ns(_seal_of(trial))), 1 << 12)
 
 
 def _seal_of(size: int) -> Work:

@@ -3,7 +3,8 @@
     python bench/trial.py neighbour --runs 20   whole runs beside a busy neighbour: all must pass
     python bench/trial.py delayed --runs 20     whole runs of a copy that is slow in one row of each
                                                 kernel: each of those rows must fail each time
-    python bench/trial.py every                 every row once, slow, run alone: each must fail
+    python bench/trial.py every                 every row once, slow, run alone: each must fail;
+                                                with --only WORD, rows with that word in their name
     python bench/trial.py late                  the same for the 99th percentile of every call
 
 `delayed`, `every` and `late` build a copy of the library with real delays (delays.py). Exit status
@@ -38,7 +39,7 @@ SLOW = {
     "vaes256": "unprotect suite 4 1200 B",
     "aesni": "C kernel/ipsec-sse suite 4 640 B open",
 }
-LATE_NS = 64 * 2000  # longer than any block of a row
+LATE_STEPS = 200_000  # longer than any block of a row
 
 
 @contextmanager
@@ -148,14 +149,16 @@ def delayed(runs: int) -> int:
     return wrong
 
 
-def every(late: bool) -> int:
+def every(late: bool, word: str) -> int:
     """One point of each row, by chance."""
     delays.build()
     wrong = number = 0
     for kernel in delays.KERNELS:
         for row in delays.rows(kernel):
             point = random.choice(row)
-            if point.name == SLOW[kernel] or (late and not point.asked.late_gate):
+            if point.name == SLOW[kernel] or word not in point.name:
+                continue
+            if late and not point.asked.late_gate:
                 continue
             number += 1
             wrong += not (seen_late if late else seen)(kernel, point)
@@ -169,7 +172,7 @@ def seen(kernel: str, point: Point) -> bool:
 
 
 def seen_late(kernel: str, point: Point) -> bool:
-    return _told(kernel, point, point.clause(LATE_NS, "late"), "one of 13 blocks is late")
+    return _told(kernel, point, point.clause(LATE_STEPS, "late"), "one of 13 blocks is late")
 
 
 def _told(kernel: str, point: Point, clause: str, what: str) -> bool:
@@ -183,12 +186,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("trial", choices=["neighbour", "delayed", "every", "late"])
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--only", metavar="WORD", default="")
     options = parser.parse_args()
     if options.trial == "neighbour":
         return bool(beside(options.runs))
     if options.trial == "delayed":
         return bool(delayed(options.runs))
-    return bool(every(late=options.trial == "late"))
+    return bool(every(options.trial == "late", options.only))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The rule by which a row passes or fails, and how a verdict reads.
 
 A row has a contest: something of ours and what it is compared with, timed in turns. A round of
-turns that reaches the gate ends it. A round that misses is followed by a longer one, a little
-later, and the row is judged by the best of all rounds so far; it fails when the last one has not
-reached the gate either. bench/README.md says how often that is wrong.
+turns that surely reaches the gate ends it. One that does not is followed by a longer one, a little
+later, and the row is judged by the best turns of all rounds so far; it fails when the last one has
+not reached the gate either. bench/README.md says how often that is wrong.
 """
 
 import time
@@ -20,13 +20,15 @@ class Measured:
     """What a contest has found in all rounds so far.
 
     figure: what the bar is about. ns: of one operation of ours. late: how many times sooner our
-    99th percentile is than the peer's, late_ns our own; zero where nobody asks for it.
+    99th percentile is than the peer's, late_ns our own; zero where nobody asks for it. sure:
+    whether what ours is compared with has done what it can; else a good figure may be its bad luck.
     """
 
     figure: float
     ns: float = 0.0
     late: float = 0.0
     late_ns: float = 0.0
+    sure: bool = True
 
 
 class Contest(Protocol):
@@ -72,8 +74,9 @@ def decide(asked: Verdict, contest: Contest, slower: float = 1.0) -> Verdict:
     for number, longer in enumerate(ROUNDS, 1):
         if number > 1:
             time.sleep(PAUSE)
-        verdict = _judged(asked, contest.go_on(longer), number, slower)
-        if verdict.passed:
+        found = contest.go_on(longer)
+        verdict = _judged(asked, found, number, slower)
+        if verdict.passed and found.sure:
             break
     return verdict
 

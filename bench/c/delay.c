@@ -4,20 +4,19 @@
  *
  * PYSFRAME_TRIAL, or delay_set, holds what is slow: clauses of
  *
- *   KIND KERNEL FAMILY HALF SIZE NS;
+ *   KIND KERNEL FAMILY HALF SIZE STEPS;
  *
  * KERNEL vaes512, vaes256, aesni; FAMILY 0 and 1 GCM with AES-128 and AES-256, 2 and 3 HMAC with
  * them; HALF seal or open; SIZE in bytes of the frame; * stands for any. KIND says which frames
- * take NS nanoseconds longer: `frame` each, `late` one of LATE_FRAMES, `edge` those that end where
+ * take STEPS steps longer: `frame` each, `late` one of LATE_FRAMES, `edge` those that end where
  * a page ends, `aad` those with a long AAD, `mixed` those in a call of different lengths, `keys`
  * those whose key was not used lately, `crowd` those while two threads use the library. `init`
- * delays the making of a key, and `bytes` makes one larger by NS bytes. */
+ * delays the making of a key, and `bytes` makes one larger by STEPS bytes. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "sfr_internal.h"
 
@@ -25,7 +24,7 @@ enum { CLAUSES = 64, TABLE = 1024, LATE_FRAMES = 13 * 64, PAGE = 4096, FAMILIES_
 
 typedef struct clause {
     char kind[8], kernel[12], family[4], half[6], size[8];
-    double ns;
+    double steps;
 } clause;
 
 static clause clauses[CLAUSES];
@@ -106,34 +105,36 @@ static int is_slow(const clause *c, const sfr_row *row, int in_mixed)
 
 /* ---- the delay ---- */
 
-static void spend(double ns)
+/* Each step waits for the one before it, and so for the core, as code that is slow does: where the
+ * core is slower, or shared, the delay is longer, too. */
+static void spend(double steps)
 {
-    struct timespec begun, now;
-    if (ns <= 0) return;
-    clock_gettime(CLOCK_MONOTONIC, &begun);
-    do clock_gettime(CLOCK_MONOTONIC, &now);
-    while (1e9 * (double)(now.tv_sec - begun.tv_sec) + (double)(now.tv_nsec - begun.tv_nsec) < ns);
+    uint64_t value = 1;
+    for (; steps >= 1; steps--) {
+        value *= 0x9e3779b97f4a7c15;
+        __asm__ volatile("" : "+r"(value));
+    }
 }
 
 static void delay(const char *kernel, const char *family, const char *half, sfr_row *const *rows,
                   size_t n)
 {
-    double ns = 0;
+    double steps = 0;
     for (const clause *c = clauses; c < clauses + count; c++) {
         if (!is_for(c, kernel, family, half)) continue;
         int in_mixed = mixed(rows, n);
         for (size_t i = 0; i < n; i++)
-            if (is_slow(c, rows[i], in_mixed)) ns += c->ns;
+            if (is_slow(c, rows[i], in_mixed)) steps += c->steps;
     }
-    spend(ns);
+    spend(steps);
 }
 
 static double total(const char *kind, const char *kernel, const char *family)
 {
-    double ns = 0;
+    double steps = 0;
     for (const clause *c = clauses; c < clauses + count; c++)
-        if (!strcmp(c->kind, kind) && is_for(c, kernel, family, "*")) ns += c->ns;
-    return ns;
+        if (!strcmp(c->kind, kind) && is_for(c, kernel, family, "*")) steps += c->steps;
+    return steps;
 }
 
 __attribute__((visibility("default"))) void delay_set(const char *text)
@@ -142,7 +143,7 @@ __attribute__((visibility("default"))) void delay_set(const char *text)
     for (int used_up; count < CLAUSES; text += used_up, count++) {
         clause *c = &clauses[count];
         if (sscanf(text, " %7s %11s %3s %5s %7s %lf ;%n", c->kind, c->kernel, c->family, c->half,
-                   c->size, &c->ns, &used_up) != 6)
+                   c->size, &c->steps, &used_up) != 6)
             return;
     }
 }
