@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from figures import load
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +69,26 @@ def seven():
     counters = Counters(7)
     assert counters.poll()[7].state is WAITING
     return counters
+
+
+def told(rows):
+    """A receiver's counters as tests/vectors/key_flow_states.json writes them."""
+    keys = []
+    for kid, (opened, failed, replayed, too_old, advanced, closed) in rows["keys"].items():
+        refused = failed, replayed, too_old
+        last_ctr = max(opened - 1, 0)
+        keys.append(KeyStats(int(kid), opened, *refused, last_ctr, False, closed, advanced))
+    strangers = {int(kid): StrangerStats(*row) for kid, row in rows["strangers"].items()}
+    return ReceiverStats(rows["malformed"], rows["unknown"], strangers, keys)
+
+
+@pytest.mark.parametrize("case", load("key_flow_states")["cases"], ids=lambda case: case["name"])
+def test_the_table_of_states(case):
+    monitor = Monitor()
+    for number, poll in enumerate(case["polls"]):
+        flows = monitor.poll(poll["now"], told(poll))
+        states = {"" if kid is None else str(kid): flow.state.name for kid, flow in flows.items()}
+        assert states == poll["states"], number
 
 
 # ---- a KID with a key ----

@@ -27,8 +27,10 @@ class Pace:
 
     def see(self, frames: int, advanced: int) -> None:
         """Notes frames refused since the last call, and how many of them went on from others."""
+        if not frames:
+            return
         self._frames, self._advanced = self._frames + frames, self._advanced + advanced
-        if frames and self._frames >= PLAIN_FRAMES:
+        if self._frames >= PLAIN_FRAMES:
             self._judge(self._advanced / self._frames)
         if self._frames > PACE_FRAMES:
             self._advanced *= PACE_FRAMES / 2 / self._frames

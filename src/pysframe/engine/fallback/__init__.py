@@ -6,6 +6,8 @@ It does the same in the same order, so it reads as the specification of csrc/:
     _sender    reserve -> seal                       sfr_sender.c
     _receiver  parse -> resolve -> open -> commit    sfr_receiver.c, sfr_keyring.c
     _shares    who has a key derived, who waits      sfr_reach.c
+    _strangers unknown KIDs, few of them             sfr_receiver.c
+    _trail     what refused frames look like         sfr_receiver.c
     _batch     many of both at once                  sfr_batch.c
     _window    the replay window                     sfr_receiver.c
     _registry  the senders of this process           sfr_registry.c
