@@ -49,7 +49,8 @@ enum {
     SFR_E_ROOM = -9,               /* out is too small; nothing was consumed */
     SFR_E_ARGUMENT = -10,
     SFR_E_NO_MEMORY = -11,
-    SFR_E_CONFLICT = -12           /* another key lives under this KID */
+    SFR_E_CONFLICT = -12,          /* another key lives under this KID */
+    SFR_E_BLOCKS_ENDED = -13       /* the leased AES blocks are used up: sfr_sender_lease_blocks */
 };
 
 /* ---- cipher suites (RFC 9605 4.5; 6-8: draft-barnes-sframe-iana-256) ---- */
@@ -159,6 +160,8 @@ uint64_t sfr_sender_kid(const sfr_sender *);
 int sfr_sender_next(sfr_sender *, uint64_t *ctr);
 uint64_t sfr_sender_blocks(sfr_sender *);           /* AES blocks used so far, of 2^36 */
 void sfr_sender_set_blocks(sfr_sender *, uint64_t); /* raises the meter: resumed keys, tests */
+/* How far the meter may go, 2^36 at most and at first; never below where it is. */
+void sfr_sender_lease_blocks(sfr_sender *, uint64_t last);
 
 /* Bytes a protected frame takes if it is sealed after at most `ahead` others. */
 size_t sfr_protected_size(sfr_sender *, size_t frame_size, size_t ahead);

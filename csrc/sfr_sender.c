@@ -21,7 +21,7 @@ struct sfr_sender {
     /* Counters next..same are leased, unless spent, and their headers are alike. Written under the
      * lock, read also without. */
     _Atomic uint64_t next, same;
-    uint64_t blocks; /* used of KEY_BUDGET, by the key's earlier senders in this process, too */
+    uint64_t few; /* AES blocks until the meter comes to `mark`: see charge() */
     uint64_t kid;
     uint64_t head; /* those headers as numbers, most significant byte first, the CTR left out */
     uint32_t max_frame;
@@ -35,8 +35,10 @@ struct sfr_sender {
     bool spent, has_ahead;
     uint32_t key_size;
     const struct sfr_ops *ops;
-    uint64_t last; /* of the lease */
-    range ahead;   /* the lease after this one */
+    uint64_t last;   /* of the lease */
+    range ahead;     /* the lease after this one */
+    uint64_t mark;   /* of the meter: half of KEY_BUDGET, or `leased` */
+    uint64_t leased; /* AES blocks that may be used, of KEY_BUDGET */
     uint8_t fingerprint[16];
 };
 
@@ -90,6 +92,33 @@ static void start_at(sfr_sender *s, uint64_t ctr)
     s->head_shift = ctr_bytes && size <= 8 ? (uint8_t)(64 - 8 * size) : 64;
     if (s->head_shift < 64)
         s->head = sfr_be64(sfr_kid_word(s->kid) | 0x08 | (ctr_bytes - 1)) >> s->head_shift;
+}
+
+/* ---- the meter ---- */
+
+static uint64_t blocks_used(const sfr_sender *s)
+{
+    return s->mark - s->few;
+}
+
+/* used <= leased <= KEY_BUDGET. */
+static void set_meter(sfr_sender *s, uint64_t used, uint64_t leased)
+{
+    const uint64_t half = KEY_BUDGET / 2;
+    s->leased = leased;
+    s->mark = used < half && half < leased ? half : leased;
+    s->few = s->mark - used;
+}
+
+/* Where the meter would come to its mark or beyond. */
+static int charge(sfr_sender *s, uint64_t blocks, int *rekey_due)
+{
+    uint64_t used = blocks_used(s);
+    if (blocks > KEY_BUDGET - used) return SFR_E_KEY_EXHAUSTED;
+    if (blocks > s->leased - used) return SFR_E_BLOCKS_ENDED;
+    *rekey_due = used < KEY_BUDGET / 2 && used + blocks >= KEY_BUDGET / 2;
+    set_meter(s, used + blocks, s->leased);
+    return SFR_OK;
 }
 
 static bool closed(const sfr_sender *s)
@@ -165,8 +194,10 @@ static int sender_init(sfr_sender *s, const sfr_secret *secret, const sfr_kernel
 {
     sfr_key *key = (sfr_key *)(void *)((uint8_t *)s + KEY_AT);
     if (!sfr_key_init(key, secret, kernel, s->kid, s->fingerprint)) return SFR_E_NO_MEMORY;
-    int status = sfr_registry_open(s->fingerprint, peek_ctr(s), &s->blocks);
+    uint64_t used; /* by the key's earlier senders in this process, too */
+    int status = sfr_registry_open(s->fingerprint, peek_ctr(s), &used);
     if (status != SFR_OK) return status;
+    set_meter(s, used, KEY_BUDGET);
     const sfr_start start = sfr_start_of(key);
     s->tag_size = key->tag_size;
     s->ops = key->ops;
@@ -207,7 +238,7 @@ void sfr_sender_close(sfr_sender *s)
     set_ready(s);
     sfr_object_drop(&s->lock);
     if (!key) return;
-    if (ours) sfr_registry_close(s->fingerprint, peek_ctr(s), s->spent, s->blocks);
+    if (ours) sfr_registry_close(s->fingerprint, peek_ctr(s), s->spent, blocks_used(s));
     sfr_run_synchronize();
     sfr_wipe(key, s->key_size);
     sfr_wipe(&s->salt_head, sizeof s->salt_head);
@@ -240,7 +271,7 @@ uint64_t sfr_sender_kid(const sfr_sender *s)
 uint64_t sfr_sender_blocks(sfr_sender *s)
 {
     sfr_object_take(&s->lock);
-    uint64_t blocks = s->blocks;
+    uint64_t blocks = blocks_used(s);
     sfr_object_drop(&s->lock);
     return blocks;
 }
@@ -249,7 +280,16 @@ void sfr_sender_set_blocks(sfr_sender *s, uint64_t blocks)
 {
     if (blocks > KEY_BUDGET) blocks = KEY_BUDGET; /* beyond it, what is left would wrap */
     sfr_object_take(&s->lock);
-    if (blocks > s->blocks) s->blocks = blocks;
+    if (blocks > blocks_used(s)) set_meter(s, blocks, s->leased > blocks ? s->leased : blocks);
+    sfr_object_drop(&s->lock);
+}
+
+void sfr_sender_lease_blocks(sfr_sender *s, uint64_t last)
+{
+    sfr_object_take(&s->lock);
+    uint64_t used = blocks_used(s);
+    if (last > KEY_BUDGET) last = KEY_BUDGET;
+    set_meter(s, used, last > used ? last : used);
     sfr_object_drop(&s->lock);
 }
 
@@ -300,14 +340,6 @@ SFR_INLINE header header_of(const sfr_sender *s, uint64_t ctr, const bool plain)
     return (header){{sfr_be64((s->head | ctr) << s->head_shift), 0, 0}, size};
 }
 
-/* From half of the key's budget on. */
-static int charge(const sfr_sender *s, uint64_t blocks, int *rekey_due)
-{
-    if (blocks > KEY_BUDGET - s->blocks) return SFR_E_KEY_EXHAUSTED;
-    *rekey_due = s->blocks < KEY_BUDGET / 2;
-    return SFR_OK;
-}
-
 /* With the lock held: checks all, then takes a counter. `room` is what `out` offers, SIZE_MAX
  * when there is no `out` yet. */
 SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint32_t generation, header *h,
@@ -319,12 +351,13 @@ SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint32_t genera
     uint64_t blocks = blocks_of(f, h->size);
     if (SFR_UNLIKELY(size > room)) return SFR_E_ROOM;
     int rekey_due = 0;
-    if (SFR_UNLIKELY(s->blocks + blocks >= KEY_BUDGET / 2)) {
+    if (SFR_UNLIKELY(blocks >= s->few)) {
         int status = charge(s, blocks, &rekey_due);
         if (status != SFR_OK) return status;
+    } else {
+        s->few -= blocks;
     }
     f->rekey_due = rekey_due;
-    s->blocks += blocks;
     f->kid = s->kid;
     f->ctr = take_ctr(s);
     f->out_size = size;
@@ -364,6 +397,11 @@ size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
     return frame_size + sfr_header_size(s->kid, ctr) + s->tag_size;
 }
 
+SFR_INLINE uint64_t most_blocks(const sfr_frame *f)
+{
+    return (f->in_size + f->metadata_size) / 16 + 5; /* a header, three ends and J0 */
+}
+
 /* With the lock held. */
 SFR_INLINE int check(sfr_sender *s, sfr_frame *f, size_t count, uint32_t generation, bool *all)
 {
@@ -372,7 +410,7 @@ SFR_INLINE int check(sfr_sender *s, sfr_frame *f, size_t count, uint32_t generat
     f->status = status;
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     f->out_size = f->in_size + header_size_of(s) + s->tag_size;
-    if (SFR_LIKELY(last_alike(s) - peek_ctr(s) >= count && s->blocks < KEY_BUDGET / 2))
+    if (SFR_LIKELY(last_alike(s) - peek_ctr(s) >= count && most_blocks(f) * count < s->few))
         return status;
     f->out_size = sfr_protected_size(s, f->in_size, count);
     *all = false;
@@ -587,8 +625,7 @@ size_t sfr_protect_many(sfr_sender *const *senders, sfr_frame *frames, size_t co
  * be they all of this sender. */
 SFR_INLINE bool steady(const sfr_sender *s, uint32_t generation, size_t rows, uint64_t blocks)
 {
-    return ready(s, generation) && last_alike(s) - peek_ctr(s) >= rows &&
-           s->blocks + blocks < KEY_BUDGET / 2;
+    return ready(s, generation) && last_alike(s) - peek_ctr(s) >= rows && blocks < s->few;
 }
 
 /* Lengths are int32, those of ciphertexts too. */

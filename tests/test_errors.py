@@ -102,6 +102,7 @@ def test_codes_become_the_classes_of_the_tree():
     assert named[MisuseCode.RETIRED] is named[MisuseCode.FORKED] is errors.SenderRetired
     assert named[MisuseCode.CTR_EXHAUSTED] is errors.CounterExhausted
     assert named[MisuseCode.LEASE_ENDED] is errors.CounterExhausted
+    assert named[MisuseCode.BLOCKS_ENDED] is errors.LeaseEnded
     assert named[MisuseCode.KEY_EXHAUSTED] is errors.KeyExhausted
     assert named[MisuseCode.DUPLICATE] is errors.DuplicateSender
     plain = ("TOO_LARGE", "OVERLAP", "ROOM", "ARGUMENT", "CONFLICT")

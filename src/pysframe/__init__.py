@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from . import _once  # first: when the package is imported again, the rest finds what is there
 from ._version import __version__ as __version__
 from .batch import FrameBatch
-from .counters import CounterStore, CounterStoreError, LeaseEnded
+from .counters import CounterStore, CounterStoreError
 from .engine import Backend, backend_info, default
 from .errors import (
     AuthenticationFailed,
@@ -35,6 +35,7 @@ from .errors import (
     FrameStatus,
     FrameTooOld,
     KeyExhausted,
+    LeaseEnded,
     MalformedFrame,
     MisuseError,
     ReplayedFrame,

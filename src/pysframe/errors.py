@@ -3,6 +3,7 @@
     SFrameError
      +-- MisuseError                the caller's fault; also a ValueError
      |    +-- CounterExhausted      no counter is left for this key
+     |    |    +-- LeaseEnded       none is leased: renew() of the CounterStore gives more
      |    +-- KeyExhausted          the key has sealed as much as one key may
      |    +-- SenderRetired         closed, ratcheted on, or carried through a fork
      |    +-- DuplicateSender       a second sender for one (base_key, KID)
@@ -31,6 +32,10 @@ class MisuseError(SFrameError, ValueError):
 
 class CounterExhausted(MisuseError):
     """No counter is left for this key; a new key is needed (RFC 9605 7.4)."""
+
+
+class LeaseEnded(CounterExhausted):
+    """A Sender's lease is used up: call renew() on its CounterStore, and try again."""
 
 
 class KeyExhausted(MisuseError):
@@ -166,6 +171,7 @@ class MisuseCode(IntEnum):
     ROOM = -9
     ARGUMENT = -10
     CONFLICT = -12
+    BLOCKS_ENDED = -13
 
 
 _MISUSES: dict[MisuseCode, tuple[type[MisuseError], str]] = {
@@ -190,6 +196,11 @@ _MISUSES: dict[MisuseCode, tuple[type[MisuseError], str]] = {
     MisuseCode.LEASE_ENDED: (
         CounterExhausted,
         "the leased counters of KID {kid} are used up; renew the lease of its CounterStore",
+    ),
+    MisuseCode.BLOCKS_ENDED: (
+        LeaseEnded,
+        "this frame would take KID {kid} past the AES blocks that are leased to it; "
+        "renew the lease of its CounterStore, and often enough from now on",
     ),
     MisuseCode.DUPLICATE: (
         DuplicateSender,

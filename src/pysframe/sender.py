@@ -16,9 +16,9 @@ from . import _common as common
 from ._buffers import ReadableBuffer, byte_view
 from ._common import LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, Closing, Removed, checked, rare
 from ._tracebacks import without_locals
-from .counters import Claim, CounterStore, LeaseEnded, fingerprint
+from .counters import BUDGET, Claim, CounterStore, fingerprint
 from .engine import Secret, SenderBase, policy
-from .errors import CounterExhausted, MisuseError, SenderRetired
+from .errors import CounterExhausted, LeaseEnded, MisuseError, SenderRetired
 from .kid import SenderKeyLayout
 from .suites import CipherSuite
 
@@ -108,6 +108,10 @@ class Sender(Closing, SenderBase):
                 claim.release()
                 raise
             self._counters, self._claim = counters, claim
+            self._raise_blocks(claim.first_block)
+            self._lease_blocks(claim.last_block)
+            if 2 * claim.first_block >= BUDGET:
+                self._rekey_due()  # in an earlier life; a log is soon forgotten
             counters.attach(self, claim)
 
     def _begin(
@@ -251,7 +255,7 @@ class Sender(Closing, SenderBase):
         if secret is not None:
             secret.close()
         if self._claim is not None:
-            self._claim.release()
+            self._claim.release(self.blocks)
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in ("generate", "base_key")]

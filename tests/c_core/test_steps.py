@@ -95,7 +95,7 @@ def test_not_steady_in_the_key_s_second_half(core, kernel, rng):
     sender = CSender(kernel, 4, rng.randbytes(16), first=300)
     batch, senders = batch_of(sender, [b"frame"], [0])
     said = batch.ffi.new("int *")
-    for blocks, steady in ((2**35 - 1, 1), (2**35, 0), (2**36, 0)):
+    for blocks, steady in ((2**35 - 100, 1), (2**35, 1), (2**36 - 2, 0), (2**36, 0)):
         lib.sfr_sender_set_blocks(sender.pointer, blocks)
         assert lib.sfr_check_many(senders, batch.frames, 1, said) == 1
         assert said[0] == steady

@@ -119,6 +119,7 @@ def test_the_warning_comes_though_the_rest_of_its_batch_is_refused(engine, rng, 
     store = CounterStore(tmp_path / "counters", lease=3)
     sender = engine.Sender(GCM, kid=7, base_key=rng.randbytes(16), counters=store)
     sender._raise_blocks(HALF - 4)
+    sender._lease_blocks(WHOLE)
     with pytest.raises(LeaseEnded):
         engine.protect_many(sender, [b""] * 4)
     assert len(caplog.records) == 1

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .._common import rare
 from ..errors import DuplicateSender
+from ._blocks import give_back_later
 from ._locks import Opening
 from ._words import CounterStoreError
 
@@ -20,19 +21,30 @@ from ._words import CounterStoreError
 class Claim:
     """That this process, and no other, seals with a key; its leases come to it."""
 
-    __slots__ = ("_at", "_claims", "last", "name")
+    __slots__ = ("_at", "_claims", "first_block", "last", "last_block", "name")
 
     def __init__(self, claims: "Claims", name: bytes) -> None:
         self._claims: Claims | None = None  # until it is ours
         self._at, self.name = 1 + int.from_bytes(name[:8]) // 16, name
         self.last = -1  # the last counter leased
+        self.first_block = self.last_block = 0  # of the key's meter, where this lease lies
         claims.take(self._at)
         self._claims = claims
 
-    def release(self) -> None:
-        """Others may seal with the key from now on; idempotent."""
+    @property
+    def released(self) -> bool:
+        return self._claims is None
+
+    def release(self, used: int | None = None) -> None:
+        """Others may seal with the key from now on; idempotent.
+
+        used: where the meter of the Sender, closed by now, has stopped. What is left of its lease
+        is given back when the store is written next, or at the end of the process.
+        """
         claims, self._claims = self._claims, None
         if claims is not None:
+            if used is not None and claims.are_ours:
+                give_back_later(claims.path, self.name, self.last_block - used)
             claims.drop(self._at)
 
     def __del__(self) -> None:
@@ -43,17 +55,18 @@ class Claims:
     """All claims of one CounterStore, from the opening of its file to that of another."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._opening = Opening(path, for_turn=False)
         self._pid = os.getpid()
         self._counts: dict[int, int] = {}  # claims that share a place
 
     def are_on(self, identity: tuple[int, int]) -> bool:
         """Whether they are this process's, and on that file."""
-        return self._are_ours() and self._opening.identity == identity
+        return self.are_ours and self._opening.identity == identity
 
     def check(self, path: Path) -> None:
         """CounterStoreError when the path leads to another file by now, while there are claims."""
-        if not self._counts or not self._are_ours():
+        if not self._counts or not self.are_ours:
             return
         with suppress(FileNotFoundError):
             status = os.stat(path)
@@ -81,9 +94,10 @@ class Claims:
             self._counts[at] -= 1
             if not self._counts[at]:
                 del self._counts[at]
-                if self._are_ours():
+                if self.are_ours:
                     self._opening.unlock(at)
 
-    def _are_ours(self) -> bool:
+    @property
+    def are_ours(self) -> bool:
         """False in a forked child, also where Python has not seen the fork."""
         return self._pid == os.getpid() and not self._opening.closed

@@ -6,15 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import CounterExhausted, MisuseError
+from ..errors import MisuseError
 
 
 class CounterStoreError(MisuseError):
     """The store cannot be used: no counter was given out. Its __cause__ is the OSError, if any."""
-
-
-class LeaseEnded(CounterExhausted):
-    """A Sender's lease is used up: call renew() on its CounterStore, and try again."""
 
 
 _ADVICE = {

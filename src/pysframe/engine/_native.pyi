@@ -51,6 +51,7 @@ class SenderCore:
     def _lease_ended(self) -> bool: ...
     def _rekey_due(self) -> None: ...
     def _raise_blocks(self, blocks: int) -> None: ...  # for resumed keys; never lowers
+    def _lease_blocks(self, last: int) -> None: ...  # how far the meter may go
 
 class ReceiverCore:
     _kernel: ClassVar[str | None]

@@ -476,6 +476,10 @@ cdef class SenderCore:
         """Raises the meter, never lowers it; beyond 2^36 it stays there."""
         sfr_sender_set_blocks(self.pointer(), blocks)
 
+    def _lease_blocks(self, uint64_t last):
+        """How far the meter may go, 2^36 at most and at first; never below where it is."""
+        sfr_sender_lease_blocks(self.pointer(), last)
+
     def _extend(self, uint64_t first, uint64_t last):
         status = sfr_sender_extend(self.pointer(), first, last)
         if status != SFR_OK:

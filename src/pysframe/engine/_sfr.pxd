@@ -85,6 +85,7 @@ cdef extern from "sfr.h":
     int sfr_sender_next(sfr_sender *, uint64_t *ctr)
     uint64_t sfr_sender_blocks(sfr_sender *)
     void sfr_sender_set_blocks(sfr_sender *, uint64_t)
+    void sfr_sender_lease_blocks(sfr_sender *, uint64_t)
     int sfr_registry_secret(const uint8_t *secret)
     int sfr_registry_open(const uint8_t *fingerprint, uint64_t next_ctr, uint64_t *blocks)
     void sfr_registry_close(const uint8_t *fingerprint, uint64_t next_ctr, bint spent,

@@ -118,6 +118,10 @@ class SenderCore(Unshareable):
         """Raises the meter, never lowers it; beyond 2^36 it stays there. For resumed keys."""
         sender_state(self).raise_blocks(blocks)
 
+    def _lease_blocks(self, last: int) -> None:
+        """How far the meter may go, 2^36 at most and at first; never below where it is."""
+        sender_state(self).lease_blocks(last)
+
     def _lease_ended(self) -> bool:
         """Policy hook: the leased counters are used up; True when there are more now."""
         return False

@@ -78,8 +78,8 @@ class SenderState:
     """
 
     __slots__ = (
-        "_ahead", "_generation", "_key", "_last", "_lock", "_max_frame", "_next", "_retired",
-        "_spent", "blocks", "kid", "suite",
+        "_ahead", "_generation", "_key", "_last", "_last_block", "_lock", "_max_frame", "_next",
+        "_retired", "_spent", "blocks", "kid", "suite",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +102,7 @@ class SenderState:
         self._max_frame = max_frame
         self._spent = False  # _next was used, too, and nothing comes after it
         self._ahead: tuple[int, int] | None = None  # the lease after this one
+        self._last_block = KEY_BUDGET  # where the AES blocks must stop
         self._lock = new_lock()
         self._generation = generation()
         key = FrameKey(secret.of_suite(suite), self.kid, source)
@@ -171,6 +172,12 @@ class SenderState:
         """Raises the meter, never lowers it; beyond the budget it stays there."""
         with self._lock:
             self.blocks = max(self.blocks, min(blocks, KEY_BUDGET))
+            self._last_block = max(self._last_block, self.blocks)
+
+    def lease_blocks(self, last: int) -> None:
+        """How far the meter may go: KEY_BUDGET at most and at first, never below where it is."""
+        with self._lock:
+            self._last_block = max(self.blocks, min(last, KEY_BUDGET))
 
     def retire(self, reason: str = "closed") -> None:
         """Lets go of the key; idempotent."""
@@ -197,6 +204,8 @@ class SenderState:
         blocks = self.blocks + departure.blocks(header_size(self.kid, self._next))
         if blocks > KEY_BUDGET:
             raise misuse(MisuseCode.KEY_EXHAUSTED, kid=self.kid)
+        if blocks > self._last_block:
+            raise misuse(MisuseCode.BLOCKS_ENDED, kid=self.kid)
         rekey_due = 2 * self.blocks < KEY_BUDGET <= 2 * blocks
         self.blocks = blocks
         return Reserved(self.kid, self._take_ctr(), key, self._generation, rekey_due)

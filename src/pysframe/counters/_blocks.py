@@ -1,0 +1,66 @@
+"""The AES blocks of a key, of which it may seal 2^36 over all its lives.
+
+Rules of this file:
+  1. Blocks are leased like counters: charged to the key on disk before a Sender may use them, and
+     the engine stops where its lease ends. So no end of a process, however it comes, makes a key
+     look less used than it is.
+  2. What a Sender has not used when it is closed is given back, once or never: by the next write
+     of the store, or at the end of the process. So starts and stops cost a key nothing, but for
+     those that end without close(): each costs it a lease at most, of 4,096 by default.
+"""
+
+import atexit
+import os
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from .._common import rare
+from ..errors import KeyExhausted
+from ._file import Table
+from ._turn import turn
+from ._words import CounterStoreError
+
+BUDGET = 1 << 36
+FOR_EACH_COUNTER = 16  # blocks leased with it: a frame of 200 bytes
+AT_LEAST = 1 << 22  # blocks in a lease: four frames of the default limit
+
+_unused: dict[tuple[int, Path], Counter[bytes]] = {}  # to be given back, by process and store
+
+
+def lease_of(counters: int) -> int:
+    """Blocks that are leased with so many counters."""
+    return max(counters * FOR_EACH_COUNTER, AT_LEAST)
+
+
+def charge(charged: int, blocks: int) -> int:
+    """What is charged to a key when it is given these, or as many as there are."""
+    if charged >= BUDGET:
+        raise KeyExhausted(
+            "the store has charged 2^36 AES blocks to this key: sealed, or leased to Senders that "
+            "were never closed; use a fresh key"
+        )
+    return min(charged + blocks, BUDGET)
+
+
+def give_back_later(path: Path, name: bytes, blocks: int) -> None:
+    with rare:
+        _unused.setdefault((os.getpid(), path), Counter())[name] += max(blocks, 0)
+
+
+def give_back(path: Path, table: Table) -> None:
+    """Takes from what is charged, in this table, what was not used."""
+    with rare:
+        unused = _unused.pop((os.getpid(), path), Counter())
+    for name, blocks in unused.items():
+        following, charged = table.get(name)
+        table.put(name, following, max(charged - blocks, 0))
+
+
+@atexit.register
+def _give_all_back() -> None:
+    for pid, path in list(_unused):
+        if pid == os.getpid():
+            with suppress(CounterStoreError), turn(path, 0.5) as (_, table):
+                give_back(path, table)
+                table.write()
