@@ -76,6 +76,7 @@ CONDITIONS = {
     "not x86-64": lambda: platform.machine() != "x86_64",
     "not Linux": lambda: sys.platform != "linux",
     "memory cannot be locked": lambda: not can_lock_memory(),
+    "not root": lambda: os.geteuid() != 0,
     "one core": lambda: len(os.sched_getaffinity(0)) < 2,
     "no cryptography": lambda: importlib.util.find_spec("cryptography") is None,
 }

@@ -9,7 +9,8 @@ import isolated
 import pytest
 
 from pysframe import CounterExhausted, CounterStore, CounterStoreError, MisuseError
-from pysframe.counters import fingerprint
+from pysframe.counters import BUDGET, fingerprint
+from pysframe.counters._blocks import AT_LEAST
 
 KEY = bytes(range(16))
 NAME = fingerprint(4, 7, KEY)
@@ -20,12 +21,16 @@ class Counting:
 
     def __init__(self, first, last):
         self.leases, self.used = [(first, last)], 0
+        self.blocks = self.last_block = 0
 
     def _counters_left(self):
         return sum(last + 1 - first for first, last in self.leases) - self.used
 
     def _grant(self, first, last):
         self.leases.append((first, last))
+
+    def _lease_blocks(self, last):
+        self.last_block = last
 
 
 @pytest.fixture
@@ -131,6 +136,22 @@ def test_renew_leases_more_below_half(path):
     assert sender.leases == [(0, 9), (10, 19), (20, 29)]
 
 
+def test_renew_leases_more_below_half_of_the_blocks(path):
+    store = CounterStore(path, lease=10)
+    sender = attached(store)
+    for used, renewed in ((0, 0), (AT_LEAST // 2, 0), (AT_LEAST // 2 + 1, 1), (AT_LEAST, 0)):
+        sender.blocks = used
+        assert store.renew() == renewed
+    assert sender.last_block == 2 * AT_LEAST
+    assert sender.leases == [(0, 9), (10, 19)]
+
+
+@pytest.mark.parametrize(("lease", "blocks"), [(1, 2**22), (2**18, 2**22), (2**20, 2**24)])
+def test_blocks_in_a_lease(path, lease, blocks):
+    claim, _ = CounterStore(path, lease=lease).begin(NAME)
+    assert (claim.first_block, claim.last_block) == (0, blocks)
+
+
 def test_renew_is_one_sync_for_all_and_none_for_nobody(path, monkeypatch):
     store = CounterStore(path, lease=10)
     senders = [attached(store, fingerprint(4, kid, KEY)) for kid in range(50)]
@@ -161,6 +182,7 @@ def test_renew_cares_for_the_others_when_one_key_has_no_counter_left(path, monke
     spent.used = other.used = 2**63
     assert store.renew() == 1
     assert other.leases[1:] == [(2**63, 2**64 - 1)]
+    assert spent.last_block == BUDGET, "no other lease will follow"
     other.used = 2**64
     assert store.renew() == 0
     monkeypatch.setattr(os, "open", None)

@@ -57,6 +57,10 @@ def give_back(path: Path, table: Table) -> None:
         table.put(name, following, max(charged - blocks, 0))
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unused.clear)  # it is the parent's to give back
+
+
 @atexit.register
 def _give_all_back() -> None:
     for pid, path in list(_unused):

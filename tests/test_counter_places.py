@@ -1,0 +1,270 @@
+"""Where the file of a CounterStore lies, whose it is, and what was there before."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import isolated
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pysframe import CounterExhausted, CounterStore, CounterStoreError
+from pysframe.counters import _old, fingerprint
+from pysframe.counters._pages import RECORDS
+
+NAME = fingerprint(4, 7, bytes(range(16)))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "counters"
+
+
+def lease(path, name=NAME):
+    return CounterStore(path, lease=10).lease(name)
+
+
+def names(count):
+    return [fingerprint(4, kid, bytes(16)) for kid in range(count)]
+
+
+def damages(path):
+    """The file is left as it is, and no counter is given out."""
+    before = path.read_bytes()
+    with pytest.raises(CounterStoreError) as caught:
+        lease(path)
+    assert path.read_bytes() == before
+    return str(caught.value)
+
+
+def raises(error):
+    def call(*_, **__):
+        raise error
+
+    return call
+
+
+# ---- what is in its place ----
+
+
+def test_a_link_put_in_its_place_is_not_followed(path, tmp_path):
+    store = CounterStore(path)
+    other = tmp_path / "other"
+    for target in other, tmp_path / "missing":
+        other.write_bytes(b"precious")
+        path.symlink_to(target)
+        with pytest.raises(CounterStoreError, match="symbolic link"):
+            store.lease(NAME)
+        path.unlink()
+    assert other.read_bytes() == b"precious"
+    assert os.listdir(tmp_path) == ["other"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_link_of_a_stranger_is_not_followed(path, tmp_path):
+    path.symlink_to(tmp_path / "other")
+    os.lchown(path, 4321, 4321)
+    with pytest.raises(CounterStoreError, match="uid 4321"):
+        CounterStore(path)
+
+
+def test_a_second_name_is_refused(path, tmp_path):
+    lease(path)
+    os.link(path, tmp_path / "other")
+    assert "2 names" in damages(path)
+    os.unlink(tmp_path / "other")
+    assert lease(path) == (10, 19)
+
+
+def test_what_is_no_file(path):
+    path.mkdir()
+    with pytest.raises(CounterStoreError, match="directory"):
+        lease(path)
+    path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(CounterStoreError, match="no regular file"):
+        lease(path)
+
+
+# ---- owners and mounts: what a container does ----
+
+START = """
+import os, sys
+from pysframe import CounterStore, CounterStoreError
+uid = int(sys.argv[2])
+os.setgroups([]); os.setgid(uid); os.setuid(uid)
+try:
+    print(*CounterStore(sys.argv[1], lease=10).lease(sys.argv[3]))
+except CounterStoreError as error:
+    print(error)
+"""
+
+
+def as_user(uid, path):
+    command = [sys.executable, "-c", START, path, str(uid), NAME]
+    environment = os.environ | {"PYTHONPATH": str(isolated.SRC)}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.fixture
+def shared():
+    """A directory that other users can come to."""
+    with tempfile.TemporaryDirectory(prefix="pysframe-test-") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_service_goes_on_after_a_start_as_root(shared):
+    os.chown(shared, 1234, 1234)
+    for first in 0, 1234:
+        path = shared / f"counters of {first}"
+        assert [as_user(uid, path) for uid in (first, 1234, 0, 1234)] == [
+            "0 9\n", "10 19\n", "20 29\n", "30 39\n",
+        ]  # fmt: skip
+        status = path.stat()
+        assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (1234, 0o600)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_file_alone_may_be_writable(shared):
+    """Its directory need not be: nothing else is made there."""
+    path = shared / "counters"
+    lease(path)
+    os.chown(path, 1234, 1234)
+    assert as_user(1234, path) == "10 19\n"
+    assert "uid 4321, must be able to" in as_user(4321, path)
+    assert os.listdir(shared) == ["counters"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_file_alone_is_mounted(tmp_path):
+    """docker -v ./counters:/data/counters, also when ./counters is empty at first."""
+    outside, inside = tmp_path / "outside", tmp_path / "in side"
+    inside.mkdir()
+    code = f"""
+from pysframe import CounterStore
+print([CounterStore({str(inside / "counters")!r}, lease=10).lease({NAME!r}) for _ in range(2)])
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    mounted = 'touch "$2"; mount --bind "$1" "$2"; exec "$3" "$4"'
+    command = ["unshare", "-m", "sh", "-c", mounted, "sh", outside, inside / "counters"]
+    outside.touch()
+    outputs = [
+        subprocess.run(
+            [*command, sys.executable, script],
+            env=os.environ | {"PYTHONPATH": str(isolated.SRC)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert outputs == ["[(0, 9), (10, 19)]\n", "[(20, 29), (30, 39)]\n"]
+    assert os.listdir(inside) == ["counters"]
+    assert lease(outside) == (40, 49)
+
+
+# ---- the format before ----
+
+
+def content(following=5, changed=None, **others):
+    """A file's text, as 0.1 left it; `changed` after it was digested."""
+    table = {NAME: following} | others
+    digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+    fields = {"format": "pysframe-counters/1", "next": table, "sha256": digest}
+    return json.dumps(fields | (changed or {}), indent=1)
+
+
+@pytest.mark.parametrize("count", [0, 1, RECORDS - 1, RECORDS, RECORDS + 1, 2000])
+def test_an_older_file_is_converted_without_loss(path, count):
+    others = {name: kid for kid, name in enumerate(names(count))}
+    path.write_text(content(5, **others))
+    path.with_name("counters.lock").write_bytes(b"")
+    path.chmod(0o640)
+    assert lease(path) == (5, 14)
+    store = CounterStore(path, lease=10)
+    with store._turn() as (_, table):
+        for name, kid in others.items():
+            assert table.get(bytes.fromhex(name))[0] == kid
+        assert table.get(b"new " * 4) == (0, 0)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert os.listdir(path.parent) == ["counters"]
+
+
+def test_an_older_file_did_not_remember_blocks(path):
+    others = {names(2)[0]: 2**60, names(2)[1]: 3}
+    path.write_text(content(5, **others))
+    with CounterStore(path)._turn() as (_, table):
+        blocks = [table.get(bytes.fromhex(name))[1] for name in names(2)]
+    assert blocks == [_old.MOST_BLOCKS, 3 * _old.BLOCKS]
+
+
+def test_the_last_counter_of_all_is_given_out(path):
+    path.write_text(content(2**64 - 1))
+    assert lease(path) == (2**64 - 1, 2**64 - 1)
+    with pytest.raises(CounterExhausted):
+        lease(path)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "{}", "{", "{" + "[" * 100_000,
+        *(content(changed=wrong) for wrong in (
+            {"format": "pysframe-counters/9"}, {"next": {}}, {"next": None}, {"next": []},
+            {"next": {NAME: "5"}}, {"sha256": ""}, {"sha256": None},
+        )),
+        content(-1), content(2**64 + 1), content("5"), content(None), content(1.0),
+        content(other=5), content(ab=5),
+    ],
+)  # fmt: skip
+def test_an_older_file_that_is_damaged(path, damaged):
+    path.write_text(damaged)
+    assert "damaged" in damages(path)
+    assert sorted(os.listdir(path.parent)) in (["counters"], ["counters", "counters.lock"])
+
+
+@given(st.data())
+def test_no_flipped_bit_and_no_cut_lowers_a_counter_of_an_older_file(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("store") / "counters"
+    intact = content(1000).encode()
+    changed = bytearray(intact)
+    changed[data.draw(st.integers(0, len(intact) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    cut = data.draw(st.one_of(st.none(), st.integers(0, len(intact) - 1)))
+    path.write_bytes(changed if cut is None else intact[:cut])
+    try:
+        first, _ = lease(path)
+    except CounterStoreError:
+        assert path.read_bytes() == (changed if cut is None else intact[:cut])
+    else:
+        assert first == 1000
+
+
+def test_a_release_before_that_holds_the_lock(path):
+    path.write_text(content(5))
+    with open(path.with_name("counters.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(CounterStoreError, match="was held"):
+            CounterStore(path, timeout=0.05).lease(NAME)
+    assert lease(path) == (5, 14)
+
+
+def test_an_older_file_that_is_mounted_alone_says_what_to_do(path, monkeypatch):
+    path.write_text(content(5))
+    monkeypatch.setattr(os, "replace", raises(OSError(errno.EBUSY, "busy")))
+    with pytest.raises(CounterStoreError, match="directory is mounted"):
+        lease(path)
+    assert path.read_text() == content(5)
+    assert not list(path.parent.glob("*.new"))
