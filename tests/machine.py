@@ -77,6 +77,7 @@ CONDITIONS = {
     "not Linux": lambda: sys.platform != "linux",
     "memory cannot be locked": lambda: not can_lock_memory(),
     "not root": lambda: os.geteuid() != 0,
+    "no GIL": lambda: not getattr(sys, "_is_gil_enabled", lambda: True)(),
     "one core": lambda: len(os.sched_getaffinity(0)) < 2,
     "no cryptography": lambda: importlib.util.find_spec("cryptography") is None,
 }
