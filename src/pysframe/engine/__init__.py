@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .. import batch
 from .._version import __version__
 from ..errors import MisuseError
-from . import _self_test
+from . import _parts, _self_test
 from ._types import (
     AHEAD,
     ASKED,
@@ -71,7 +71,7 @@ __all__ = [
 ]
 
 BACKENDS = ("auto", "native", "fallback")
-MODULES = {"native": "._native", "fallback": ".fallback"}  # best first
+MODULES = {"native": _parts.native, "fallback": _parts.fallback}  # best first
 
 # Where wheels with the native engine exist, so that its absence is worth a warning.
 NATIVE_PLATFORMS = {("linux", "x86_64")}
@@ -123,11 +123,8 @@ def ladder() -> tuple[str, ...]:
 
     The native engine has the list, for it is the one that the switch caps: without it, only "none".
     """
-    try:
-        kernels = import_module(MODULES["native"], __name__).KERNELS
-    except ImportError:
-        kernels = {}
-    return ("none", *reversed(kernels))
+    missing = _parts.trouble(_parts.native)
+    return ("none", *reversed({} if missing else _parts.native().KERNELS))
 
 
 def backend_info() -> Backend:
@@ -238,15 +235,14 @@ def _survey(engine: str) -> dict[str, str]:
     """Concrete name -> "" or why it is refused, best first."""
     if engine == "native" and os.environ.get("PYSFRAME_MAX_ISA") == "none":
         return {"native": "PYSFRAME_MAX_ISA=none"}
-    try:
-        kernels: dict[str, str] = _module(engine).KERNELS
-    except ImportError as error:
-        return {engine: f"{type(error).__name__}: {error}"}
+    if broken := _parts.trouble(lambda: _module(engine)):
+        return {engine: broken}
+    kernels: dict[str, str] = _module(engine).KERNELS
     return {f"{engine}:{kernel}": why for kernel, why in kernels.items()}
 
 
 def _module(engine: str) -> ModuleType:
-    module = import_module(MODULES[engine], __name__)
+    module = MODULES[engine]()
     if engine == "native":
         module.init(os.environ.get("PYSFRAME_MAX_ISA", ""))
         batch.copy_rows = module.to_list

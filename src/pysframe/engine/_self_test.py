@@ -7,6 +7,7 @@ from types import ModuleType
 
 from ..errors import FrameRejected, FrameStatus
 from ..suites import CipherSuite
+from ._parts import trouble
 from ._types import GIVEN
 
 BASE_KEY = bytes(range(16))
@@ -28,8 +29,18 @@ CIPHERTEXTS = {
 def run(engine: ModuleType, kernel: str) -> str:
     """ "ok", or the suites for which this engine and kernel give a wrong answer."""
     receiver_class = type("Receiver", (engine.ReceiverCore,), {"_kernel": kernel})
-    failed = [suite.name for suite in CipherSuite if not _opens(engine, receiver_class, suite)]
-    return f"wrong answers: {', '.join(failed)}" if failed else "ok"
+    verdicts = [_verdict(engine, receiver_class, suite) for suite in CipherSuite]
+    failed = ", ".join(verdict for verdict in verdicts if verdict)
+    return f"wrong answers: {failed}" if failed else "ok"
+
+
+def _verdict(engine: ModuleType, receiver_class: type, suite: CipherSuite) -> str:
+    """The suite's name, and the error if there was one, unless its answer is right."""
+    right = []
+    broken = trouble(lambda: right.append(_opens(engine, receiver_class, suite)))
+    if broken:
+        return f"{suite.name} ({broken})"
+    return "" if right == [True] else suite.name
 
 
 def _opens(engine: ModuleType, receiver_class: type, suite: CipherSuite) -> bool:

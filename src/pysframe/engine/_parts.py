@@ -1,0 +1,50 @@
+"""Parts that may be missing or broken: the engines, and what the twin takes its AES from.
+
+Rules of this file:
+  1. Each import is written out, whole and in a function of its own: what freezes applications
+     (PyInstaller and its like) looks for these names, and nothing is loaded before it is wanted.
+  2. A part may fail in any way, and is refused in words then. A panic of Rust code, as in
+     `cryptography`, is not even an Exception; Ctrl-C is no failure.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+
+
+def native() -> ModuleType:
+    """The native engine."""
+    import pysframe.engine._native as part
+
+    return part
+
+
+def fallback() -> ModuleType:
+    """The twin."""
+    import pysframe.engine.fallback as part
+
+    return part
+
+
+def cryptography() -> ModuleType:
+    """AES from the package `cryptography`."""
+    import pysframe.engine._aead_cryptography as part
+
+    return part
+
+
+def pycryptodome() -> ModuleType:
+    """AES from pycryptodome."""
+    import pysframe.engine._aead_pycryptodome as part
+
+    return part
+
+
+def trouble(use: Callable[[], object]) -> str:
+    """What goes wrong when a part is used, in words; "" when nothing does."""
+    try:
+        use()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return f"{type(error).__name__}: {error}"
+    return ""

@@ -1,0 +1,42 @@
+"""Frozen applications: what follows imports finds every part that may be wanted at run time."""
+
+import warnings
+from modulefinder import ModuleFinder
+from pathlib import Path
+
+import pytest
+from isolated import SRC
+
+PACKAGE = Path(SRC) / "pysframe"
+COMMANDS = ("pysframe.cli", "pysframe.__main__")
+
+
+def found_by_imports(code: str, tmp_path) -> set[str]:
+    """What of this package a freezer collects for an application of this code."""
+    (tmp_path / "app.py").write_text(code)
+    finder = ModuleFinder(path=[str(SRC)])
+    finder.run_script(str(tmp_path / "app.py"))
+    return {name for name in finder.modules if name.startswith("pysframe")}
+
+
+@pytest.fixture(autouse=True)
+def _no_old_news():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def test_every_module_is_found(tmp_path):
+    files = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("_native*.so")]
+    parts = [(*file.relative_to(SRC).parts[:-1], file.name.split(".")[0]) for file in files]
+    wanted = {".".join(part).removesuffix(".__init__") for part in parts}
+    core = {name for name in wanted if not name.startswith(COMMANDS)}
+    assert {"pysframe.engine.fallback._cores", "pysframe.engine._aead_pycryptodome"} < core
+    assert found_by_imports("import pysframe", tmp_path) == core
+    assert found_by_imports("import pysframe.__main__", tmp_path) == wanted
+
+
+def test_a_computed_name_is_not_found(tmp_path):
+    """The seeded fault."""
+    code = "from importlib import import_module\nimport_module('pysframe' + '.kid')"
+    assert found_by_imports(code, tmp_path) == set()
