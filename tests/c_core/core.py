@@ -12,10 +12,12 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from sysconfig import get_path
@@ -63,7 +65,7 @@ def kept(name: str, more_sources: list[Path], build: Callable[[Path], None]) -> 
     digest = hashlib.sha256(content + f"{sys.version} {CC} {FLAGS}".encode()).hexdigest()[:16]
     folder = ROOT / "build" / name / digest
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "lock").open("w") as lock:
+    with untimed(), (folder.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one process compiles, the others wait for it
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=folder.parent) as made:
@@ -71,6 +73,17 @@ def kept(name: str, more_sources: list[Path], build: Callable[[Path], None]) -> 
                 build(Path(made) / "done")
                 os.rename(Path(made) / "done", folder)
     return folder
+
+
+@contextmanager
+def untimed() -> Iterator[None]:
+    """The alarm of pytest-timeout waits: on a busy machine a compiler would never end, but be killed
+    by one test after the other."""
+    left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def library(line: str, folder: Path) -> None:

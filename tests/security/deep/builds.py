@@ -24,6 +24,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from c_core.core import untimed
+
 ROOT = Path(__file__).parents[3]
 CSRC = ROOT / "csrc"
 PACKAGE = ROOT / "src" / "pysframe"
@@ -193,7 +195,7 @@ def cached(name: str, key: object, build: Callable[[Path], object]) -> Path:
     digest = hashlib.sha256(repr((name, key)).encode()).hexdigest()[:16]
     folder = VARIANTS / f"{name}-{digest}"
     VARIANTS.mkdir(parents=True, exist_ok=True)
-    with (VARIANTS / f"{folder.name}.lock").open("w") as lock:
+    with untimed(), (VARIANTS / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=VARIANTS) as made:
