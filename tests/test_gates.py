@@ -25,6 +25,8 @@ CPUS = ("zen4", "zen5", "")
 def bench(monkeypatch):
     """bench("gates") is bench/gates.py, on this process's engine."""
     monkeypatch.syspath_prepend(BENCH)
+    # A process of tests gives its pages back: the batches of other tests are many GiB in sum.
+    monkeypatch.setattr(import_module("interleave"), "keep_pages", lambda: None)
     return import_module
 
 

@@ -259,7 +259,9 @@ def test_a_registry_without_memory_refuses_new_keys(core, rng):
     ffi, lib = core
     blocks = ffi.new("uint64_t *")
 
-    names = ffi.new("uint8_t[]", rng.randbytes(16 * 400_000))  # no more is made, where none is left
+    # No name is made where no memory is left. There are so many that their table is larger than any
+    # block that earlier tests can have freed.
+    names = ffi.new("uint8_t[]", rng.randbytes(16 * 1_600_000))
     opened = lambda number: lib.sfr_registry_open(names + 16 * number, 0, blocks)  # noqa: E731
 
     def work():
