@@ -77,8 +77,8 @@ def kept(name: str, more_sources: list[Path], build: Callable[[Path], None]) -> 
 
 @contextmanager
 def untimed() -> Iterator[None]:
-    """The alarm of pytest-timeout waits: on a busy machine a compiler would never end, but be killed
-    by one test after the other."""
+    """The alarm of pytest-timeout waits: on a busy machine one test after the other would kill the
+    compiler, and the next begin again."""
     left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
     try:
         yield
