@@ -84,6 +84,10 @@ int sfr_init(const char *max_isa);
  * locked instruction a frame. */
 void sfr_callers_take_turns(void);
 const char *sfr_cpu_features(void);                 /* for reports: "aes pclmul avx2 ..." */
+/* Bytes of pages for keys, so far, that the system would not lock (they may be swapped out), and
+ * that it would not leave out of core dumps. Pages are taken when keys need them. */
+size_t sfr_memory_unlocked(void);
+size_t sfr_memory_dumped(void);
 
 /* ---- secrets: sframe_secret = HKDF-Extract("", base_key), kept in wiped memory ---- */
 

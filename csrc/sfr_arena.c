@@ -285,12 +285,25 @@ static size_t slabs;
 _Atomic bool sfr_arena_is_large;
 static sfr_lock arena_lock;
 
+static _Atomic size_t unlocked, dumped;
+
+/* Best effort, and whoever asks is told: RLIMIT_MEMLOCK is often 8 MiB. */
 static void *keep_to_ourselves(void *p, size_t size)
 {
     if (!p) return NULL;
-    (void)madvise(p, size, MADV_DONTDUMP);
-    (void)mlock(p, size); /* best effort: RLIMIT_MEMLOCK is often 8 MiB */
+    if (madvise(p, size, MADV_DONTDUMP) != 0) atomic_fetch_add(&dumped, size);
+    if (mlock(p, size) != 0) atomic_fetch_add(&unlocked, size);
     return p;
+}
+
+size_t sfr_memory_unlocked(void)
+{
+    return atomic_load_explicit(&unlocked, memory_order_relaxed);
+}
+
+size_t sfr_memory_dumped(void)
+{
+    return atomic_load_explicit(&dumped, memory_order_relaxed);
 }
 
 static void *map_pages(size_t size)

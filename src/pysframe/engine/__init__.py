@@ -128,13 +128,16 @@ def ladder() -> tuple[str, ...]:
 
 
 def backend_info() -> Backend:
-    """Which engine runs, why others do not, versions, and the result of a self-test done now."""
+    """Which engine runs, why others do not, versions, the result of a self-test done now, and how
+    the memory of keys is kept."""
     name = default().name
     engine, kernel = name.split(":")
     refused = {n: why for e in MODULES for n, why in _survey(e).items() if why}
     versions = {"pysframe": __version__, "python": platform.python_version()}
-    versions |= _module(engine).VERSIONS
-    return Backend(engine, kernel, refused, versions, _self_test.run(_module(engine), kernel))
+    module = _module(engine)
+    versions |= module.VERSIONS
+    tested = _self_test.run(module, kernel)
+    return Backend(engine, kernel, refused, versions, tested, module.memory())
 
 
 # ---- choosing ----

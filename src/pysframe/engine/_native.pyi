@@ -11,6 +11,7 @@ from ._types import Reach, ReceiverStats
 KERNELS: dict[str, str]
 VERSIONS: dict[str, str]
 
+def memory() -> str: ...
 def init(max_isa: str) -> None: ...
 
 class Secret:

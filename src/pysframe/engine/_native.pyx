@@ -27,6 +27,7 @@ from libc.string cimport memset
 
 from pysframe.engine._sfr cimport *
 
+import logging
 import sys
 from operator import index
 from secrets import token_bytes
@@ -257,6 +258,34 @@ cdef size_t _size(str name, value, last=maxsize) except? 0:
     return number
 
 
+# ---- the memory of keys ----
+
+cdef bint unlocked_told = False
+
+
+def memory():
+    """How the pages of keys are kept, those that there are so far."""
+    faults = []
+    if sfr_memory_unlocked():
+        faults.append(f"{sfr_memory_unlocked() >> 10} KiB of pages for keys could not be locked and "
+                      "may be swapped out; raise RLIMIT_MEMLOCK (ulimit -l)")
+    if sfr_memory_dumped():
+        faults.append(f"{sfr_memory_dumped() >> 10} KiB of pages for keys may be in core dumps")
+    return "; ".join(faults) or "locked, and left out of core dumps"
+
+
+cdef inline int _watch_memory() except -1:
+    """After a key was made, which may have taken new pages."""
+    return _tell_unlocked() if sfr_memory_unlocked() and not unlocked_told else 0
+
+
+cdef int _tell_unlocked() except -1:
+    global unlocked_told
+    unlocked_told = True
+    logging.getLogger("pysframe").warning("%s; this is said once", memory())
+    return 0
+
+
 # ---- secrets ----
 
 cdef object _LATER = object()      # a Secret that its maker fills
@@ -290,7 +319,7 @@ cdef class Secret:
             end_view(&view)
         if self._ptr is NULL:
             raise MemoryError
-        return 0
+        return _watch_memory()
 
     @classmethod
     def for_ssrc(cls, suite, base_key, ssrc):
@@ -380,6 +409,7 @@ cdef class SenderCore:
                                 self._max_frame)
         if status != SFR_OK:
             raise _misuse(status, kid=kid, reason="next_ctr or max_frame is out of range")
+        _watch_memory()
 
     def __dealloc__(self):
         sfr_sender_free(self._ptr)
@@ -577,6 +607,7 @@ cdef class ReceiverCore:
         status = sfr_receiver_add(self.pointer(), kid, secret.pointer(), kind)
         if status != SFR_OK:
             raise _misuse(status, kid=kid, reason="the secret is of another suite, or of no kind")
+        _watch_memory()
 
     def _remove(self, uint64_t kid):
         return sfr_receiver_remove(self.pointer(), kid) == SFR_OK

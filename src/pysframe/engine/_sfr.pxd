@@ -37,6 +37,8 @@ cdef extern from "sfr.h":
     int sfr_init(const char *max_isa)
     void sfr_callers_take_turns()
     const char *sfr_cpu_features()
+    size_t sfr_memory_unlocked()
+    size_t sfr_memory_dumped()
 
     ctypedef struct sfr_secret:
         pass

@@ -64,6 +64,7 @@ class Backend(NamedTuple):
     refused: dict[str, str]  # "native:vaes512" and the like -> why it is not used
     versions: dict[str, str]
     self_test: str  # "ok", or the suites that failed
+    memory: str  # whether the pages of keys are locked, and left out of core dumps
 
 
 @dataclass(frozen=True, slots=True, eq=False)

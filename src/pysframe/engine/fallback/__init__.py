@@ -29,6 +29,7 @@ __all__ = [
     "ReceiverCore",
     "Secret",
     "SenderCore",
+    "memory",
     "protect_batch",
     "protect_many",
     "unprotect_batch",
@@ -37,3 +38,8 @@ __all__ = [
 
 KERNELS = _aead.survey()
 VERSIONS = {name: _aead.provider(name).VERSION for name, why in KERNELS.items() if not why}
+
+
+def memory() -> str:
+    """How the memory of keys is kept."""
+    return "Python's: keys in it cannot be locked, nor be wiped for certain"
