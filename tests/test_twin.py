@@ -7,6 +7,7 @@ import ctypes
 import hashlib
 import inspect
 import re
+import sys
 import threading
 from importlib import import_module, metadata
 from itertools import count
@@ -428,6 +429,35 @@ def test_the_registry_knows_whether_the_last_counter_was_used(last):
     assert registry.open(name, last + 1) == 9
 
 
+def test_who_closes_again_or_was_never_there_changes_nothing():
+    registry = SenderRegistry()
+    registry.close(b"nobody", 5, spent=False, blocks=9)
+    assert registry.open(b"nobody", 0) == 0
+    registry.close(b"nobody", 5, spent=False, blocks=9)
+    registry.close(b"nobody", 0, spent=False, blocks=0)
+    assert (registry.open(b"nobody", 4), registry.open(b"nobody", 5)) == (None, 9)
+
+
+def test_an_heir_may_have_been_told_before():
+    """In an import that failed half-way: what has become of the keys since then counts."""
+    before, heir = SenderRegistry(), SenderRegistry()
+    for registry in (before, heir):
+        for name in (b"open again", b"went on"):
+            registry.open(name, 0)
+            registry.close(name, 5, spent=False, blocks=9)
+    before.open(b"open again", 6)
+    before.open(b"went on", 6)
+    before.close(b"went on", 8, spent=False, blocks=12)
+    before.hand_over(heir)
+    assert heir.open(b"open again", 2**64 - 1) is None
+    assert (heir.open(b"went on", 7), heir.open(b"went on", 8)) == (None, 12)
+
+
+def test_the_registry_is_where_no_purge_reaches():
+    held = sys._pysframe_senders
+    assert held is _registry.SENDERS or held is _registry.SENDERS._heir
+
+
 def test_a_registry_tells_its_heir_everything():
     """And from then on asks it, also about what it told."""
     before, heir = SenderRegistry(), SenderRegistry()
@@ -450,7 +480,7 @@ def test_a_fingerprint_is_short_and_means_nothing_to_another_process(rng):
     name = _registry.fingerprint(key, salt)
     assert len(name) == 16
     assert name != hashlib.sha256(key + salt).digest()[:16]
-    assert len(_registry.SENDERS.secret) == 32
+    assert [len(registry.secret) for registry in (_registry.SENDERS, SenderRegistry())] == [32] * 2
 
 
 # ---- keys ----

@@ -6,6 +6,7 @@ import os
 import platform
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -211,12 +212,32 @@ def test_another_timer_of_the_same_number_is_not_ours():
     assert in_child(child, LIBC.fork)
 
 
+def test_the_timer_never_rings(monkeypatch):
+    """It tells nobody, and not before two years have gone."""
+    asked = []
+
+    class Watched:
+        timer_gettime = LIBC.timer_gettime
+
+        def timer_create(self, clock, event, timer):
+            asked.append((clock, event[3]))
+            return LIBC.timer_create(clock, event, timer)
+
+        def timer_settime(self, timer, flags, setting, before):
+            asked.append((flags, setting[0] == setting[2], setting[2] > 2 * 365 * 86400))
+            return LIBC.timer_settime(timer, flags, setting, before)
+
+    monkeypatch.setattr(_process.ctypes, "PyDLL", lambda _: Watched())
+    SilentTimer()
+    assert repr(asked) == repr([(time.CLOCK_MONOTONIC, _process.SIGEV_NONE), (0, True, True)])
+
+
 def test_the_best_way_that_there_is(monkeypatch):
     assert type(_process.PROCESS) is type(_process._best())
-    if isinstance(_process.PROCESS, WipedPage):
-        monkeypatch.setattr(_process, "MADV_WIPEONFORK", -1)  # no advice of this kernel's
+    with monkeypatch.context() as patch:
+        patch.setattr(_process.sys, "platform", "plan9")
         assert isinstance(_process._best(), SilentTimer)
-    monkeypatch.setattr(_process.sys, "platform", "plan9")
+    monkeypatch.setattr(_process, "MADV_WIPEONFORK", -1)  # no advice of this kernel's
     assert isinstance(_process._best(), SilentTimer)
     for refused in ("timer_create", "timer_settime", "timer_gettime"):
         libc = Refusing(refused)

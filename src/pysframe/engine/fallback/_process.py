@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from itertools import count
 from secrets import randbits
 
 from ._guard import new_lock
@@ -19,20 +20,20 @@ from ._guard import new_lock
 MADV_WIPEONFORK = 18
 
 _lock = new_lock()
-_newest = 0  # generations up to here were given, in this process or its ancestors
+_numbers = count(1)  # those before were given, in this process or its ancestors
 
 
 def _wiped_page() -> memoryview:
     """A page that reads 0 in a forked child; OSError where there is none."""
     if sys.platform != "linux" or not hasattr(mmap.mmap, "madvise"):
-        raise OSError("MADV_WIPEONFORK is Linux's")
+        raise OSError
     page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     try:
         page.madvise(-1)
     except OSError:  # a real kernel; qemu-user says "done" to any advice, and does nothing
         page.madvise(MADV_WIPEONFORK)
-        return memoryview(page).cast("Q")
-    raise OSError("madvise answers anything")
+        return memoryview(page)[:8].cast("Q")
+    raise OSError
 
 
 class WipedPage:
@@ -50,7 +51,7 @@ class WipedPage:
     def _renew(self) -> int:
         with _lock:
             if self._words[0] == 0:
-                self._words[0] = _next()
+                self._words[0] = next(_numbers)
             return self._words[0]
 
 
@@ -73,7 +74,7 @@ class Marked:
     def _renew(self) -> None:
         with _lock:
             self._mark()
-            self._generation = _next()
+            self._generation = next(_numbers)
 
     def _is_ours(self) -> bool:
         raise NotImplementedError
@@ -92,8 +93,8 @@ class SilentTimer(Marked):
         try:
             self._libc = ctypes.PyDLL(None)
             self._get = self._libc.timer_gettime
-        except (AttributeError, TypeError) as error:  # not in this libc; not on this system
-            raise OSError(error) from None
+        except (AttributeError, TypeError):  # not in this libc; not on this system
+            raise OSError from None
         super().__init__()
 
     def _is_ours(self) -> bool:
@@ -101,15 +102,16 @@ class SilentTimer(Marked):
         return self._get(self._id, found) == 0 and tuple(found[:2]) == self._interval
 
     def _mark(self) -> None:
-        interval = (1 << 26 | randbits(24), randbits(24))  # two years or more, and nanoseconds
-        quiet, timer = SigEvent(0, 0, 0, SIGEV_NONE), ctypes.c_void_p()
+        interval = (1 << 26, randbits(29))  # two years, to the random nanosecond
+        quiet, timer = SigEvent(), ctypes.c_void_p()
+        quiet[3] = SIGEV_NONE
         if self._libc.timer_create(time.CLOCK_MONOTONIC, quiet, ctypes.byref(timer)):
-            raise OSError("there are no timers")
+            raise OSError
         if self._libc.timer_settime(timer, 0, TimerSpec(*interval, *interval), None):
-            raise OSError("timers cannot be set")
+            raise OSError
         self._id, self._interval = timer, interval
         if not self._is_ours():
-            raise OSError("timers cannot be read")
+            raise OSError
 
 
 class ProcessId(Marked):
@@ -127,12 +129,6 @@ class ProcessId(Marked):
 SIGEV_NONE = 1
 SigEvent = ctypes.c_int * 16  # a value of 8 bytes, the signal, the kind, and room to 64
 TimerSpec = ctypes.c_long * 4  # interval and value, each in seconds and nanoseconds
-
-
-def _next() -> int:
-    global _newest
-    _newest += 1
-    return _newest
 
 
 def _best() -> "WipedPage | SilentTimer | ProcessId":

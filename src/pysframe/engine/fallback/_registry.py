@@ -17,9 +17,8 @@ from hmac import digest
 from secrets import token_bytes
 from typing import Protocol
 
+from ...header import MAX_VALUE
 from ._guard import new_lock
-
-LAST_CTR = (1 << 64) - 1
 
 
 class Senders(Protocol):
@@ -39,12 +38,16 @@ class Senders(Protocol):
 
 
 class Claim:
-    """What is known of one fingerprint."""
+    """What is known of one fingerprint; but for `alive`, once its first sender has closed."""
 
     __slots__ = ("alive", "blocks", "next_ctr", "spent")
+    alive: bool
+    blocks: int
+    next_ctr: int
+    spent: bool
 
     def __init__(self) -> None:
-        self.alive, self.next_ctr, self.spent, self.blocks = True, 0, False, 0
+        self.alive = True
 
 
 class SenderRegistry:
@@ -89,7 +92,7 @@ class SenderRegistry:
         """Tells another registry everything; from then on that one is asked."""
         with self._lock:
             for name, claim in self._claims.items():
-                heir.open(name, LAST_CTR)  # None: that was used, or this was told before
+                heir.open(name, MAX_VALUE)  # None: that was used, or this was told before
                 if not claim.alive:
                     heir.close(name, claim.next_ctr, claim.spent, claim.blocks)
             self._heir, self._claims = heir, {}
