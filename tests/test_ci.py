@@ -94,9 +94,9 @@ def test_a_part_over_its_budget_is_marked_and_no_more(tmp_path):
 
 
 def test_a_part_far_over_its_budget_fails_the_run_at_its_end(tmp_path):
-    status, output = play(tmp_path, "part one takes 130; part two takes 10")
-    assert status == 1 and "CI FAILED in 2:2" in output and "too slow: one;" in output
-    assert row(output, "one") == "more than 2 times its budget" and row(output, "two") == ""
+    status, output = play(tmp_path, "part one takes 190; part two takes 10")
+    assert status == 1 and "CI FAILED in 3:2" in output and "too slow: one;" in output
+    assert row(output, "one") == "more than 3 times its budget" and row(output, "two") == ""
 
 
 def test_a_part_that_fails_ends_the_run_and_the_table_is_told(tmp_path):
