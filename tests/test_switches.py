@@ -24,7 +24,7 @@ def report(**switches):
     """(name of the default engine, available engines, backend_info fields, what was warned)"""
     done = python(REPORT, **{f"PYSFRAME_{name}": value for name, value in switches.items()})
     assert done.returncode == 0, done.stderr
-    name, available, (engine, kernel, refused, versions, self_test) = json.loads(done.stdout)
+    name, available, (engine, kernel, refused, versions, self_test, *_) = json.loads(done.stdout)
     assert name == f"{engine}:{kernel}" and self_test == "ok" and versions["pysframe"]
     return name, available, refused, done.stderr
 
