@@ -1,7 +1,7 @@
 """A copy of the library that is slow where it is told to be, for trials of the gates.
 
 The copy has every file of this checkout, and c/delay.c between the library and its kernels. How
-long a delay must be is found by measuring with it: such that a row's figure is 25 % beyond its
+much a delay must be is found by measuring with it: such that a row's figure is 25 % beyond its
 gate, whatever that takes on this machine.
 """
 
@@ -121,7 +121,7 @@ def _point(asked: Verdict, begin: Callable[[], Contest], kind: str, row: dict[st
     return Point(asked, begin, "frame", family, "open" if opens else "seal", words[2])
 
 
-# ---- how long a delay must be ----
+# ---- how much a delay must be ----
 
 
 def amount_for(point: Point) -> tuple[float, float]:

@@ -285,9 +285,12 @@ def test_a_real_delay_a_quarter_beyond_the_gate_fails_its_row(copy, place):
     assert place not in passed
 
 
+@pytest.mark.timeout(600)
 def test_gates_hold_beside_a_busy_neighbour(trial):
+    kernel = engine.default().name.removeprefix("native:")
+    words = ("long header", "add_key", "protect_batch.out")
     with trial.neighbour():
-        done = run_gates("long header", "add_key", "protect_batch.out")
+        done = run_gates("--kernel", kernel, *words, PYSFRAME_KERNEL=kernel)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
