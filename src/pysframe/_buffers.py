@@ -11,7 +11,7 @@ elif sys.version_info >= (3, 12):  # for typing.get_type_hints()
 else:  # Python had no name for it
     ReadableBuffer = WriteableBuffer = Any
 
-__all__ = ["ReadableBuffer", "WriteableBuffer", "byte_view"]
+__all__ = ["ReadableBuffer", "WriteableBuffer", "byte_view", "writable_view"]
 
 
 def byte_view(data: "ReadableBuffer", name: str) -> memoryview:
@@ -30,3 +30,12 @@ def byte_view(data: "ReadableBuffer", name: str) -> memoryview:
     if view.format == "B" and view.ndim == 1:
         return view
     return view.cast("B") if view.nbytes else memoryview(b"")  # a zero in shape forbids casts
+
+
+def writable_view(out: "WriteableBuffer", name: str = "out") -> memoryview:
+    """The same of memory that is written to; BufferError, too, when it is read-only."""
+    view = byte_view(out, name)
+    if view.readonly:
+        given = type(out).__name__
+        raise BufferError(f"{name} must be writable, and this {given} is not; use a bytearray")
+    return view

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from operator import index
+from sys import maxsize
 from typing import TypeAlias, TypeVar, cast
 
 from ._buffers import ReadableBuffer
@@ -27,6 +28,14 @@ def as_rows(name: str, given: "Iterable[ReadableBuffer]") -> list[ReadableBuffer
             f"put it in a list for one frame, or use a FrameBatch for many in one buffer"
         )
     return list(given)
+
+
+def clear_bytes(clear: int) -> int:
+    """How many bytes stay clear; OverflowError, as Python words it, for more than memory has."""
+    number = index(clear)
+    if not -maxsize <= number <= maxsize:
+        raise OverflowError("Python int too large to convert to C ssize_t")
+    return number
 
 
 def per_row(name: str, given: Sequence[_Value], count: int) -> list[_Value]:

@@ -60,7 +60,7 @@ class Receiver(Closing, ReceiverBase):
         suite = common.allowed_suite(suite, allow_short_tags)
         replay_window = checked("replay_window", replay_window, 0, common.LIMIT_WINDOW)
         max_frame = checked("max_frame", max_frame, 0, common.LIMIT_MAX_FRAME)
-        self._open(suite, replay_window, max_frame, strict)  # first: it refuses a second time
+        self._open(suite, replay_window, max_frame, bool(strict))  # first: it refuses a second time
         self.suite = suite
         self._derived = DerivedKeys()
         self._monitor: Monitor | None = None  # many receivers are never asked for their key flow
@@ -88,6 +88,7 @@ class Receiver(Closing, ReceiverBase):
         frames again. Raises MisuseError for a KID of a sender key or epoch, which would be derived
         again.
         """
+        kid = checked("kid", kid, 0, common.LAST_KID)
         with rare:
             self._derived.refuse(kid)
             return self._remove(kid)

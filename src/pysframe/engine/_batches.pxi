@@ -59,7 +59,7 @@ cdef inline void _set_row(Rows *rows, Py_ssize_t i, const uint8_t *data, size_t 
     rows.work += size
 
 
-cdef int _hold(Rows *rows, object obj, Bytes *out, int flags) except -1:
+cdef int _hold(Rows *rows, str name, object obj, Bytes *out, int flags) except -1:
     """A buffer that lives as long as the rows; exact bytes need none."""
     cdef Py_buffer *views
     if rows.held == rows.views_room:
@@ -68,17 +68,31 @@ cdef int _hold(Rows *rows, object obj, Bytes *out, int flags) except -1:
         if views is NULL:
             raise MemoryError
         rows.views = views
-    _view(obj, out, &rows.views[rows.held], flags)
+    _view(name, obj, out, &rows.views[rows.held], flags)
     rows.held += 1
     return 0
 
 
-cdef inline int _read_held(Rows *rows, object obj, Bytes *out) except -1:
+cdef inline int _read_held(Rows *rows, str name, object obj, Bytes *out) except -1:
     if PyBytes_CheckExact(obj):
         out.data = <const uint8_t *>PyBytes_AS_STRING(obj)
         out.size = PyBytes_GET_SIZE(obj)
         return 0
-    return _hold(rows, obj, out, PyBUF_SIMPLE)
+    return _hold(rows, name, obj, out, PyBUF_SIMPLE)
+
+
+cdef int _read_of_row(Rows *rows, Py_ssize_t i, object metadata, Bytes *out) except -1:
+    try:
+        return _read_held(rows, "metadata", metadata, out)
+    except (TypeError, BufferError) as error:
+        raise type(error)(f"row {i}: {error}") from None
+
+
+cdef Py_ssize_t _clear_of_row(Py_ssize_t i, object clear) except? -1:
+    try:
+        return clear
+    except (TypeError, OverflowError) as error:
+        raise type(error)(f"row {i}: {error}") from None
 
 
 # Sequences become tuples: a list that another thread changes must not free what a row points to.
@@ -106,7 +120,7 @@ cdef tuple _clears(object clear, Py_ssize_t count):
         return _one_a_row(clear, "clear", count)
 
 
-cdef int _read_frames(Rows *rows, tuple frames) except -1:
+cdef int _read_frames(Rows *rows, str name, tuple frames) except -1:
     cdef Py_ssize_t i
     cdef Bytes data
     for i in range(rows.count):
@@ -115,7 +129,7 @@ cdef int _read_frames(Rows *rows, tuple frames) except -1:
             _set_row(rows, i, <const uint8_t *>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
             continue
         try:
-            _hold(rows, frame, &data, PyBUF_SIMPLE)
+            _hold(rows, name, frame, &data, PyBUF_SIMPLE)
         except (TypeError, BufferError) as error:
             raise type(error)(f"row {i}: {error}") from None
         _set_row(rows, i, data.data, data.size)
@@ -136,7 +150,7 @@ cdef int _read_batch(Rows *rows, object data, bytes block) except -1:
     cdef sfr_rows_out columns
     if len(block) != rows.count * ROW_SIZE:
         raise MisuseError("the columns of this FrameBatch are damaged")
-    _read_held(rows, data, &room)
+    _read_held(rows, "data", data, &room)
     columns_of(PyBytes_AS_STRING(block), rows.count, &columns)
     for i in range(rows.count):
         start, size = columns.offsets[i], columns.lengths[i]
@@ -156,21 +170,22 @@ cdef tuple _read_extras(Rows *rows, object metadata, object clear):
     if metadata is None and clear is None:
         return None
     if metadata is not None and PyObject_CheckBuffer(metadata):
-        _read_held(rows, metadata, &meta)
+        _read_held(rows, "metadata", metadata, &meta)
         for i in range(rows.count):
             rows.frames[i].metadata, rows.frames[i].metadata_size = meta.data, meta.size
     elif metadata is not None:
         listed = _one_a_row(metadata, "metadata", rows.count)
         for i in range(rows.count):
             if listed[i] is not None:
-                _read_held(rows, listed[i], &meta)
+                _read_of_row(rows, i, listed[i], &meta)
                 rows.frames[i].metadata, rows.frames[i].metadata_size = meta.data, meta.size
     if clear is not None:
         clears = _clears(clear, rows.count)
         for i in range(rows.count):
-            number = clears[i]
+            number = _clear_of_row(i, clears[i])
             if number < 0:
-                raise MisuseError(f"row {i}: clear is {number}")
+                raise MisuseError(f"row {i}: clear is {number} and the frame has "
+                                  f"{rows.frames[i].in_size} bytes")
             rows.frames[i].clear = number
     return listed
 
@@ -250,7 +265,7 @@ cdef uint8_t *_callers_out(Rows *rows, object out, size_t size) except NULL:
     cdef Bytes room
     cdef Py_ssize_t i
     cdef sfr_frame *f
-    _hold(rows, out, &room, PyBUF_WRITABLE)
+    _hold(rows, "out", out, &room, PyBUF_WRITABLE)
     if room.size < size:
         raise misuse(SFR_E_ROOM, size=size, limit=room.size)
     for i in range(rows.count):
@@ -394,7 +409,7 @@ def protect_many(senders, frames, metadata=None, clear=None):
     _make_rows(&rows, len(inputs))
     try:
         listed = _owners(senders, SenderCore, "senders", rows.count)
-        _read_frames(&rows, inputs)
+        _read_frames(&rows, "frame", inputs)
         _alive = _read_extras(&rows, metadata, clear)
         _set_senders(&rows, senders, listed)
         at_once = _check_all(&rows, senders, listed)
@@ -420,13 +435,13 @@ cdef bint _columns_in(Rows *rows, object source, bytes block, object out, sfr_ro
     cdef sfr_rows_out columns
     if len(block) != rows.count * ROW_SIZE:
         return False
-    _read_held(rows, source, &data)
+    _read_held(rows, "data", source, &data)
     columns_of(PyBytes_AS_STRING(block), rows.count, &columns)
     rows_in.data, rows_in.size = data.data, data.size
     rows_in.offsets, rows_in.lengths = columns.offsets, columns.lengths
     if out is None:
         return True
-    _hold(rows, out, target, PyBUF_WRITABLE)
+    _hold(rows, "out", out, target, PyBUF_WRITABLE)
     return not overlaps(data.data, data.size, target.data, target.size)
 
 
@@ -615,7 +630,7 @@ def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
             made = _unprotect_columns(&rows, receivers, listed, &rows_in, None, &target)
             if made is not None:
                 return made
-        _read_frames(&rows, inputs)
+        _read_frames(&rows, "ciphertext", inputs)
         _alive = _read_extras(&rows, metadata, clear)
         _set_receivers(&rows, receivers, listed)
         return _unprotect(&rows, receivers, listed, None)
@@ -706,7 +721,7 @@ def to_list(data, bytes columns, Py_ssize_t count):
     cdef Py_buffer view
     cdef object row
     cdef list out
-    _read(data, &room, &view)
+    _read("data", data, &room, &view)
     try:
         if len(columns) != count * ROW_SIZE:
             raise MisuseError("the columns of this FrameBatch are damaged")

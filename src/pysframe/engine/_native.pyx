@@ -33,10 +33,12 @@ from operator import index
 from secrets import token_bytes
 from sys import maxsize
 
+from pysframe._buffers import byte_view, writable_view
 from pysframe._rows import as_rows
 from pysframe.batch import FrameBatch, too_long_for_a_batch
 from pysframe.engine._types import KeyStats, ReceiverStats, StrangerStats
 from pysframe.errors import MisuseError, misuse, rejection
+from pysframe.suites import CipherSuite
 
 cdef extern from *:
     """
@@ -180,6 +182,13 @@ cdef const sfr_kernel *_kernel_of(object obj) except NULL:
     return kernel
 
 
+cdef int _number_of_suite(object suite) except -1:
+    number = index(suite)
+    if not 0 <= number <= UINT16_MAX or sfr_suite_find(number) is NULL:
+        CipherSuite(number)      # says which there are
+    return number
+
+
 cdef const sfr_suite *_suite(int number) except NULL:
     cdef const sfr_suite *suite = sfr_suite_find(number)
     if suite is NULL:
@@ -194,14 +203,14 @@ cdef struct Bytes:
     size_t size
 
 
-cdef inline int _read(object obj, Bytes *out, Py_buffer *view) except -1:
+cdef inline int _read(str name, object obj, Bytes *out, Py_buffer *view) except -1:
     """A readable buffer. The view is the caller's to release, whether it was needed or not."""
     no_view(view)
     if PyBytes_CheckExact(obj):
         out.data = <const uint8_t *>PyBytes_AS_STRING(obj)
         out.size = PyBytes_GET_SIZE(obj)
         return 0
-    return _view(obj, out, view, PyBUF_SIMPLE)
+    return _view(name, obj, out, view, PyBUF_SIMPLE)
 
 
 cdef inline int _read_metadata(object obj, Bytes *out, Py_buffer *view) except -1:
@@ -210,19 +219,22 @@ cdef inline int _read_metadata(object obj, Bytes *out, Py_buffer *view) except -
         out.data = NULL
         out.size = 0
         return 0
-    return _read(obj, out, view)
+    return _read("metadata", obj, out, view)
 
 
-cdef int _view(object obj, Bytes *out, Py_buffer *view, int flags) except -1:
+cdef int _refuse_buffer(str name, object obj, int flags) except -1:
+    """Raises what every engine says of such an object; returns where the exporter knows more."""
+    (byte_view if flags == PyBUF_SIMPLE else writable_view)(obj, name)
+    return 0
+
+
+cdef int _view(str name, object obj, Bytes *out, Py_buffer *view, int flags) except -1:
     no_view(view)
-    if not PyObject_CheckBuffer(obj):
-        raise TypeError(f"a bytes-like object is required, not {type(obj).__name__!r}")
     try:
         PyObject_GetBuffer(obj, view, flags)
-    except ValueError as error:
-        if isinstance(obj, memoryview):      # released
-            raise
-        raise BufferError(str(error)) from None      # what NumPy says of strided arrays
+    except Exception:
+        _refuse_buffer(name, obj, flags)
+        raise
     out.data = <const uint8_t *>view.buf
     out.size = view.len
     return 0
@@ -267,8 +279,8 @@ def memory():
     """How the pages of keys are kept, those that there are so far."""
     faults = []
     if sfr_memory_unlocked():
-        faults.append(f"{sfr_memory_unlocked() >> 10} KiB of pages for keys could not be locked and "
-                      "may be swapped out; raise RLIMIT_MEMLOCK (ulimit -l)")
+        faults.append(f"{sfr_memory_unlocked() >> 10} KiB of pages for keys could not be locked "
+                      "and may be swapped out; raise RLIMIT_MEMLOCK (ulimit -l)")
     if sfr_memory_dumped():
         faults.append(f"{sfr_memory_dumped() >> 10} KiB of pages for keys may be in core dumps")
     return "; ".join(faults) or "locked, and left out of core dumps"
@@ -298,7 +310,7 @@ cdef class Secret:
     cdef int _suite
 
     def __cinit__(self, suite, base_key):
-        self._suite = _size("suite", suite, UINT16_MAX)
+        self._suite = _number_of_suite(suite)
         if base_key is not _LATER:
             self._extract(base_key, -1)
 
@@ -306,11 +318,11 @@ cdef class Secret:
         cdef const sfr_suite *suite = _suite(self._suite)
         cdef Bytes key
         cdef Py_buffer view
-        _read(base_key, &key, &view)
+        _read("base_key", base_key, &key, &view)
         try:
             if key.size < <size_t>SFR_MIN_BASE_KEY:
                 raise MisuseError(
-                    f"base_key has {key.size} bytes; at least {SFR_MIN_BASE_KEY} are needed")
+                    f"base_key has {key.size} bytes; it needs at least {SFR_MIN_BASE_KEY}")
             if ssrc < 0:
                 self._ptr = sfr_secret_new(suite, key.data, key.size)
             else:
@@ -429,7 +441,7 @@ cdef class SenderCore:
         if _plain(frame, metadata, clear, &f):
             return _protect(self, &f)
         no_view(&meta_view)
-        _read(frame, &data, &data_view)
+        _read("frame", frame, &data, &data_view)
         try:
             _read_metadata(metadata, &meta, &meta_view)
             _clear_of(clear, data.size)
@@ -448,10 +460,10 @@ cdef class SenderCore:
         self.pointer()
         no_view(&meta_view)
         no_view(&out_view)
-        _read(frame, &data, &data_view)
+        _read("frame", frame, &data, &data_view)
         try:
             _read_metadata(metadata, &meta, &meta_view)
-            _view(out, &room, &out_view, PyBUF_WRITABLE)
+            _view("out", out, &room, &out_view, PyBUF_WRITABLE)
             _clear_of(clear, data.size)
             f.data, f.in_size, f.clear = data.data, data.size, clear
             f.metadata, f.metadata_size = meta.data, meta.size
@@ -646,7 +658,7 @@ cdef class ReceiverCore:
         if _plain(ciphertext, metadata, clear, &f):
             return _unprotect_one(self, &f)
         no_view(&meta_view)
-        _read(ciphertext, &data, &data_view)
+        _read("ciphertext", ciphertext, &data, &data_view)
         try:
             _read_metadata(metadata, &meta, &meta_view)
             if clear < 0:
@@ -682,10 +694,10 @@ cdef class ReceiverCore:
         cdef sfr_receiver *receiver = self.pointer()
         no_view(&meta_view)
         no_view(&out_view)
-        _read(ciphertext, &data, &data_view)
+        _read("ciphertext", ciphertext, &data, &data_view)
         try:
             _read_metadata(metadata, &meta, &meta_view)
-            _view(out, &room, &out_view, PyBUF_WRITABLE)
+            _view("out", out, &room, &out_view, PyBUF_WRITABLE)
             if clear < 0:
                 _clear_of(clear, data.size)
             f.data, f.in_size, f.clear = data.data, data.size, clear

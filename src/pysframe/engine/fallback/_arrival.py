@@ -4,9 +4,8 @@ Rule: its bytes are read once, into memory of its own, so that what is authentic
       returned even while another thread writes to the caller's buffer.
 """
 
-from operator import index
-
 from ..._buffers import ReadableBuffer, byte_view
+from ..._rows import clear_bytes
 from ...errors import FrameStatus, MisuseCode, misuse, rejection
 from ...header import parse_header
 from ...suites import CipherSuite
@@ -23,7 +22,7 @@ class Arrival:
     ) -> None:
         self.view = byte_view(ciphertext, "ciphertext")
         self.metadata = metadata_view(metadata)
-        self.clear = index(clear)
+        self.clear = clear_bytes(clear)
         if self.clear < 0:
             reason = f"clear is {clear} and the frame has {self.view.nbytes} bytes"
             raise misuse(MisuseCode.ARGUMENT, reason=reason)

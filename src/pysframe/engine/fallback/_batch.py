@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any, TypeAlias, TypeVar, cast
 
-from ..._buffers import ReadableBuffer, WriteableBuffer
+from ..._buffers import ReadableBuffer, WriteableBuffer, writable_view
 from ..._rows import Clear, Metadata, as_rows, clear_per_row, per_row
 from ...batch import MAX_ROW, FrameBatch, pack_columns, too_long_for_a_batch
 from ...errors import FrameRejected, FrameStatus, MisuseCode, MisuseError, misuse
 from ._arrival import Arrival
 from ._cores import ReceiverCore, SenderCore, knows_now, receiver_state, sender_state, tell
-from ._memory import metadata_view, overlap, writable_view
+from ._memory import metadata_view, overlap
 from ._sender import Departure, Reserved
 
 _Senders: TypeAlias = SenderCore | Sequence[SenderCore]
@@ -216,7 +216,7 @@ def _each(function: Callable[..., _Result], *columns: Iterable[Any]) -> list[_Re
     for row, values in enumerate(zip(*columns, strict=True)):
         try:
             results.append(function(*values))
-        except (MisuseError, TypeError, BufferError) as error:
+        except (MisuseError, TypeError, BufferError, OverflowError) as error:
             raise type(error)(f"row {row}: {error}") from None
     return results
 

@@ -10,7 +10,7 @@ from operator import index
 from sys import maxsize
 from typing import ClassVar, Self
 
-from ..._buffers import ReadableBuffer, WriteableBuffer
+from ..._buffers import ReadableBuffer, WriteableBuffer, writable_view
 from ..._tracebacks import without_locals
 from ...errors import FrameRejected, FrameStatus, MisuseError
 from ...suites import CipherSuite
@@ -19,7 +19,6 @@ from .._types import Reach, ReceiverStats
 from ._arrival import Arrival
 from ._guard import Unshareable
 from ._keys import Secret
-from ._memory import writable_view
 from ._receiver import ReceiverState
 from ._sender import SenderState
 

@@ -32,7 +32,7 @@ class Secret(Unshareable):
 
     @without_locals
     def __init__(self, suite: int, base_key: "ReadableBuffer") -> None:
-        self._suite = CipherSuite(suite)
+        self._suite = CipherSuite(index(suite))
         ikm = _base_key(base_key)
         self._sframe_secret = bytearray(key_schedule.derive_secret(self._suite, ikm))
 
@@ -40,9 +40,10 @@ class Secret(Unshareable):
     @without_locals
     def for_ssrc(cls, suite: int, base_key: "ReadableBuffer", ssrc: int) -> Self:
         """The secret of one RTP stream; ssrc is 0..2^32-1. draft-ietf-avtcore-rtp-sframe."""
-        if not 0 <= index(ssrc) < 1 << 32:
+        number = index(ssrc)
+        if not 0 <= number < 1 << 32:
             raise MisuseError(f"ssrc is {ssrc}; it must be 0..{(1 << 32) - 1}")
-        stream = key_schedule.derive_stream(CipherSuite(suite), _base_key(base_key), ssrc)
+        stream = key_schedule.derive_stream(CipherSuite(index(suite)), _base_key(base_key), number)
         return cls(suite, stream)
 
     @without_locals

@@ -6,16 +6,7 @@ it is refused because the native engine, which works in the caller's memory, mus
 
 import ctypes
 
-from ..._buffers import ReadableBuffer, WriteableBuffer, byte_view
-
-
-def writable_view(out: "WriteableBuffer") -> memoryview:
-    """A flat view of `out`; BufferError when it is read-only or strided."""
-    view = byte_view(out, "out")
-    if view.readonly:
-        given = type(out).__name__
-        raise BufferError(f"out must be writable, and this {given} is not; use a bytearray")
-    return view
+from ..._buffers import ReadableBuffer, byte_view
 
 
 def metadata_view(metadata: "ReadableBuffer | None") -> memoryview:

@@ -8,10 +8,10 @@ Rules of this file:
 """
 
 from collections.abc import Callable
-from operator import index
 from typing import NamedTuple
 
 from ..._buffers import ReadableBuffer, byte_view
+from ..._rows import clear_bytes
 from ...errors import MisuseCode, misuse
 from ...header import MAX_VALUE, encode_header, header_size
 from ...suites import MAX_HEADER, CipherSuite
@@ -117,7 +117,7 @@ class SenderState:
     ) -> Departure:
         """A frame to be sealed here, its sizes checked."""
         view = byte_view(frame, "frame")
-        departure = Departure(view, metadata_view(metadata), index(clear))
+        departure = Departure(view, metadata_view(metadata), clear_bytes(clear))
         if not 0 <= departure.clear <= departure.size:
             reason = f"clear is {clear} and the frame has {departure.size} bytes"
             raise misuse(MisuseCode.ARGUMENT, reason=reason)
