@@ -35,6 +35,7 @@ from sys import maxsize
 
 from pysframe._buffers import byte_view, writable_view
 from pysframe._rows import as_rows
+from pysframe._tracebacks import without_locals
 from pysframe.batch import FrameBatch, too_long_for_a_batch
 from pysframe.engine._types import KeyStats, ReceiverStats, StrangerStats
 from pysframe.errors import MisuseError, misuse, rejection
@@ -224,7 +225,7 @@ cdef inline int _read_metadata(object obj, Bytes *out, Py_buffer *view) except -
 
 cdef int _refuse_buffer(str name, object obj, int flags) except -1:
     """Raises what every engine says of such an object; returns where the exporter knows more."""
-    (byte_view if flags == PyBUF_SIMPLE else writable_view)(obj, name)
+    without_locals(byte_view if flags == PyBUF_SIMPLE else writable_view)(obj, name)
     return 0
 
 
