@@ -1,6 +1,7 @@
 """Many threads at one Sender or Receiver: no counter twice, no frame twice, no harm in a close."""
 
 import ctypes
+import itertools
 import sys
 import threading
 import time
@@ -102,6 +103,7 @@ def test_keys_that_go_during_batches(engine, rng):
     frames = [rng.randbytes(1500) for _ in range(100)]
     sealed = engine.protect_many(sender, frames)
     seen = set()
+    stays = itertools.cycle((0.001, 0.05))  # seconds: a sanitized batch takes longer than the first
 
     def open_all():
         batch = engine.unprotect_many(receiver, sealed)
@@ -117,7 +119,7 @@ def test_keys_that_go_during_batches(engine, rng):
 
     def come_and_go():
         receiver.add_key(7, base_key)
-        time.sleep(0.001)
+        time.sleep(next(stays))
         receiver.remove_key(7)
 
     works = [lambda call=call: again_and_again(call) for call in (open_all, open_one, come_and_go)]
