@@ -280,7 +280,8 @@ void sfr_receiver_close(sfr_receiver *r)
     ring *old = atomic_exchange(&r->keys, &no_keys);
     forget_recent(r);
     r->closed = true;
-    r->asked = r->pending = 0;
+    r->asked = 0;
+    r->pending = 0;
     r->asked_first = r->asked_last = r->news = NULL;
     sfr_object_drop(&r->lock);
     if (old == &no_keys) return;

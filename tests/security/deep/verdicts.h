@@ -34,15 +34,20 @@ static inline __attribute__((target("avx512f"))) __mmask8 ct_cmpneq(__m512i a, _
 /* Empty statements that pin a value to a register; to MemorySanitizer they would be a use of it.
  * (The system's headers, which have such words in other places, come first.) Those that do something are volatile, and stay. */
 #ifdef CT_MSAN
+#define crypt crypt_of_libc /* a name that the library has for something else */
 #include <cpuid.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
+#undef crypt
 #define __asm__(...) (void)0
 
 /* This instruction alone is unknown to it, and taken for a use: the same from AND, OR and NOT. */
