@@ -155,6 +155,13 @@ def test_a_file_system_that_cannot_make_nameless_files(path, monkeypatch):
     assert os.listdir(path.parent) == ["counters"]
 
 
+def test_a_system_without_proc(path, monkeypatch):
+    """Where a nameless file cannot be named."""
+    monkeypatch.setattr(os, "link", raises(FileNotFoundError(errno.ENOENT, "no /proc")))
+    assert [lease(path), lease(path)] == [(0, 9), (10, 19)]
+    assert os.listdir(path.parent) == ["counters"]
+
+
 def test_a_file_system_that_cannot_lock(path, monkeypatch):
     for number in errno.ENOLCK, errno.EINVAL:
         monkeypatch.setattr(fcntl, "fcntl", raises(OSError(number, os.strerror(number))))

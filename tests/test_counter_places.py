@@ -68,6 +68,14 @@ def test_a_link_put_in_its_place_is_not_followed(path, tmp_path):
     assert os.listdir(tmp_path) == ["other"]
 
 
+def test_paths_that_lead_nowhere(path, tmp_path):
+    path.symlink_to(path)
+    for odd, words in (path, "circle"), (tmp_path / ("x" * 300), "shorter"):
+        with pytest.raises(CounterStoreError, match=words) as caught:
+            CounterStore(odd).lease(NAME)
+        assert isinstance(caught.value.__cause__, OSError)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_a_link_of_a_stranger_is_not_followed(path, tmp_path):
     path.symlink_to(tmp_path / "other")

@@ -19,7 +19,7 @@ from . import _old
 from ._file import read_page, write_all
 from ._locks import Opening, succeeds_within, try_flock
 from ._pages import FIRST_PAGE, FORMAT, ROOT, SIZE, Page, tree
-from ._words import CounterStoreError, damaged, held_too_long
+from ._words import CounterStoreError, damaged, held_too_long, in_words
 
 _FAMILY = FORMAT.partition("/")[0].encode() + b"/"
 _EMPTY = FIRST_PAGE * 2 + Page(ROOT).sealed() * 2
@@ -29,12 +29,17 @@ _CANNOT = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EI
 def resolved(path: str | os.PathLike[str]) -> Path:
     """The path with its links followed; CounterStoreError when a stranger made the last one."""
     given = Path(path)
-    if given.is_symlink() and given.lstat().st_uid not in (0, os.geteuid()):
-        raise CounterStoreError(
-            f"{given} is a symbolic link of uid {given.lstat().st_uid}, who is neither root nor "
-            "the user of this process; give the path that it should lead to"
-        )
-    return given.resolve()
+    with in_words(given):
+        owner = given.lstat().st_uid if given.is_symlink() else 0
+        if owner not in (0, os.geteuid()):
+            raise CounterStoreError(
+                f"{given} is a symbolic link of uid {owner}, who is neither root nor the user of "
+                "this process; give the path that it should lead to"
+            )
+        try:
+            return given.resolve()
+        except RuntimeError as error:  # so said before Python 3.13
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
 
 
 def make(path: Path) -> None:

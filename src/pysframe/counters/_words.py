@@ -24,7 +24,8 @@ _ADVICE = {
     errno.EBADF: "this process was forked while its parent used the store; try again",
     errno.EBUSY: "it is a mount point, and its format an older one, which can be converted only "
     "where the directory is mounted",
-    errno.ELOOP: "a symbolic link was put in its place; remove it",
+    errno.ELOOP: "a symbolic link was put in its place, or leads round in a circle; remove it",
+    errno.ENAMETOOLONG: "use a shorter path",
     errno.EISDIR: "it is a directory; name a file in it",
     errno.ENOTDIR: "its parent is no directory",
     errno.EMFILE: "close files, or raise the limit of open files",
