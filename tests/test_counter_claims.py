@@ -1,6 +1,7 @@
 """CounterStore between processes and threads: turns with an end, one Sender for a key."""
 
 import copy
+import ctypes
 import os
 import pickle
 import signal
@@ -77,7 +78,7 @@ WAITS = "input()\n"
 def test_a_second_process_with_one_key_is_refused(start, process):
     with process(SEALS + WAITS) as (_, first):
         assert first == "0"
-        with pytest.raises(DuplicateSender, match="another process"):
+        with pytest.raises(DuplicateSender, match=r"^another process.* or key of its own$"):
             start()
         other = start(kid=8)
         assert other.next_ctr == 0
@@ -104,12 +105,12 @@ def test_a_child_does_not_keep_what_its_parent_held(start, process):
     """The parent is killed, and its child lives on."""
     code = f"""{SEALS}
 import os
-pid = os.fork()
-if pid:
-    print(pid, flush=True)
-    os.kill(os.getpid(), 9)
-os.close(1)
 import time
+if os.fork():
+    time.sleep(60)
+print(os.getpid(), flush=True)
+os.close(1)
+os.kill(os.getppid(), 9)
 time.sleep(60)
 """
     with process(code) as (child, _):
@@ -137,6 +138,21 @@ def test_a_child_has_no_part_in_what_its_parent_holds(path, key, start, process)
     assert isolated.in_child(in_child) == (0, 0)
     with process(SEALS) as (_, said):
         assert said == "", "what the child closed is still the parent's"
+
+
+def test_a_child_of_an_unseen_fork_has_no_part_either(path):
+    """Its parent's openings are its own, too."""
+    store = CounterStore(path, lease=10)
+    claim, _ = store.begin(NAME)
+
+    def in_child():
+        with pytest.raises(DuplicateSender):
+            store.begin(NAME)
+        claim.release()
+
+    isolated.in_child(in_child, ctypes.PyDLL(None).fork)
+    with pytest.raises(DuplicateSender):
+        CounterStore(path).begin(NAME)
 
 
 def test_a_sender_that_could_not_be_made_holds_nothing(path, key):
@@ -180,7 +196,7 @@ def test_a_file_exchanged_under_a_sender(path, tmp_path, what, start):
         os.replace(tmp_path / "copy", path)
     else:
         path.write_bytes(older)
-    words = {"an older copy": "older copy"}.get(what, "deleted or replaced")
+    words = {"an older copy": "older copy"}.get(what, "deleted or replaced.* fresh keys$")
     with pytest.raises(CounterStoreError, match=words):
         sender._counters.renew()
     assert path.exists() == (what != "deleted")
@@ -201,7 +217,7 @@ def test_a_file_deleted_when_nobody_leases_from_it_is_made_anew(path):
 # ---- whoever holds the turn ----
 
 
-def test_a_process_stopped_in_its_turn(start, process):
+def test_a_process_stopped_in_its_turn(path, start, process):
     start().close()
     code = """
 import os, signal
@@ -213,7 +229,7 @@ with store._turn():
         time.sleep(0.1)
         begun = time.monotonic()
         with pytest.raises(
-            CounterStoreError, match=r"was held by another process.*fuser"
+            CounterStoreError, match=f"^{path} was held by another process.*fuser"
         ) as caught:
             start(timeout=0.2)
         assert time.monotonic() - begun >= 0.2
@@ -225,6 +241,22 @@ def test_the_wait_for_a_turn_ends_when_it_is_free(start, process):
     code = "import time\nwith store._turn():\n    print('in', flush=True); time.sleep(0.3)\n"
     with process(code):
         assert start(timeout=60).next_ctr == 0
+
+
+def test_a_file_that_is_replaced_while_somebody_waits(path, start, process, tmp_path):
+    """Whoever waited goes on with the new one, as where another process converts an older file."""
+    store = CounterStore(path, lease=10)
+    store.lease(NAME)
+    other = CounterStore(tmp_path / "other", lease=1000)
+    other.lease(NAME)
+    code = f"""
+import os, time
+with store._turn():
+    print("in", flush=True); time.sleep(0.3)
+    os.replace({str(tmp_path / "other")!r}, {str(path)!r})
+"""
+    with process(code):
+        assert store.lease(NAME) == (1000, 1009)
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), 86401])

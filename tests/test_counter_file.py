@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 
@@ -171,7 +172,7 @@ def test_a_file_system_that_cannot_lock(path, monkeypatch):
 
 def test_a_system_without_these_locks(path, monkeypatch):
     monkeypatch.setattr("pysframe.counters._turn.HAS_LOCKS", False)
-    with pytest.raises(CounterStoreError, match="next_ctr="):
+    with pytest.raises(CounterStoreError, match=r"^this system .* two processes .* counters=$"):
         lease(path)
     assert not path.exists()
 
@@ -209,13 +210,102 @@ def test_reads_and_writes_of_a_lease_grow_with_the_logarithm_of_the_keys(path, m
     assert counts[10_000][1:] == (2, 3)
 
 
-def test_names_within_other_fields_are_not_found(path):
-    """A counter whose bytes look like a fingerprint."""
+def test_names_within_other_fields_are_not_found():
+    """Bytes of counters, of the head, and behind the last record may look like a fingerprint."""
     page = Page(1)
+    like = int.from_bytes(b"\0" + b"b" * 7)
     page.put(page.add(b"a" * 16), int.from_bytes(b"\0" * 8 + b"b" * 8), int.from_bytes(b"b" * 8))
     assert not page.find(b"b" * 16)
+    page.put(page.find(b"a" * 16), like, like)
     at = page.add(b"b" * 16)
+    page.put(page.add(b"c" * 16), int.from_bytes(b"b" * 16), int.from_bytes(b"b" * 8))
     assert page.find(b"b" * 16) == at
+    assert not page.find(page.sealed()[:16])
+    behind = bytearray(page.sealed()[: SIZE - 16])
+    behind[32 + 3 * 40 : 32 + 3 * 40 + 16] = b"d" * 16
+    assert not Page(1, bytes(behind)).find(b"d" * 16)
+
+
+def test_the_bytes_of_the_format():
+    """They stay the same from release to release."""
+    page = Page(0x0102030405060708)
+    for name in b"a", b"b":
+        page.add(name * 16)
+    page.put(page.find(b"b" * 16), 2**64, 2**36 - 1)
+    for side, child in enumerate((0x1112131415161718, 0x2122232425262728)):
+        page.set_child(side, child)
+        assert page.child(side) == child
+    body = bytes.fromhex(
+        "0102030405060708" "0000000000000002" "1112131415161718" "2122232425262728"
+        + "61" * 16 + 24 * "00"
+        + "62" * 16 + "0000000000000001" "0000000000000000" "0000000fffffffff"
+    )  # fmt: skip
+    assert page.number == 0x0102030405060708
+    assert page.sealed() == sealed_by_hand(body)
+    assert Page(page.number, page.sealed()[:-16]).sealed() == page.sealed()
+    assert sealed_by_hand(b"pysframe-counters/2\n") == _pages.FIRST_PAGE
+    (filled,) = _pages.tree([(b"a" * 16, 0, 0), (b"b" * 16, 2**64, 2**36 - 1)])
+    assert filled.sealed()[32:112] == body[32:]
+    assert filled.sealed()[:32] == bytes.fromhex("00000000000000010000000000000002") + bytes(16)
+    assert RECORDS == (4096 - 16 - 32) // 40
+
+
+def sealed_by_hand(body):
+    body = body.ljust(4096 - 16, b"\0")
+    return body + hashlib.sha256(body).digest()[:16]
+
+
+def test_which_child_goes_on():
+    """The bits of a fingerprint from the lowest of its first byte on, over and over."""
+    name = bytes(range(1, 17))
+    bits = [byte >> bit & 1 for byte in name for bit in range(8)]
+    assert [_pages.branch(name, depth) for depth in range(300)] == (bits * 3)[:300]
+
+
+def test_a_page_that_has_just_become_full():
+    page = Page(1)
+    for number in range(RECORDS):
+        assert not page.is_full
+        page.add(number.to_bytes(16))
+    assert page.is_full and page.sealed()[8:16] == RECORDS.to_bytes(8)
+
+
+def test_many_new_pages_at_once(path):
+    """Full pages and their children, all new in one turn."""
+    keys = names(6 * RECORDS)
+    store = CounterStore(path)
+    with store._turn() as (_, table):
+        for number, name in enumerate(keys):
+            table.put(bytes.fromhex(name), number + 1, number)
+        table.write()
+    with store._turn() as (_, table):
+        for number, name in enumerate(keys):
+            assert table.get(bytes.fromhex(name)) == (number + 1, number)
+        assert table.get(b"new " * 4) == (0, 0)
+    pages = path.stat().st_size // PAGES
+    assert path.stat().st_size % PAGES == 0 and pages <= 10
+    fill(path, keys)
+    assert path.stat().st_size // PAGES == pages
+
+
+def test_a_page_that_is_only_read_is_made_whole_again(path):
+    keys = names(2 * RECORDS)
+    fill(path, keys)
+    intact = path.read_bytes()
+    for copy in 0, 1:
+        at = PAGES + copy * SIZE
+        path.write_bytes(intact[:at] + bytes(SIZE) + intact[at + SIZE :])
+        assert lease(path, keys[-1]) == (1000, 1009)
+        assert path.read_bytes()[PAGES : 2 * PAGES] == intact[PAGES : 2 * PAGES]
+
+
+def test_a_disk_that_takes_a_part(path, monkeypatch):
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: write(fd, data[:1000], at))
+    assert [lease(path), lease(path)] == [(0, 9), (10, 19)]
+    monkeypatch.undo()
+    assert path.read_bytes()[: 2 * SIZE] == _pages.FIRST_PAGE * 2
+    assert lease(path) == (20, 29)
 
 
 # ---- damage ----
@@ -240,6 +330,8 @@ def test_a_later_format(path):
     path.write_bytes(_pages.seal(b"pysframe-counters/3\n") * 2)
     assert "'pysframe-counters/3'" in damages(path)
     assert "a later one" in damages(path)
+    path.write_bytes(b"pysframe-counters/\xff" + b"x" * 100 + b"\n\n")
+    assert f"'pysframe-counters/\ufffd{21 * 'x'}'" in damages(path)
 
 
 @given(st.data())
@@ -288,6 +380,7 @@ def test_a_page_in_the_place_of_another(path):
     fill(path, names(2 * RECORDS))
     intact = path.read_bytes()
     path.write_bytes(intact[:PAGES] + intact[2 * PAGES : 3 * PAGES] + intact[2 * PAGES :])
+    assert damages(path).startswith(f"{path} is damaged")
     assert "page 1" in damages(path)
 
 

@@ -1,5 +1,6 @@
 """Where the file of a CounterStore lies, whose it is, and what was there before."""
 
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -7,7 +8,6 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pysframe import CounterExhausted, CounterStore, CounterStoreError
-from pysframe.counters import _old, fingerprint
-from pysframe.counters._pages import RECORDS
+from pysframe.counters import _making, _pages, fingerprint
+from pysframe.counters._pages import RECORDS, SIZE
 
 NAME = fingerprint(4, 7, bytes(range(16)))
 
@@ -70,7 +70,7 @@ def test_a_link_put_in_its_place_is_not_followed(path, tmp_path):
 
 def test_paths_that_lead_nowhere(path, tmp_path):
     path.symlink_to(path)
-    for odd, words in (path, "circle"), (tmp_path / ("x" * 300), "shorter"):
+    for odd, words in (path, f"^{path}: Too many .*circle"), (tmp_path / ("x" * 300), "shorter"):
         with pytest.raises(CounterStoreError, match=words) as caught:
             CounterStore(odd).lease(NAME)
         assert isinstance(caught.value.__cause__, OSError)
@@ -80,14 +80,21 @@ def test_paths_that_lead_nowhere(path, tmp_path):
 def test_a_link_of_a_stranger_is_not_followed(path, tmp_path):
     path.symlink_to(tmp_path / "other")
     os.lchown(path, 4321, 4321)
-    with pytest.raises(CounterStoreError, match="uid 4321"):
+    with pytest.raises(CounterStoreError, match=f"^{path} is .* uid 4321.*should lead to$"):
         CounterStore(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_link_of_root_is_followed(shared):
+    (shared / "link").symlink_to(shared / "counters")
+    os.chown(shared, 1234, 1234)
+    assert as_user(1234, shared / "link") == (0, 9)
 
 
 def test_a_second_name_is_refused(path, tmp_path):
     lease(path)
     os.link(path, tmp_path / "other")
-    assert "2 names" in damages(path)
+    assert "has 2 names" in damages(path) and damages(path).endswith("would change the other")
     os.unlink(tmp_path / "other")
     assert lease(path) == (10, 19)
 
@@ -104,24 +111,24 @@ def test_what_is_no_file(path):
 
 # ---- owners and mounts: what a container does ----
 
-START = """
-import os, sys
-from pysframe import CounterStore, CounterStoreError
-uid = int(sys.argv[2])
-os.setgroups([]); os.setgid(uid); os.setuid(uid)
-try:
-    print(*CounterStore(sys.argv[1], lease=10).lease(sys.argv[3]))
-except CounterStoreError as error:
-    print(error)
-"""
-
 
 def as_user(uid, path):
-    command = [sys.executable, "-c", START, path, str(uid), NAME]
-    environment = os.environ | {"PYTHONPATH": str(isolated.SRC)}
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True
-    ).stdout
+    """What a process of this user is told."""
+
+    def work():
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+        return told(path)
+
+    return isolated.in_child(work)
+
+
+def told(path):
+    try:
+        return lease(path)
+    except CounterStoreError as error:
+        return str(error)
 
 
 @pytest.fixture
@@ -137,9 +144,8 @@ def test_a_service_goes_on_after_a_start_as_root(shared):
     os.chown(shared, 1234, 1234)
     for first in 0, 1234:
         path = shared / f"counters of {first}"
-        assert [as_user(uid, path) for uid in (first, 1234, 0, 1234)] == [
-            "0 9\n", "10 19\n", "20 29\n", "30 39\n",
-        ]  # fmt: skip
+        given = [as_user(uid, path) for uid in (first, 1234, 0, 1234)]
+        assert given == [(0, 9), (10, 19), (20, 29), (30, 39)]
         status = path.stat()
         assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (1234, 0o600)
 
@@ -150,38 +156,71 @@ def test_a_file_alone_may_be_writable(shared):
     path = shared / "counters"
     lease(path)
     os.chown(path, 1234, 1234)
-    assert as_user(1234, path) == "10 19\n"
+    assert as_user(1234, path) == (10, 19)
     assert "uid 4321, must be able to" in as_user(4321, path)
     assert os.listdir(shared) == ["counters"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_an_older_file_stays_whose_it_was(shared):
+    path = shared / "counters"
+    path.write_text(content(5))
+    os.chown(path, 1234, 1234)
+    os.chown(shared, 4321, 4321)
+    assert lease(path) == (5, 14)
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1234)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_the_file_alone_is_mounted(tmp_path):
     """docker -v ./counters:/data/counters, also when ./counters is empty at first."""
-    outside, inside = tmp_path / "outside", tmp_path / "in side"
-    inside.mkdir()
-    code = f"""
-from pysframe import CounterStore
-print([CounterStore({str(inside / "counters")!r}, lease=10).lease({NAME!r}) for _ in range(2)])
-"""
-    script = tmp_path / "script.py"
-    script.write_text(code)
-    mounted = 'touch "$2"; mount --bind "$1" "$2"; exec "$3" "$4"'
-    command = ["unshare", "-m", "sh", "-c", mounted, "sh", outside, inside / "counters"]
+    outside, inside = tmp_path / "outside", tmp_path / "in \\\t side" / "counters"
+    inside.parent.mkdir()
     outside.touch()
-    outputs = [
-        subprocess.run(
-            [*command, sys.executable, script],
-            env=os.environ | {"PYTHONPATH": str(isolated.SRC)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for _ in range(2)
-    ]
-    assert outputs == ["[(0, 9), (10, 19)]\n", "[(20, 29), (30, 39)]\n"]
-    assert os.listdir(inside) == ["counters"]
+    inside.touch()
+    given = [isolated.in_child(lambda: mounted(outside, inside)) for _ in range(2)]
+    assert given == [[(0, 9), (10, 19)], [(20, 29), (30, 39)]]
+    assert os.listdir(inside.parent) == ["counters"]
+    assert outside.read_bytes()[: 2 * SIZE] == _pages.FIRST_PAGE * 2
     assert lease(outside) == (40, 49)
+
+
+def mounted(outside, inside):
+    """Two leases in a namespace of its own, where the one file is mounted at the other."""
+    assert ctypes.CDLL(None).unshare(0x20000) == 0  # CLONE_NEWNS
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "--bind", outside, inside], check=True)
+    return [told(inside), told(inside)]
+
+
+def test_an_empty_file_that_is_not_mounted(path, monkeypatch):
+    path.touch()
+    assert damages(path).startswith(f"{path} is damaged, or no counter store (it is empty; if no")
+    monkeypatch.setattr("builtins.open", raises(FileNotFoundError(errno.ENOENT, "no /proc")))
+    assert not _making._is_mounted(path)
+
+
+# ---- how it is made ----
+
+
+def test_a_new_file(path, monkeypatch):
+    """In one step, where a file can be made without a name."""
+    monkeypatch.setattr(_making, "_make_in_place", None)
+    _making.make(path)
+    assert path.read_bytes() == _pages.FIRST_PAGE * 2 + _pages.Page(1).sealed() * 2
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_new_file_in_place(path):
+    _making._make_in_place(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert lease(path) == (0, 9)
+
+
+def test_somebody_else_makes_it_at_the_same_time(path, monkeypatch):
+    monkeypatch.setattr(_making, "_link_whole", lambda path: path.write_bytes(b"theirs") < 0)
+    _making.make(path)
+    assert path.read_bytes() == b"theirs"
 
 
 # ---- the format before ----
@@ -200,13 +239,16 @@ def test_an_older_file_is_converted_without_loss(path, count):
     others = {name: kid for kid, name in enumerate(names(count))}
     path.write_text(content(5, **others))
     path.with_name("counters.lock").write_bytes(b"")
-    path.chmod(0o640)
+    path.chmod(0o645)
     assert lease(path) == (5, 14)
     store = CounterStore(path, lease=10)
     with store._turn() as (_, table):
         for name, kid in others.items():
             assert table.get(bytes.fromhex(name))[0] == kid
         assert table.get(b"new " * 4) == (0, 0)
+    pages = path.read_bytes()
+    assert pages[: 2 * SIZE] == _pages.FIRST_PAGE * 2
+    assert len(pages) % (2 * SIZE) == 0 and (count > 1 or len(pages) == 4 * SIZE)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert os.listdir(path.parent) == ["counters"]
 
@@ -216,7 +258,7 @@ def test_an_older_file_did_not_remember_blocks(path):
     path.write_text(content(5, **others))
     with CounterStore(path)._turn() as (_, table):
         blocks = [table.get(bytes.fromhex(name))[1] for name in names(2)]
-    assert blocks == [_old.MOST_BLOCKS, 3 * _old.BLOCKS]
+    assert blocks == [2**35, 48]
 
 
 def test_the_last_counter_of_all_is_given_out(path):
@@ -244,6 +286,29 @@ def test_an_older_file_that_is_damaged(path, damaged):
     assert sorted(os.listdir(path.parent)) in (["counters"], ["counters", "counters.lock"])
 
 
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (content(changed={"format": "x/2"}), "its format is 'x/2'"),
+        (content(changed={"sha256": ""}), "its content and its sha256 differ"),
+        (content(2**64 + 1), f"'{NAME}': {2**64 + 1} is no key and counter"),
+        ("{", "JSONDecodeError"),
+        ("{}", "KeyError('format')"),
+    ],
+)
+def test_what_is_wrong_with_an_older_file_and_what_to_do(path, wrong, why):
+    path.write_text(wrong)
+    said = damages(path)
+    assert said.startswith(str(path)) and why in said
+    assert said.endswith("another path: a guess could use a counter twice")
+
+
+def test_an_older_file_whose_key_has_no_counter_left(path):
+    path.write_text(content(2**64))
+    with pytest.raises(CounterExhausted, match="every counter"):
+        lease(path)
+
+
 @given(st.data())
 def test_no_flipped_bit_and_no_cut_lowers_a_counter_of_an_older_file(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("store") / "counters"
@@ -260,11 +325,26 @@ def test_no_flipped_bit_and_no_cut_lowers_a_counter_of_an_older_file(tmp_path_fa
         assert first == 1000
 
 
+def test_a_link_in_the_place_of_the_older_lock(path, tmp_path):
+    path.write_text(content(5))
+    path.with_name("counters.lock").symlink_to(tmp_path / "other")
+    assert "symbolic link" in damages(path)
+    assert sorted(os.listdir(tmp_path)) == ["counters", "counters.lock"]
+
+
+def test_the_lock_of_the_older_format_is_private(path, monkeypatch):
+    path.write_text(content(5))
+    monkeypatch.setattr(_making, "try_flock", raises(OSError(errno.EIO, "no disk")))
+    with pytest.raises(CounterStoreError):
+        lease(path)
+    assert stat.S_IMODE(path.with_name("counters.lock").stat().st_mode) == 0o600
+
+
 def test_a_release_before_that_holds_the_lock(path):
     path.write_text(content(5))
     with open(path.with_name("counters.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(CounterStoreError, match="was held"):
+        with pytest.raises(CounterStoreError, match=f"^{lock.name} was held"):
             CounterStore(path, timeout=0.05).lease(NAME)
     assert lease(path) == (5, 14)
 

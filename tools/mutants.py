@@ -46,6 +46,7 @@ OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--partial", "--seed=1", "--ass
 HEAVY = ("numpy", "hypothesis", "cffi", "Crypto.Cipher.AES", "Crypto.Hash.SHA512",
          "cryptography.hazmat.primitives.ciphers.aead")  # fmt: skip
 PATIENCE = 10  # seconds of CPU time beyond what the same tests take without a mutant
+MEMORY = 2 << 30  # bytes of data that a child may have: a mutant may fill a list for ever
 IDLE = 30  # seconds without any CPU time after which a child hangs
 TESTS_FAILED = 1
 
@@ -180,6 +181,7 @@ def carry_out(work: Callable[[], int], seconds: float, quiet: bool) -> NoReturn:
         if seconds:
             limit = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime + seconds + PATIENCE)
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         code = work()
     finally:
         os._exit(code)

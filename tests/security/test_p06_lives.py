@@ -26,8 +26,8 @@ def path(tmp_path):
 def start(engine, path, rng):
     key = rng.randbytes(16)
 
-    def make(lease=100):
-        return engine.Sender(GCM, kid=7, base_key=key, counters=CounterStore(path, lease=lease))
+    def make(lease=100, kid=7):
+        return engine.Sender(GCM, kid=kid, base_key=key, counters=CounterStore(path, lease=lease))
 
     make.name = fingerprint(GCM, 7, key)
     return make
@@ -143,6 +143,9 @@ def test_a_child_gives_nothing_back_that_is_its_parent_s(start, path):
     before = charged(path, start.name)
     isolated.in_child(in_child)
     assert charged(path, start.name) == before
+    start(kid=8).close()
+    assert _blocks._unused
+    assert isolated.in_child(lambda: len(_blocks._unused)) == 0
     sender.protect(b"")
 
 
@@ -167,8 +170,26 @@ def test_half_of_the_budget_and_its_end(start, path, caplog):
         with pytest.raises(KeyExhausted):
             sender.protect(b"")
     put(path, start.name, WHOLE)
-    with pytest.raises(KeyExhausted, match="fresh key"):
+    with pytest.raises(
+        KeyExhausted, match=r"2\^36 AES blocks .* Senders that were never .*fresh key"
+    ):
         start()
+
+
+@pytest.mark.parametrize("beyond", [0, 5])
+def test_nothing_is_given_back_of_a_lease_that_was_used_up(start, path, beyond):
+    with start() as sender:
+        sender._raise_blocks(LEASE + beyond)
+    _blocks._give_all_back()
+    assert charged(path, start.name) == LEASE
+
+
+def test_the_end_of_a_process_does_not_wait_for_a_store_in_use(start, path, monkeypatch):
+    monkeypatch.setattr(_blocks, "WAIT", 0)
+    start().close()
+    with CounterStore(path)._turn():
+        _blocks._give_all_back()
+    assert charged(path, start.name) == LEASE
 
 
 def test_starts_and_stops_cost_a_key_nothing(start, path):

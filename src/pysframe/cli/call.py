@@ -154,7 +154,7 @@ def _play(stage: Stage, args: argparse.Namespace, about: About) -> bool:
 def _tick_along(stage: Stage, shown: Screen, *, fast: bool) -> None:
     from ._parties import TICK_S
 
-    started = drawn = time.monotonic()
+    started, drawn = time.monotonic(), -math.inf  # so the first picture comes at once
     while not stage.done:
         stage.tick()
         now = time.monotonic()

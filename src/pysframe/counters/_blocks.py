@@ -11,7 +11,6 @@ Rules of this file:
 
 import atexit
 import os
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +24,9 @@ BUDGET = 1 << 36
 FOR_EACH_COUNTER = 16  # blocks leased with it: a frame of 200 bytes
 AT_LEAST = 1 << 22  # blocks in a lease: four frames of the default limit
 
-_unused: dict[tuple[int, Path], Counter[bytes]] = {}  # to be given back, by process and store
+WAIT = 0.5  # seconds, at the end of a process, for a store that somebody else uses
+
+_unused: dict[tuple[int, Path], dict[bytes, int]] = {}  # to be given back, by process and store
 
 
 def lease_of(counters: int) -> int:
@@ -45,13 +46,13 @@ def charge(charged: int, blocks: int) -> int:
 
 def give_back_later(path: Path, name: bytes, blocks: int) -> None:
     with rare:
-        _unused.setdefault((os.getpid(), path), Counter())[name] += max(blocks, 0)
+        _unused.setdefault((os.getpid(), path), {})[name] = max(blocks, 0)
 
 
 def give_back(path: Path, table: Table) -> None:
     """Takes from what is charged, in this table, what was not used."""
     with rare:
-        unused = _unused.pop((os.getpid(), path), Counter())
+        unused = _unused.pop((os.getpid(), path), {})
     for name, blocks in unused.items():
         following, charged = table.get(name)
         table.put(name, following, max(charged - blocks, 0))
@@ -65,6 +66,6 @@ if hasattr(os, "register_at_fork"):
 def _give_all_back() -> None:
     for pid, path in list(_unused):
         if pid == os.getpid():
-            with suppress(CounterStoreError), turn(path, 0.5) as (_, table):
+            with suppress(CounterStoreError), turn(path, WAIT) as (_, table):
                 give_back(path, table)
                 table.write()

@@ -22,12 +22,13 @@ class Claim:
     """That this process, and no other, seals with a key; its leases come to it."""
 
     __slots__ = ("_at", "_claims", "first_block", "last", "last_block", "name")
+    last: int  # counter that is leased
+    first_block: int  # of the key's meter, where the leases of this claim begin
+    last_block: int  # and where they end
 
     def __init__(self, claims: "Claims", name: bytes) -> None:
         self._claims: Claims | None = None  # until it is ours
         self._at, self.name = 1 + int.from_bytes(name[:8]) // 16, name
-        self.last = -1  # the last counter leased
-        self.first_block = self.last_block = 0  # of the key's meter, where this lease lies
         claims.take(self._at)
         self._claims = claims
 
@@ -56,7 +57,7 @@ class Claims:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._opening = Opening(path, for_turn=False)
+        self._opening = Opening(path)
         self._pid = os.getpid()
         self._counts: dict[int, int] = {}  # claims that share a place
 

@@ -56,7 +56,7 @@ class Table:
         """The page with the record, and where it is; or the last page on its path, and 0."""
         page, depth = self._page(ROOT), 0
         while not (at := page.find(name)):
-            number = page.child(branch(name, depth)) if page.is_full else 0
+            number = page.child(branch(name, depth))
             if not number:
                 self._depth = depth
                 break
@@ -115,7 +115,7 @@ def write_all(fd: int, data: bytes, at: int) -> None:
 
 def sync_directory(path: Path) -> None:
     """So that the file's name outlives a crash; not every file system can do it, or needs to."""
-    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(fd)
     except OSError as error:

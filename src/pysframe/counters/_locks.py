@@ -33,13 +33,12 @@ _openings: WeakSet["Opening"] = WeakSet()
 
 
 class Opening(FileIO):
-    """The store's file, opened once. Raises OSError.
+    """The store's file, opened once. Raises OSError."""
 
-    for_turn: by the thread that wants to read and write pages, until it has done so.
-    """
+    thread: int | None = None  # which wants to read and write pages, or does so
 
-    def __init__(self, path: Path, *, for_turn: bool) -> None:
-        self.path, self.thread = path, threading.get_ident() if for_turn else None
+    def __init__(self, path: Path) -> None:
+        self.path = path
         super().__init__(path, "r+", opener=_open)
         _openings.add(self)
 
@@ -77,7 +76,7 @@ class Opening(FileIO):
 
 def _open(path: str, _flags: int) -> int:
     # A link is resolved by now, so one found here was planted; a FIFO would wait for its writer.
-    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def try_flock(fd: int) -> bool:

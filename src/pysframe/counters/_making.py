@@ -10,8 +10,8 @@ Rules of this file:
 
 import errno
 import os
-import secrets
 import stat
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ._locks import Opening, succeeds_within, try_flock
 from ._pages import FIRST_PAGE, FORMAT, ROOT, SIZE, Page, tree
 from ._words import CounterStoreError, damaged, held_too_long, in_words
 
-_FAMILY = FORMAT.partition("/")[0].encode() + b"/"
+_FAMILY = b"pysframe-counters/"
 _EMPTY = FIRST_PAGE * 2 + Page(ROOT).sealed() * 2
 _CANNOT = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EISDIR}
 
@@ -54,22 +54,22 @@ def make(path: Path) -> None:
 def _link_whole(path: Path) -> bool:
     """Makes the file without a name, then names it; False where the system cannot do that."""
     try:
-        fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o600)
     except OSError as error:
         if error.errno in _CANNOT:
             return False
         raise
     with open(fd, "wb") as file:
         _begin(file.fileno(), path)
-        try:  # a directory's descriptor is given, although not used, for links to be followed
-            os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+        try:  # src_dir_fd is not used, but makes os.link follow the link that /proc has there
+            os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd)
         except FileNotFoundError:
             return False  # no /proc
     return True
 
 
 def _make_in_place(path: Path) -> None:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     with open(fd, "wb") as file:
         try:
             _begin(file.fileno(), path)
@@ -120,7 +120,7 @@ def is_ready(file: Opening, timeout: float) -> bool:
         read_page(file, 0)
     except CounterStoreError:
         if head.startswith(_FAMILY) and not head.startswith(FORMAT.encode()):
-            theirs = head[:40].partition(b"\n")[0].decode("ascii", "replace")
+            theirs = head.partition(b"\n")[0][:40].decode(errors="replace")
             raise CounterStoreError(
                 f"{file.path} has the format {theirs!r}, and this release knows {FORMAT} and "
                 "older; use the release that made it, or a later one"
@@ -152,7 +152,7 @@ def _is_mounted(path: Path) -> bool:
 def _convert(path: Path, timeout: float) -> None:
     """Puts a store of this format in the place of an older one."""
     lock = path.with_name(f"{path.name}.lock")
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with open(fd, "rb"):
         if not succeeds_within(timeout, lambda: try_flock(fd)):
             raise held_too_long(lock, timeout)
@@ -164,13 +164,12 @@ def _convert(path: Path, timeout: float) -> None:
         except ValueError as error:
             raise damaged(path, str(error)) from None
         _replace(path, records)
-        lock.unlink(missing_ok=True)
+        lock.unlink()
 
 
 def _replace(path: Path, records: list[tuple[bytes, int, int]]) -> None:
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
+    fd, fresh = tempfile.mkstemp(".new", f"{path.name}.", path.parent)
     try:
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(fd, "wb") as file:
             before = os.stat(path)
             _give_to(fd, before)
@@ -181,5 +180,6 @@ def _replace(path: Path, records: list[tuple[bytes, int, int]]) -> None:
             file.flush()
             os.fsync(fd)
         os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    except BaseException:
+        os.unlink(fresh)
+        raise

@@ -58,7 +58,7 @@ class Page:
         """Where a key's record is; 0 when it is not in this page."""
         end = _HEAD + self._get(8, 16) * _RECORD
         at = self._body.find(name, _HEAD, end)
-        while at > 0 and (at - _HEAD) % _RECORD:  # bytes of two fields that look like it
+        while at != -1 and (at - _HEAD) % _RECORD:  # bytes of two fields that look like it
             at = self._body.find(name, at + 1, end)
         return max(at, 0)
 

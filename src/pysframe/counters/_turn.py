@@ -1,6 +1,7 @@
 """A turn: the time in which one thread of one process reads and changes the store's file."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,8 @@ def turn(path: Path, timeout: float) -> Iterator[tuple[Opening, Table]]:
     with in_words(path):
         while True:
             make(path)
-            with Opening(path, for_turn=True) as file:
+            with Opening(path) as file:
+                file.thread = threading.get_ident()
                 refuse_odd(file)
                 if not succeeds_within(timeout, file.try_lock):
                     raise held_too_long(path, timeout)
