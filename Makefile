@@ -14,9 +14,9 @@ BUILD := $(or $(PYSFRAME_BUILD),auto)
 # The suite in as many processes as there are cores, four at most.
 IN_PARALLEL := -n auto --maxprocesses=4 --dist=loadgroup
 
-NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.c csrc/*.h) \
+NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.h csrc/*/*.[ch]) \
                   $(wildcard src/pysframe/engine/*.px[di] src/pysframe/engine/*.pyx)
-C_FILES = $(wildcard csrc/*.c csrc/tests/*.c csrc/fuzz/*.c)
+C_FILES = $(wildcard csrc/*/*.c)
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint format types \

@@ -18,17 +18,23 @@ from setuptools import Extension, setup
 sys.path.insert(0, str(Path(__file__).parent / "tools"))
 from preflight import BUILDS, missing_for_native
 
+ROOMS = ("aead", "frame", "hash", "platform")
 # -g1: names and lines for a backtrace; all of the debug information takes twice the time.
 # -fno-plt: Python's functions are bound when the module is loaded (-z now), so calls need no stub.
 COMPILE_ARGS = ["-O3", "-g1", "-std=c11", "-fvisibility=hidden", "-fno-plt"]
 LINUX_LINK_ARGS = ["-pthread", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 
 
+def c_sources() -> list[str]:
+    """Every file of the rooms of csrc/ that are part of the library."""
+    return sorted(path for room in ROOMS for path in glob(f"csrc/{room}/*.c"))
+
+
 def native_extension() -> Extension:
     return Extension(
         "pysframe.engine._native",
-        sources=["src/pysframe/engine/_native.pyx", *sorted(glob("csrc/*.c"))],
-        depends=[*glob("csrc/*.h"), *glob("src/pysframe/engine/*.px[di]")],
+        sources=["src/pysframe/engine/_native.pyx", *c_sources()],
+        depends=[*glob("csrc/*.h"), *glob("csrc/*/*.h"), *glob("src/pysframe/engine/*.px[di]")],
         include_dirs=["csrc"],
         define_macros=[("SFR_PRIVATE", None)],  # the module exports PyInit__native alone
         extra_compile_args=COMPILE_ARGS,

@@ -40,7 +40,7 @@ def build() -> Path:
     for name in listed.decode().split("\0")[:-1]:
         (COPY / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, COPY / name)
-    shutil.copy(ROOT / "bench" / "c" / "delay.c", COPY / "csrc" / "delay.c")
+    shutil.copy(ROOT / "bench" / "c" / "delay.c", COPY / "csrc" / "aead" / "delay.c")
     command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
     subprocess.run(command, cwd=COPY, env=environment() | {"PYSFRAME_BUILD": "require"}, check=True)
     return COPY

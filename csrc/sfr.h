@@ -263,7 +263,7 @@ size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room);
 /* Whether the key of this unknown KID is to be derived now that a frame has named it: never
  * outside every reach, always for the few of one. The rest have a burst of 64, to which every 256
- * frames that open add one, and then wait: see sfr_reach.c. */
+ * frames that open add one, and then wait: see frame/reach.c. */
 int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid);
 /* A frame that was counted under an unknown KID has found its key after all: it does not count. */
 void sfr_receiver_recognize(sfr_receiver *, uint64_t kid);

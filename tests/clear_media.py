@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy
 
-RECORDED_AV1 = Path(__file__).parent / "vectors" / "av1_in_clear.json"
+RECORDED_AV1 = Path(__file__).parents[1] / "vectors" / "av1_in_clear.json"
 Stream = list[tuple[float, bytes]]
 RATE = 48_000
 SECONDS = 6

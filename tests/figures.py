@@ -1,11 +1,11 @@
-"""The figures in tests/vectors, see the README there."""
+"""The figures in vectors, see the README there."""
 
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-VECTORS = Path(__file__).with_name("vectors")
+VECTORS = Path(__file__).parents[1] / "vectors"
 
 
 @cache

@@ -39,20 +39,20 @@ def insert(path: Path, before: str, text: str) -> None:
 
 
 def write_kernel(tree: Path) -> None:
-    text = (tree / "csrc" / "sfr_gcm_aesni.c").read_text()
+    text = (tree / "csrc" / "aead/gcm_aesni.c").read_text()
     text = text.replace("_aesni", f"_{ISA}").replace("ssse3,pclmul", "ssse3,pclmul,avx")
-    (tree / "csrc" / f"sfr_gcm_{ISA}.c").write_text(text)
+    (tree / "csrc" / "aead" / f"gcm_{ISA}.c").write_text(text)
 
 
 def declare_kernel(tree: Path) -> None:
-    header = tree / "csrc" / "sfr_internal.h"
+    header = tree / "csrc" / "internal.h"
     place = "extern const sfr_ops sfr_gcm128_aesni"
     insert(header, place, "extern const sfr_ops sfr_gcm128_avx, sfr_gcm256_avx;\n")
     insert(header, "    SFR_CPU_AESNI = 1 << 0,", "    SFR_CPU_AVX = 1 << 30,\n")
 
 
 def dispatch_kernel(tree: Path) -> None:
-    dispatch = tree / "csrc" / "sfr_dispatch.c"
+    dispatch = tree / "csrc" / "aead/dispatch.c"
     row = '    {"avx", SFR_CPU_AVX, {&sfr_gcm128_avx, &sfr_gcm256_avx, NULL, NULL}},\n'
     insert(dispatch, '    {"aesni", SFR_CPU_AESNI,', row)
     insert(dispatch, "    static const char *const shani[]", f"    {AVX_FEATURES}\n")
@@ -103,7 +103,7 @@ def new_ciphertext() -> str:
 def add_rows(tree: Path) -> None:
     sizes = f"{SUITE.Nh}, {SUITE.Nka}, {SUITE.Nk}, {SUITE.Nn}, {SUITE.Nt}"
     row = f"    {{{int(SUITE)}, {sizes}}},\n"
-    insert(tree / "csrc" / "sfr_kdf.c", "};\n#define SUITES", row)
+    insert(tree / "csrc" / "hash/kdf.c", "};\n#define SUITES", row)
     member = f"    {SUITE_NAME} = ({int(SUITE)}, {sizes})\n\n"
     insert(tree / "src/pysframe/suites.py", "    def __new__(cls", member)
 
@@ -117,7 +117,7 @@ def add_answer(tree: Path) -> None:
 
 def add_vectors(tree: Path) -> None:
     """One row of the suite, and one frame, in the form of the RFC's."""
-    folder = tree / "tests" / "vectors"
+    folder = tree / "vectors"
     model = json.loads((folder / "rfc9605.json").read_text())
     sizes = {"nh": SUITE.Nh, "nka": SUITE.Nka, "nk": SUITE.Nk, "nn": SUITE.Nn, "nt": SUITE.Nt}
     row = model["suites"][0] | {"id": int(SUITE), "name": SUITE_NAME} | sizes
@@ -171,24 +171,24 @@ def tell_command(tree: Path) -> None:
 
 # ---- all of them, in the order of CONTRIBUTING ----
 
-AESNI, DOCTOR = "csrc/sfr_gcm_aesni.c", "src/pysframe/cli/doctor.py"
+AESNI, DOCTOR = "csrc/aead/gcm_aesni.c", "src/pysframe/cli/doctor.py"
 RECIPES = {
     "Add an instruction set": [
-        Step({"csrc/sfr_gcm_<isa>.c"}, write_kernel, frozenset({AESNI})),
-        Step({"csrc/sfr_internal.h"}, declare_kernel),
-        Step({"csrc/sfr_dispatch.c"}, dispatch_kernel),
+        Step({"csrc/aead/gcm_<isa>.c"}, write_kernel, frozenset({AESNI})),
+        Step({"csrc/internal.h"}, declare_kernel),
+        Step({"csrc/aead/dispatch.c"}, dispatch_kernel),
         Step({"tests/machine.py"}, name_flags),
         Step({"README.md", "csrc/README.md"}, name_kernel_in_pages),
         Step({"bench/page.py", "bench/charts.py", "bench/budgets.toml"}, draw_kernel),
     ],
     "Add a cipher suite": [
-        Step({"csrc/sfr_kdf.c", "src/pysframe/suites.py"}, add_rows),
+        Step({"csrc/hash/kdf.c", "src/pysframe/suites.py"}, add_rows),
         Step(set(), lambda tree: None),  # the AEAD is not new
         Step({"src/pysframe/engine/_self_test.py"}, add_answer),
         Step(
-            {"tests/vectors/", "tests/vectors/README.md"},
+            {"vectors/", "vectors/README.md"},
             add_vectors,
-            frozenset({"tests/vectors/rfc9605.json"}),
+            frozenset({"vectors/rfc9605.json"}),
         ),
     ],
     "Add a command": [

@@ -121,7 +121,7 @@ def test_the_twin_and_its_libraries_are_imported_only_where_native_cannot_run():
     code = "import json, sys, pysframe; print(json.dumps([*sys.modules]))"
     modules, _ = report(code, MAX_ISA="")
     has_native = any(name.startswith("native") for name in engines.available())
-    twin = {"Crypto", "cryptography", "pysframe.engine.fallback"} & set(modules)
+    twin = {"Crypto", "cryptography", "pysframe.engine.twin"} & set(modules)
     assert bool(twin) != has_native
     assert "numpy" not in modules
 
@@ -191,9 +191,9 @@ def test_the_version():
 
 
 def test_a_wrong_answer_fails_the_self_test(monkeypatch):
-    from pysframe.engine import _self_test, fallback
+    from pysframe.engine import _self_test, twin
 
     ciphertexts = copy.copy(_self_test.CIPHERTEXTS)
     ciphertexts[5] = ciphertexts[5][:-2] + "00"
     monkeypatch.setattr(_self_test, "CIPHERTEXTS", ciphertexts)
-    assert _self_test.run(fallback, BEST_PROVIDER) == "wrong answers: AES_256_GCM_SHA512_128"
+    assert _self_test.run(twin, BEST_PROVIDER) == "wrong answers: AES_256_GCM_SHA512_128"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pysframe import MisuseError, MLSLayout
 from pysframe.engine import AHEAD, ASKED
-from pysframe.epochs import READY, ROSTER, Epochs
+from pysframe.keys.epochs import READY, ROSTER, Epochs
 
 LAYOUT = MLSLayout(E=4, S=6)
 

@@ -8,7 +8,7 @@ import pytest
 from isolated import SRC
 
 PACKAGE = Path(SRC) / "pysframe"
-COMMANDS = ("pysframe.cli", "pysframe.__main__")
+COMMANDS = ("pysframe.cli", "pysframe.demo", "pysframe.__main__")
 
 
 def found_by_imports(code: str, tmp_path) -> set[str]:
@@ -31,12 +31,12 @@ def test_every_module_is_found(tmp_path):
     parts = [(*file.relative_to(SRC).parts[:-1], file.name.split(".")[0]) for file in files]
     wanted = {".".join(part).removesuffix(".__init__") for part in parts}
     core = {name for name in wanted if not name.startswith(COMMANDS)}
-    assert {"pysframe.engine.fallback._cores", "pysframe.engine._aead_pycryptodome"} < core
+    assert {"pysframe.engine.twin._cores", "pysframe.engine._aead_pycryptodome"} < core
     assert found_by_imports("import pysframe", tmp_path) == core
     assert found_by_imports("import pysframe.__main__", tmp_path) == wanted
 
 
 def test_a_computed_name_is_not_found(tmp_path):
     """The seeded fault."""
-    code = "from importlib import import_module\nimport_module('pysframe' + '.kid')"
+    code = "from importlib import import_module\nimport_module('pysframe' + '.keys')"
     assert found_by_imports(code, tmp_path) == set()

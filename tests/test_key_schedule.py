@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pysframe import CipherSuite
-from pysframe.engine import _aead, fallback, key_schedule
+from pysframe.engine import _aead, key_schedule, twin
 
 RFC = load("rfc9605")
 OURS = load("ratchet_and_ssrc")
 BASE_KEY = bytes(range(16))
 HASHES = {"SHA-256 suites 1-4": CipherSuite(1), "SHA-512 suites 5-8": CipherSuite(5)}
-PROVIDERS = [name for name, why in fallback.KERNELS.items() if not why]
+PROVIDERS = [name for name, why in twin.KERNELS.items() if not why]
 
 
 def by_suite(case):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pysframe.errors import MisuseError
-from pysframe.kid import MLSLayout, SenderKeyLayout
+from pysframe.keys.layouts import MLSLayout, SenderKeyLayout
 
 MLS = load("rfc9605")["mls_kid"]
 KIDS = st.integers(0, 2**64 - 1)

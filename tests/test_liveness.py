@@ -72,7 +72,7 @@ def seven():
 
 
 def told(rows):
-    """A receiver's counters as tests/vectors/key_flow_states.json writes them."""
+    """A receiver's counters as vectors/key_flow_states.json writes them."""
     keys = []
     for kid, (opened, failed, replayed, too_old, advanced, closed) in rows["keys"].items():
         refused = failed, replayed, too_old

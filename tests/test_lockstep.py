@@ -9,7 +9,7 @@ from parties import LAST_CTR, options
 
 from pysframe import FrameBatch, FrameRejected, Header, MalformedFrame, MLSLayout
 from pysframe import engine as engines
-from pysframe.engine.fallback import _registry, _sender
+from pysframe.engine.twin import _registry, _sender
 
 SESSIONS = 25
 STEPS = 60

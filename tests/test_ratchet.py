@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pysframe import CipherSuite, MisuseError, SenderKeyLayout, ratchet_base_key
 from pysframe.engine import GIVEN
-from pysframe.ratchet import AHEAD, BEHIND, SenderKeys
+from pysframe.keys.ratchet import AHEAD, BEHIND, SenderKeys
 
 OURS = load("ratchet_and_ssrc")
 

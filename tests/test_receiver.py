@@ -25,7 +25,7 @@ from pysframe import (
     ratchet_base_key,
 )
 from pysframe.engine import AHEAD, ASKED, GIVEN, Reach
-from pysframe.engine.fallback._trail import Trail
+from pysframe.engine.twin._trail import Trail
 
 LAYOUT = SenderKeyLayout(4)
 MLS = MLSLayout(E=4, S=6)

@@ -80,7 +80,7 @@ def test_every_kernel_of_this_cpu_is_there():
     assert machine.missing_kernels() == []
 
 
-# ---- one list of kernels: the table in csrc/sfr_dispatch.c ----
+# ---- one list of kernels: the table in csrc/aead/dispatch.c ----
 
 
 def test_the_ladder_is_the_table():

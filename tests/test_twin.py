@@ -30,23 +30,23 @@ from pysframe import (
     UnknownKey,
 )
 from pysframe import engine as engines
-from pysframe.engine import Reach, _aead, fallback
-from pysframe.engine.fallback import _keys, _receiver, _registry, _sender
-from pysframe.engine.fallback._guard import new_lock
-from pysframe.engine.fallback._keys import FrameKey, Secret
-from pysframe.engine.fallback._memory import _address, distance, overlap
-from pysframe.engine.fallback._registry import SenderRegistry
-from pysframe.engine.fallback._sender import SenderState
-from pysframe.engine.fallback._shares import (
+from pysframe.engine import Reach, _aead, twin
+from pysframe.engine.twin import _keys, _receiver, _registry, _sender
+from pysframe.engine.twin._guard import new_lock
+from pysframe.engine.twin._keys import FrameKey, Secret
+from pysframe.engine.twin._memory import _address, distance, overlap
+from pysframe.engine.twin._registry import SenderRegistry
+from pysframe.engine.twin._sender import SenderState
+from pysframe.engine.twin._shares import (
     ALLOWANCE,
     FRAMES_PER_ALLOWANCE,
     SHARES,
     WAIT,
     Shares,
 )
-from pysframe.engine.fallback._strangers import GONE, STAYS, TRACKED, Strangers
-from pysframe.engine.fallback._trail import Trail
-from pysframe.engine.fallback._window import ReplayWindow
+from pysframe.engine.twin._strangers import GONE, STAYS, TRACKED, Strangers
+from pysframe.engine.twin._trail import Trail
+from pysframe.engine.twin._window import ReplayWindow
 from pysframe.errors import MisuseCode, misuse
 
 SUITE = CipherSuite.AES_128_GCM_SHA256_128
@@ -78,7 +78,7 @@ def member(module, owner: str, name: str):
     ("owner", "name"), sorted(stubbed().keys() - {("", "to_list"), ("", "init")})
 )
 def test_the_twin_offers_what_the_stub_says(owner, name):
-    found = member(fallback, owner, name)
+    found = member(twin, owner, name)
     function = getattr(found, "fget", None) or getattr(found, "__func__", found)
     parameters = inspect.signature(function).parameters.values()
     keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
@@ -94,26 +94,26 @@ def test_the_native_engine_offers_what_the_stub_says():
 
 
 def test_the_versions_are_those_of_the_libraries_that_can_run():
-    can_run = [name for name, why in fallback.KERNELS.items() if not why]
-    assert {name: metadata.version(name) for name in can_run} == fallback.VERSIONS
+    can_run = [name for name, why in twin.KERNELS.items() if not why]
+    assert {name: metadata.version(name) for name in can_run} == twin.VERSIONS
 
 
 def test_a_core_leaves_all_other_names_to_the_policy():
-    for core in (fallback.SenderCore, fallback.ReceiverCore):
+    for core in (twin.SenderCore, twin.ReceiverCore):
         assert core.__slots__ == ("_twin",)
         assert not hasattr(core(), "__dict__")
 
 
-@pytest.mark.parametrize("cls", [fallback.SenderCore, fallback.ReceiverCore, Secret])
+@pytest.mark.parametrize("cls", [twin.SenderCore, twin.ReceiverCore, Secret])
 def test_what_cannot_be_copied_says_what_it_is(cls):
     said = f"^{cls.__name__} cannot be pickled or copied; make another one$"
     with pytest.raises(TypeError, match=said):
         copy.copy(cls.__new__(cls))
 
 
-@pytest.mark.parametrize("core", [fallback.SenderCore, fallback.ReceiverCore])
+@pytest.mark.parametrize("core", [twin.SenderCore, twin.ReceiverCore])
 def test_a_core_that_was_never_opened_says_so(core):
-    verb = core().protect if core is fallback.SenderCore else core().unprotect
+    verb = core().protect if core is twin.SenderCore else core().unprotect
     with pytest.raises(MisuseError, match="never opened"):
         verb(b"frame")
     core().close()
@@ -125,7 +125,7 @@ def test_a_core_runs_on_the_provider_that_its_class_names(monkeypatch, named):
     monkeypatch.setattr(_aead, "provider", lambda name: asked.append(name) or source)
     more = {"_kernel": named} if named else {}
     sender, receiver = (
-        type("Core", (core,), more)() for core in (fallback.SenderCore, fallback.ReceiverCore)
+        type("Core", (core,), more)() for core in (twin.SenderCore, twin.ReceiverCore)
     )
     sender._open(SUITE, 1, Secret(SUITE, bytes(16)), 0, 0, 0)
     receiver._open(SUITE, 0, 0, True)
@@ -144,13 +144,13 @@ def defined(file: str, name: str) -> int:
     [
         (_keys.MIN_BASE_KEY, "sfr.h", "SFR_MIN_BASE_KEY"),
         (_receiver.MAX_ASKED, "sfr.h", "SFR_MAX_ASKED"),
-        (_receiver.SHORT_TAG_FAILURES, "sfr_receiver.h", "SHORT_TAG_FAILURES"),
-        (_sender.KEY_BUDGET, "sfr_sender.c", "KEY_BUDGET"),
+        (_receiver.SHORT_TAG_FAILURES, "frame/receiver.h", "SHORT_TAG_FAILURES"),
+        (_sender.KEY_BUDGET, "frame/sender.c", "KEY_BUDGET"),
         (_sender.LIMIT_MAX_FRAME, "sfr.h", "SFR_LIMIT_MAX_FRAME"),
-        (ALLOWANCE, "sfr_receiver.h", "ALLOWANCE"),
-        (FRAMES_PER_ALLOWANCE, "sfr_receiver.h", "FRAMES_PER_ALLOWANCE"),
-        (WAIT, "sfr_receiver.h", "WAIT"),
-        (SHARES, "sfr_reach.c", "SHARES"),
+        (ALLOWANCE, "frame/receiver.h", "ALLOWANCE"),
+        (FRAMES_PER_ALLOWANCE, "frame/receiver.h", "FRAMES_PER_ALLOWANCE"),
+        (WAIT, "frame/receiver.h", "WAIT"),
+        (SHARES, "frame/reach.c", "SHARES"),
         (TRACKED, "sfr.h", "SFR_UNKNOWN_TRACKED"),
     ],
     ids=lambda value: str(value),
@@ -565,7 +565,7 @@ def test_a_sender_closed_after_reserving_still_seals_with_its_key(rng):
     departure = states[0].departure(b"frame", b"", 0)
     reserved = states[0].reserve(departure, None, lambda: False)
     states[0].retire("closed")
-    receiver = fallback.ReceiverCore()
+    receiver = twin.ReceiverCore()
     receiver._open(SUITE, 0, 1 << 10, True)
     receiver._add(1, Secret(SUITE, base_key), False)
     assert receiver.unprotect(reserved.seal(departure)) == b"frame"

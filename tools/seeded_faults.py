@@ -16,7 +16,7 @@ BIN = Path(sys.executable).parent
 KID, NEW, NEW_IN_ENGINE, NEW_IN_CLI = (
     f"src/pysframe/{name}" for name in ("kid.py", "new.py", "engine/new.py", "cli/new.py")
 )
-C_FILE = "csrc/sfr_header.c"
+C_FILE = "csrc/frame/header.c"
 UPWARD = "\nimport pysframe.receiver\n"
 IMPORTS, CRYPTO = "Imports point down BROKEN", "Only the engine touches a crypto library BROKEN"
 NUMPY = "The core does not import NumPy BROKEN"

@@ -18,7 +18,7 @@
 #include <time.h>
 
 #include "openssl.h"
-#include "sfr_internal.h"
+#include "internal.h"
 
 enum { MAX_ENGINES = 16, MAX_LIST = 32, MAX_KEYS = 64, AAD = 12, HEAD = 48, NT = 10, SPARE = 64 };
 

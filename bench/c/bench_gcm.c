@@ -22,7 +22,7 @@
 #include <time.h>
 
 #include "openssl.h"
-#include "sfr_internal.h"
+#include "internal.h"
 
 enum { MAX_ENGINES = 7, MAX_LIST = 32, MAX_AAD = 128, TAG = 16, MISALIGNED = 9 };
 

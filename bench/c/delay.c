@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sfr_internal.h"
+#include "internal.h"
 
 enum { CLAUSES = 64, TABLE = 1024, LATE_FRAMES = 13 * 64, PAGE = 4096, FAMILIES_HERE = 4 };
 

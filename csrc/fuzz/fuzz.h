@@ -8,7 +8,7 @@
 #ifndef SFR_FUZZ_H
 #define SFR_FUZZ_H
 
-#include "sfr_frame.h"
+#include "frame/frame.h"
 
 #define MAX_KERNELS 8
 #define SUITES 8

@@ -44,9 +44,9 @@ from .errors import (
     UnknownKey,
 )
 from .header import Header, parse_headers
-from .kid import MLSLayout, SenderKeyLayout
+from .keys.layouts import MLSLayout, SenderKeyLayout
+from .keys.ratchet import ratchet_base_key
 from .liveness import KeyFlow, KeyState
-from .ratchet import ratchet_base_key
 from .receiver import Receiver
 from .sender import Sender
 from .suites import CipherSuite

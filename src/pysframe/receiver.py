@@ -12,13 +12,13 @@ from __future__ import annotations
 from . import _common as common
 from ._buffers import ReadableBuffer, byte_view
 from ._common import Closing, checked, rare
-from ._derived import DerivedKeys
 from ._tracebacks import without_locals
 from .engine import GIVEN, ReceiverBase, policy
-from .epochs import Epochs
-from .kid import MLSLayout, SenderKeyLayout
+from .keys.derived import DerivedKeys
+from .keys.epochs import Epochs
+from .keys.layouts import MLSLayout, SenderKeyLayout
+from .keys.ratchet import SenderKeys
 from .liveness import KeyFlow, Monitor
-from .ratchet import SenderKeys
 from .suites import CipherSuite
 
 

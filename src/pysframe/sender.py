@@ -19,7 +19,7 @@ from ._tracebacks import without_locals
 from .counters import BUDGET, Claim, CounterStore, fingerprint
 from .engine import Secret, SenderBase, policy
 from .errors import CounterExhausted, LeaseEnded, MisuseError, SenderRetired
-from .kid import SenderKeyLayout
+from .keys.layouts import SenderKeyLayout
 from .suites import CipherSuite
 
 _log = logging.getLogger("pysframe")

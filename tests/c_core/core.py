@@ -28,12 +28,20 @@ from cffi import FFI
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CSRC = ROOT / "csrc"
-# The table in sfr_dispatch.c, widest first, read without compiling it.
-KERNELS = tuple(re.findall(r'^    \{"(\w+)", SFR_CPU', (CSRC / "sfr_dispatch.c").read_text(), re.M))
+# The table in aead/dispatch.c, widest first, read without compiling it.
+KERNELS = tuple(
+    re.findall(r'^    \{"(\w+)", SFR_CPU', (CSRC / "aead/dispatch.c").read_text(), re.M)
+)
 MODULE = "sfr_core"
 # Another compiler, and flags behind the README's: for sanitizers and coverage (security/deep).
 CC = os.environ.get("SFR_CC", "gcc")
 FLAGS = os.environ.get("SFR_CFLAGS", "")
+
+
+def library_files(csrc: Path) -> list[Path]:
+    """The sources of libsfr: every room of csrc/ but those of tests and fuzzers."""
+    found = csrc.glob("*/*.c")
+    return sorted(path for path in found if path.parent.name not in ("fuzz", "tests"))
 
 
 @cache
@@ -60,7 +68,7 @@ def kept(name: str, more_sources: list[Path], build: Callable[[Path], None]) -> 
     """What build() made of csrc/ and these, in build/; another Python needs another module."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
-    sources = [*CSRC.glob("*.[ch]"), CSRC / "README.md", *more_sources]
+    sources = [*CSRC.glob("*.h"), *CSRC.glob("*/*.[ch]"), CSRC / "README.md", *more_sources]
     content = b"".join(path.name.encode() + path.read_bytes() for path in sorted(sources))
     digest = hashlib.sha256(content + f"{sys.version} {CC} {FLAGS}".encode()).hexdigest()[:16]
     folder = ROOT / "build" / name / digest

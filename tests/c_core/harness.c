@@ -3,7 +3,7 @@
 #endif
 #include <sys/mman.h>
 
-#include "sfr_sha2.h"
+#include "hash/sha2.h"
 
 #include "harness.h"
 

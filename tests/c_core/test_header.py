@@ -1,4 +1,4 @@
-"""sfr_header.c against the RFC's figures and against the oracle, field by field."""
+"""frame/header.c against the RFC's figures and against the oracle, field by field."""
 
 import pytest
 from figures import load

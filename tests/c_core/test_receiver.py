@@ -1,4 +1,4 @@
-"""sfr_receiver.c: rejections in their order, keys, windows, statistics; all without Python."""
+"""frame/receiver.c: rejections in their order, keys, windows, statistics; all without Python."""
 
 import pytest
 from c_core.parties import CReceiver, CSender

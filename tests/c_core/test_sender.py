@@ -1,4 +1,4 @@
-"""sfr_sender.c and sfr_registry.c: counters, leases, budgets, one sender for each key."""
+"""frame/sender.c and frame/registry.c: counters, leases, budgets, one sender for each key."""
 
 import ctypes
 import resource

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from pysframe.cli import call, main, parser
-from pysframe.cli._forwarder import Forwarder
-from pysframe.cli._media import load
-from pysframe.cli._parties import Agent, Publisher
-from pysframe.cli._stage import PUBLISHER_KID, Cast, KeyChannel
-from pysframe.cli._verdict import ALWAYS, DIGITS
+from pysframe.demo.expectations import ALWAYS, DIGITS
+from pysframe.demo.network import Forwarder
+from pysframe.demo.opus import load
+from pysframe.demo.parties import Agent, Publisher
+from pysframe.demo.stage import PUBLISHER_KID, Cast, KeyChannel
 
 
 def run(capsys, *words, cast=None):

@@ -4,9 +4,9 @@ nothing in noise. What "cannot be heard" is worth rests on this file."""
 import numpy as np
 import pytest
 
-from pysframe.cli._dtmf import FRAME, DigitReader, frames_of, silence, speak, tone
-from pysframe.cli._ears import GUESSES, Ear
-from pysframe.cli._media import OpusDecoder, OpusEncoder
+from pysframe.demo.digits import FRAME, DigitReader, frames_of, silence, speak, tone
+from pysframe.demo.listening import GUESSES, Ear
+from pysframe.demo.opus import OpusDecoder, OpusEncoder
 
 
 def read(frames):

@@ -3,9 +3,9 @@
 import random
 from collections import Counter
 
-from pysframe.cli._ears import Eavesdropper
-from pysframe.cli._forwarder import Forwarder
-from pysframe.cli._rtp import DEPTH, JitterBuffer, Packet
+from pysframe.demo.listening import Eavesdropper
+from pysframe.demo.network import Forwarder
+from pysframe.demo.rtp import DEPTH, JitterBuffer, Packet
 
 
 def test_a_packet_comes_back_as_it_was():

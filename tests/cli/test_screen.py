@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from pysframe.cli import _console, main
-from pysframe.cli._dtmf import speak
-from pysframe.cli._report import COLUMNS, interruptions, rows
 from pysframe.cli._screen import picture, plain_table, sparkline
-from pysframe.cli._stage import Cast, Stage
+from pysframe.demo.digits import speak
+from pysframe.demo.report import COLUMNS, interruptions, rows
+from pysframe.demo.stage import Cast, Stage
 
 
 @pytest.fixture(scope="module")

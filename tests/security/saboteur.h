@@ -2,7 +2,7 @@
 #ifndef SABOTEUR_H
 #define SABOTEUR_H
 
-#include "sfr_internal.h"
+#include "internal.h"
 
 /* Puts a wrong operation into a table of kernels, as the environment says:
  * SABOTAGE=<kernel>/<family>/<fault>, the family as a number of sfr_family. */

@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "sfr_internal.h"
+#include "internal.h"
 
 #define SCANNED 8        /* bytes of a pattern: a part of the salt is no longer */
 #define REGISTERS 2048   /* 32 of 64 bytes */

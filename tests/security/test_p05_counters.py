@@ -28,7 +28,7 @@ from pysframe import (
     SenderKeyLayout,
 )
 from pysframe import engine as engines
-from pysframe.engine.fallback._sender import SenderState
+from pysframe.engine.twin._sender import SenderState
 
 THREADS = 8
 ROWS = FrameBatch.from_frames([b""] * 1000)
@@ -236,7 +236,7 @@ def test_no_life_of_keys_uses_a_nonce_twice(tmp_path_factory, actions, which):
 def test_a_registry_that_forgets_is_noticed(twin, tmp_path, monkeypatch):
     """The seeded fault: whoever asks for a key gets it."""
     everybody = SimpleNamespace(open=lambda *_: 0, close=lambda *_: None)
-    monkeypatch.setattr("pysframe.engine.fallback._sender.SENDERS", everybody)
+    monkeypatch.setattr("pysframe.engine.twin._sender.SENDERS", everybody)
     life = [
         ("add", 0, 16, 0),
         ("protect", 0, 3),

@@ -17,9 +17,9 @@ from security.shims import NO_TIMERS, SAME_PID, madvise_that, run_tests
 
 from pysframe import DuplicateSender, SenderRetired
 from pysframe import engine as engines
-from pysframe.engine.fallback import _process
-from pysframe.engine.fallback._cores import sender_state
-from pysframe.engine.fallback._process import ProcessId, SilentTimer, WipedPage
+from pysframe.engine.twin import _process
+from pysframe.engine.twin._cores import sender_state
+from pysframe.engine.twin._process import ProcessId, SilentTimer, WipedPage
 
 # PyDLL keeps the GIL: the child must not wait for a thread that it does not have.
 LIBC = ctypes.PyDLL(None, use_errno=True)

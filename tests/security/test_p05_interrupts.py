@@ -16,7 +16,7 @@ from security.ledger import Ledger
 
 from pysframe import CounterStore, DuplicateSender, FrameBatch, MisuseError, SenderRetired
 from pysframe import engine as engines
-from pysframe.engine.fallback import _sender
+from pysframe.engine.twin import _sender
 
 FRAMES = [b"frame"] * 4
 FIRST, ROW = 1 << 24, 5 + 5 + 16  # counters of four bytes; header, frame, tag

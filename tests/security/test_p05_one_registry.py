@@ -164,7 +164,7 @@ if has_native():
 AGAIN = {
     "nothing": "",
     "imported again": "purge(); import pysframe",
-    "imported again from below": "purge(); import pysframe.engine.fallback._registry",
+    "imported again from below": "purge(); import pysframe.engine.twin._registry",
     "all below imported again": "purge(*(set(sys.modules) - {'pysframe'}))",
     "the engine imported again": "purge(*(n for n in sys.modules if n.startswith('pysframe.eng')))",
     "reloaded": "for m in [m for n, m in sys.modules.items() if n.startswith('pysframe')]:"

@@ -22,7 +22,7 @@ from pysframe import (
     MLSLayout,
 )
 from pysframe import engine as engines
-from pysframe.engine.fallback._sender import Departure
+from pysframe.engine.twin._sender import Departure
 from pysframe.header import header_size
 
 HALF, WHOLE = 2**35, 2**36

@@ -12,7 +12,7 @@ from parties import SUITES, flipped, new_receiver
 
 from pysframe import FrameBatch, FrameRejected, FrameStatus, Header
 from pysframe import engine as engines
-from pysframe.engine.fallback._arrival import Arrival
+from pysframe.engine.twin._arrival import Arrival
 
 EDGES = (0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025, 1299, 1300)
 FILLER, PAD = 0xA5, 40

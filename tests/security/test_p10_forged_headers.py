@@ -14,8 +14,8 @@ from parties import GCM, new_sender, status_of
 
 from pysframe import FrameStatus, MLSLayout, SenderKeyLayout
 from pysframe import engine as engines
-from pysframe.engine.fallback._shares import WAIT, Shares
-from pysframe.epochs import Epochs
+from pysframe.engine.twin._shares import WAIT, Shares
+from pysframe.keys.epochs import Epochs
 
 KEY = bytes(range(16))
 STEPS, EPOCHS = SenderKeyLayout(8), MLSLayout(E=4, S=10)
@@ -237,7 +237,7 @@ def test_a_sender_is_heard_in_any_flood(engine, rng, monkeypatch, by_tier, figur
     native = engine.name.startswith("native")
     beside = 1500 if native else 15
     if not native:  # as if a hundred times as many came
-        monkeypatch.setattr("pysframe.engine.fallback._shares.SHARES", 4)
+        monkeypatch.setattr("pysframe.engine.twin._shares.SHARES", 4)
     forgers = FORGERS["members and contexts"]
     trials = by_tier(2, 10, 50)
     waits = [unheard(engine, rng, forgers, beside, 200, True, 14 * WAIT) for _ in range(trials)]

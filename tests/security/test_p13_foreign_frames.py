@@ -10,7 +10,7 @@ from security.foreign import OPUS_SILENCE, all_of_them, opus_frames, vp8_frames
 
 from pysframe import FrameBatch, FrameStatus, KeyState
 from pysframe import engine as engines
-from pysframe.engine.fallback._receiver import ReceiverState
+from pysframe.engine.twin._receiver import ReceiverState
 
 KEY = bytes(range(16))
 KIDS = range(16)  # media in clear often looks like a frame of one of these

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from ..demo.report import COLUMNS, QUANTILES, hears, rows
+from ..demo.stage import LEVELS, Stage
 from ._console import LABEL, Table, console, fancy, say
-from ._report import COLUMNS, QUANTILES, hears, rows
-from ._stage import LEVELS, Stage
 from ._streams import visible
 from ._terminal import Display, display
 

@@ -18,10 +18,10 @@ from ._console import CommandError, fancy, need, say, say_json, say_pair
 from ._streams import named
 
 if TYPE_CHECKING:
-    from ._dtmf import Samples
+    from ..demo.digits import Samples
+    from ..demo.expectations import Finding
+    from ..demo.stage import Cast, Stage
     from ._screen import Screen
-    from ._stage import Cast, Stage
-    from ._verdict import Finding
 
 HELP = "run a whole encrypted voice call in this process and judge it"
 TEXT = """\
@@ -50,7 +50,7 @@ class About:
 
     @property
     def title(self) -> str:
-        from ._parties import SUITE
+        from ..demo.parties import SUITE
 
         what = "" if self.file is None else f" {named(self.file)}"
         return (
@@ -101,7 +101,7 @@ def _number(kind: type[int | float], text: str, fits: Callable[[float], bool], w
 def run(args: argparse.Namespace, cast: Cast | None = None) -> int:
     """The exit status; cast is for tests that replace a party."""
     need("call", av="PyAV", numpy="NumPy")
-    from ._stage import Cast, Stage
+    from ..demo.stage import Cast, Stage
 
     seed = secrets.randbits(32) if args.seed is None else args.seed
     rng = random.Random(seed)
@@ -124,13 +124,16 @@ def _budget(args: argparse.Namespace, engine: str) -> float:
 
 def _speech(args: argparse.Namespace, rng: random.Random) -> tuple[Samples, str]:
     """Samples, and the digits they say ("" for a file)."""
-    from ._dtmf import DIGIT_S, speak
-    from ._media import load
+    from ..demo.digits import DIGIT_S, speak
+    from ..demo.opus import UnplayableFile, load
 
     if args.file is not None:
         if args.digits:
             raise CommandError("--digits is for a call without FILE; use --seconds")
-        return load(args.file, args.seconds or SECONDS), ""
+        try:
+            return load(args.file, args.seconds or SECONDS), ""
+        except UnplayableFile as why:
+            raise CommandError(f"{named(args.file)} {why}") from None
     count = max(1, int(args.seconds / DIGIT_S)) if args.seconds else args.digits or DIGITS
     digits = "".join(rng.choices("0123456789", k=count))
     return speak(digits), digits
@@ -152,7 +155,7 @@ def _play(stage: Stage, args: argparse.Namespace, about: About) -> bool:
 
 
 def _tick_along(stage: Stage, shown: Screen, *, fast: bool) -> None:
-    from ._parties import TICK_S
+    from ..demo.parties import TICK_S
 
     started, drawn = time.monotonic(), -math.inf  # so the first picture comes at once
     while not stage.done:
@@ -170,8 +173,8 @@ def _tick_along(stage: Stage, shown: Screen, *, fast: bool) -> None:
 
 
 def _conclude(stage: Stage, args: argparse.Namespace, about: About, interrupted: bool) -> int:
-    from ._report import as_json
-    from ._verdict import judge
+    from ..demo.expectations import judge
+    from ..demo.report import as_json
 
     findings = [] if interrupted else judge(stage, about.budget_us)
     ok = not interrupted and all(finding.holds for finding in findings)
@@ -184,7 +187,7 @@ def _conclude(stage: Stage, args: argparse.Namespace, about: About, interrupted:
 
 
 def _tell(stage: Stage, findings: list[Finding], budget_us: float, interrupted: bool) -> None:
-    from ._report import interruptions, network, sentences
+    from ..demo.report import interruptions, network, sentences
     from ._screen import STYLES, plain_table
 
     if not fancy():

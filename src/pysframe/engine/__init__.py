@@ -99,7 +99,7 @@ def bind(name: str) -> Engine:
 
     name: "native" or "fallback" for the best of each, or one of available(). Raises MisuseError
     for a name that is unknown, or refused on this machine. Thread-safe. However many are bound, the
-    senders of all know of each other: engine/fallback/_registry.py.
+    senders of all know of each other: engine/twin/_registry.py.
     """
     name = _concrete(name)
     if name not in _bound:

@@ -128,7 +128,7 @@ def init(max_isa):
 class SenderRegistry:
     """The C core's table, for senders of the twin that live beside native ones.
 
-    It is what engine/fallback/_registry.py describes, and takes its place once it is there.
+    It is what engine/twin/_registry.py describes, and takes its place once it is there.
     """
 
     __slots__ = ("library", "secret")
@@ -401,7 +401,7 @@ cdef inline bytes _protect(SenderCore self, sfr_frame *f):
 
 
 cdef class SenderCore:
-    """reserve -> seal: csrc/sfr_sender.c behind the methods of the policy class."""
+    """reserve -> seal: csrc/frame/sender.c behind the methods of the policy class."""
 
     cdef sfr_sender *_ptr
     cdef size_t _max_frame
@@ -588,7 +588,7 @@ cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
 
 
 cdef class ReceiverCore:
-    """parse -> resolve -> open -> commit: csrc/sfr_receiver.c behind the policy class."""
+    """parse -> resolve -> open -> commit: csrc/frame/receiver.c behind the policy class."""
 
     cdef sfr_receiver *_ptr
     cdef const sfr_suite *_suite

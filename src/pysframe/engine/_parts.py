@@ -20,7 +20,7 @@ def native() -> ModuleType:
 
 def fallback() -> ModuleType:
     """The twin."""
-    import pysframe.engine.fallback as part
+    import pysframe.engine.twin as part
 
     return part
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from c_core.core import untimed
+from c_core.core import library_files, untimed
 
 ROOT = Path(__file__).parents[3]
 CSRC = ROOT / "csrc"
@@ -36,7 +36,7 @@ VARIANTS = ROOT / "build" / "variants"
 RELEASE = "-O3 -g1 -std=c11 -fvisibility=hidden -fno-plt -DSFR_PRIVATE"
 DEBUG = "-O1 -g -std=c11"
 # Wide and unrolled: with every sanitizer at once these take minutes, so they may have other flags.
-UNROLLED = ("sfr_gcm_aesni.c", "sfr_gcm_vaes256.c", "sfr_gcm_vaes512.c", "sfr_ctr_vaes.c")
+UNROLLED = ("gcm_aesni.c", "gcm_vaes256.c", "gcm_vaes512.c", "ctr_vaes.c")
 
 
 class Patch(NamedTuple):
@@ -82,18 +82,19 @@ def objects(
     """All of csrc/, position-independent; `unrolled`: other flags for the UNROLLED files."""
     csrc = sources(patches)
     wide = dict.fromkeys(UNROLLED, unrolled or flags)
-    files = sorted(csrc.glob("*.c"))
+    files = library_files(csrc)
     return [compiled(path, cc, wide.get(path.name, flags), csrc) for path in files]
 
 
 def compiled(source: Path, cc: str, flags: str, *headers: Path) -> Path:
     """The object file of one source; `headers` are the folders it includes from."""
-    command = [cc, *flags.split(), "-fPIC", "-c", source.name]
+    root = next((folder for folder in headers if folder in source.parents), source.parent)
+    command = [cc, *flags.split(), "-fPIC", "-c", str(source.relative_to(root))]
     key = command, version(cc), source.read_bytes(), [contents(h, "*.h") for h in headers]
     includes = [f"-I{folder}" for folder in headers]
 
     def build(made: Path) -> None:
-        run(*command, *includes, "-o", made / f"{source.stem}.o", folder=source.parent)
+        run(*command, *includes, "-o", made / f"{source.stem}.o", folder=root)
 
     return cached(source.stem, key, build) / f"{source.stem}.o"
 
@@ -187,7 +188,8 @@ def version(cc: str) -> str:
 
 def contents(folder: Path, pattern: str = "*.[ch]") -> list[tuple[str, bytes]]:
     """Names and bytes of a folder's sources."""
-    return [(path.name, path.read_bytes()) for path in sorted(folder.glob(pattern))]
+    found = sorted(folder.rglob(pattern))
+    return [(str(path.relative_to(folder)), path.read_bytes()) for path in found]
 
 
 def cached(name: str, key: object, build: Callable[[Path], object]) -> Path:

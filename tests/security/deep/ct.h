@@ -2,7 +2,7 @@
 #ifndef CT_H
 #define CT_H
 
-#include "sfr_internal.h"
+#include "internal.h"
 
 #define CT_ROWS 9
 #define CT_ROOM 8192

@@ -83,7 +83,7 @@ def line_coverage(binaries: Sequence[Path], profiles: Sequence[Path], into: Path
     found = {}
     for file in report["data"][0]["files"]:
         path = Path(file["filename"])
-        if path.parent == CSRC:
+        if path.is_relative_to(CSRC) and path.parent.name not in ("fuzz", "tests"):
             lines = file["summary"]["lines"]
-            found[path.name] = lines["count"], lines["covered"]
+            found[str(path.relative_to(CSRC))] = lines["count"], lines["covered"]
     return found

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 NOT_COPIED = shutil.ignore_patterns(".*", "build", "dist", "bench", "*.so", "__pycache__")
-TWIN = "src/pysframe/engine/fallback"
+TWIN = "src/pysframe/engine/twin"
 
 # demand, file, the line, what stands there instead, the test
 REGISTRY = "if claim.alive or next_ctr < claim.next_ctr + claim.spent:"
@@ -33,19 +33,19 @@ LINES = [
      "tests/test_frames.py::test_counters_count_up"),
     ("4.3 MUST", "src/pysframe/header.py", STRICT, "if False:",
      "tests/test_bad_input.py::test_rejected_frames"),
-    ("4.3 MUST", "csrc/sfr_header.h", C_STRICT, "return bytes && raw == ~raw;",
+    ("4.3 MUST", "csrc/frame/header.h", C_STRICT, "return bytes && raw == ~raw;",
      "tests/c_core/test_header.py::test_not_minimal"),
     ("4.4.1 MUST NOT", f"{TWIN}/_registry.py", REGISTRY, "if False:",
      "tests/test_sender.py::test_a_second_sender_is_refused"),
-    ("4.4.1 MUST NOT", "csrc/sfr_registry.c", C_DUPLICATE, "",
+    ("4.4.1 MUST NOT", "csrc/frame/registry.c", C_DUPLICATE, "",
      "tests/c_core/test_sender.py::test_one_live_sender_for_each_key"),
     ("4.4.4 MUST", f"{TWIN}/_receiver.py", "arrival.wipe(out)  # RFC 9605 4.4.4 MUST: discarded",
      "pass", "tests/test_bad_input.py::test_rejected_frames_leave_no_plaintext"),
-    ("4.4.4 MUST", "csrc/sfr_receiver.c", C_REFUSED, "if (k->closed) {",
+    ("4.4.4 MUST", "csrc/frame/receiver.c", C_REFUSED, "if (k->closed) {",
      "tests/c_core/test_receiver.py::test_a_refused_frame_leaves_zeros"),
-    ("5.1 plain", "src/pysframe/_derived.py", CLOSED, "",
+    ("5.1 plain", "src/pysframe/keys/derived.py", CLOSED, "",
      "tests/test_receiver.py::test_old_secrets_are_closed_when_a_chain_advances"),
-    ("5.2 MUST", "src/pysframe/epochs.py",
+    ("5.2 MUST", "src/pysframe/keys/epochs.py",
      "return changes._replace(forget=(there.number,))", "return changes",
      "tests/test_epochs.py::test_rfc9605_5_2_drops_the_epoch_with_the_same_low_bits"),
     ("7.4 MUST", f"{TWIN}/_sender.py", "if self._generation != generation():", "if False:",

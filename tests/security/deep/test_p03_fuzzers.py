@@ -12,7 +12,7 @@ from security.deep.fuzzers import TARGETS, built, c_tests, fuzz, line_coverage
 
 # The header parser of a patched copy looks at one byte more than there is, to no effect.
 OVER_READ = Patch(
-    "sfr_header.c",
+    "frame/header.c",
     "return sfr_header_read(in, size, strict, words, out);",
     "volatile uint8_t past = in[size]; (void)past; return sfr_header_read(in, size, strict, words, "
     "out);",

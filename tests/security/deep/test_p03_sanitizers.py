@@ -21,8 +21,10 @@ FILES = (
 NOT_OURS = ("takes_the_time", "cost_little", "test_memory", "flood_of_unknown")
 
 SEAL = "row->key->ops->seal(rows, 1);"
-STORE_16_PAST = Patch("sfr_sender.c", SEAL, f"{SEAL} row->tag.write[row->key->tag_size + 15] = 0;")
-SHIFT_TOO_FAR = Patch("sfr_sender.c", SEAL, f"{SEAL} volatile int far = 40; far = 1 << far;")
+STORE_16_PAST = Patch(
+    "frame/sender.c", SEAL, f"{SEAL} row->tag.write[row->key->tag_size + 15] = 0;"
+)
+SHIFT_TOO_FAR = Patch("frame/sender.c", SEAL, f"{SEAL} volatile int far = 40; far = 1 << far;")
 
 PROTECT = (
     "import pysframe; sender = pysframe.Sender(4, kid=7, base_key=bytes(16), next_ctr=0); "
@@ -58,4 +60,4 @@ def test_a_fault_is_found(fault, report):
     """The seeded faults, in a patched copy."""
     done = python(with_asan([fault]), "-c", PROTECT)
     assert done.returncode != 0
-    assert report in done.stderr and "sfr_sender.c" in done.stderr, done.stderr[-3000:]
+    assert report in done.stderr and "frame/sender.c" in done.stderr, done.stderr[-3000:]

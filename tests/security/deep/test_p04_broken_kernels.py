@@ -20,12 +20,12 @@ from security.test_p04_self_tests import NO_FAULT, SUITES, faults
 
 TAKES_ORDERS = (
     Patch(
-        "sfr_dispatch.c",
+        "aead/dispatch.c",
         "static sfr_kernel kernels[] = {",
         "void sabotage(sfr_kernel *, size_t);\nstatic sfr_kernel kernels[] = {",
     ),
     Patch(
-        "sfr_dispatch.c",
+        "aead/dispatch.c",
         "for (size_t i = 0; i < KERNELS; i++) judge(i, detected, max_isa);",
         "sabotage(kernels, KERNELS);\n"
         "    for (size_t i = 0; i < KERNELS; i++) judge(i, detected, max_isa);",
@@ -79,13 +79,13 @@ def test_each_broken_operation(kernel, frames):
 # (kernel, file, instruction, what it computes instead, suite that finds it out)
 HIGH_ZERO = "_mm512_inserti64x4(_mm512_setzero_si512(), _mm512_castsi512_si256({}), 0)"
 MISCOMPILED = [
-    ("vaes512", "sfr_gcm_vaes512.c", "_mm512_aesenc_epi128(a, b)", HIGH_ZERO, 4),
-    ("vaes512", "sfr_ctr_vaes.c", "_mm512_aesenc_epi128(a, b)", HIGH_ZERO, 1),
-    ("vaes256", "sfr_gcm_vaes256.c", "_mm256_aesenc_epi128(a, b)",
+    ("vaes512", "aead/gcm_vaes512.c", "_mm512_aesenc_epi128(a, b)", HIGH_ZERO, 4),
+    ("vaes512", "aead/ctr_vaes.c", "_mm512_aesenc_epi128(a, b)", HIGH_ZERO, 1),
+    ("vaes256", "aead/gcm_vaes256.c", "_mm256_aesenc_epi128(a, b)",
      "_mm256_inserti128_si256({}, _mm_setzero_si128(), 1)", 4),
-    ("vaes256", "sfr_ctr_vaes.c", "_mm256_aesenc_epi128(a, b)",
+    ("vaes256", "aead/ctr_vaes.c", "_mm256_aesenc_epi128(a, b)",
      "_mm256_inserti128_si256({}, _mm_setzero_si128(), 1)", 1),
-    ("aesni", "sfr_gcm_aesni.c", "_mm_testz_si128(a, b)", "({}, 1)", 4),
+    ("aesni", "aead/gcm_aesni.c", "_mm_testz_si128(a, b)", "({}, 1)", 4),
 ]  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def miscompiled(file: str, call: str, instead: str) -> list[Path]:
 
 
 def headers() -> str:
-    return "".join(path.read_text() for path in CSRC.glob("*.h"))
+    return "".join(path.read_text() for path in CSRC.rglob("*.h"))
 
 
 @pytest.mark.parametrize("case", MISCOMPILED, ids=lambda case: f"{case[1]}-{case[2].split('(')[0]}")
@@ -118,10 +118,12 @@ def test_a_miscompiled_kernel(case, frames):
 
 VARIANTS = {
     "four frames of two quads": Patch(
-        "sfr_gcm_vaes512.c", "if (j < frames)\n", "if (j < frames && (width != 2 || frames != 4))\n"
+        "aead/gcm_vaes512.c",
+        "if (j < frames)\n",
+        "if (j < frames && (width != 2 || frames != 4))\n",
     ),
     "streams that end in seven": Patch(
-        "sfr_gcm_vaes512.c", "if (r <= known) hash_turn", "if (r <= known && known != 7) hash_turn"
+        "aead/gcm_vaes512.c", "if (r <= known) hash_turn", "if (r <= known && known != 7) hash_turn"
     ),
 }
 

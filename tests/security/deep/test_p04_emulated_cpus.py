@@ -25,9 +25,9 @@ FLAGS = f"{RELEASE.replace('c11', 'gnu11')} -I{SECURITY}"
 # For qemu there is vaes256, though it neither has VPCLMULQDQ nor says so. Its AES-GCM keeps aesni's
 # operations, which do without; its AES-CTR is the wide one.
 BELIEVES_QEMU = (
-    Patch("sfr_dispatch.c", '"avx", "avx2", "bmi2", "vaes", "vpclmul", NULL', '"vaes", NULL'),
+    Patch("aead/dispatch.c", '"avx", "avx2", "bmi2", "vaes", "vpclmul", NULL', '"vaes", NULL'),
     Patch(
-        "sfr_dispatch.c",
+        "aead/dispatch.c",
         "&sfr_gcm128_vaes256, &sfr_gcm256_vaes256,",
         "&sfr_gcm128_aesni, &sfr_gcm256_aesni,",
     ),

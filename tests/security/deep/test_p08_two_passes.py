@@ -20,7 +20,7 @@ SABOTEUR = Path(__file__).parents[1] / "saboteur.c"
 FAMILIES = {4: 0, 5: 1, 1: 2, 6: 3}  # suite -> sfr_family
 
 WITH_SABOTEUR = Patch(
-    "sfr_selftest.c",
+    "aead/self_test.c",
     "int sfr_self_test(const sfr_kernel *kernel)\n",
     f'#include "{SABOTEUR}"\nint sfr_self_test(const sfr_kernel *kernel)\n',
 )

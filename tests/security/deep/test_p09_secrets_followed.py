@@ -29,10 +29,10 @@ VALGRIND = f"{RELEASE.replace('c11', 'gnu11')} -DCT_VALGRIND {HOOK}"
 
 VERDICT = "return (int)(((uint32_t)differing - 1) >> 31);"
 PUBLIC_VERDICT = Patch(
-    "sfr_arena.c", VERDICT, f"ct_public(&differing, sizeof differing);\n    {VERDICT}"
+    "platform/arena.c", VERDICT, f"ct_public(&differing, sizeof differing);\n    {VERDICT}"
 )
 LEAKY = Patch(
-    "sfr_arena.c",
+    "platform/arena.c",
     "differing |= (uint8_t)(a[i] ^ b[i]);",
     "if (a[i] != b[i]) return 0;",
 )
@@ -71,7 +71,7 @@ def names(kernel: str, suite: int) -> list[str]:
 
 def test_where_a_verdict_is_made_public():
     """The hooks of verdicts.h are on the comparisons of tags and on nothing else."""
-    used = [line for path in CSRC.glob("*.[ch]") for line in path.read_text().splitlines()]
+    used = [line for path in CSRC.rglob("*.[ch]") for line in path.read_text().splitlines()]
     tests = [line for line in used if "_mm_testz_si128" in line]
     masks = [line for line in used if "_mm512_cmpneq_epi64_mask" in line]
     assert len(tests) == 2 and all("!_mm_testz_si128(wrong, wrong)" in line for line in tests)

@@ -102,4 +102,4 @@ def test_a_racy_counter_is_found(sanitized):
     """The seeded fault."""
     done = watched(sanitized, "-c", TWO_THREADS, patches=(RACY_COUNTER,))
     assert done.returncode == 66
-    assert "ThreadSanitizer: data race" in done.stderr and "sfr_batch.c" in done.stderr
+    assert "ThreadSanitizer: data race" in done.stderr and "aead/run.c" in done.stderr

@@ -11,7 +11,7 @@ from security.deep.builds import Patch
 from security.deep.sanitized import python, suite, with_tsan
 
 COUNTED = "atomic_fetch_add_explicit(&sfr_interleaved_calls, 1, memory_order_relaxed)"
-RACY_COUNTER = Patch("sfr_batch.c", COUNTED, "*(volatile uint64_t *)&sfr_interleaved_calls += 1")
+RACY_COUNTER = Patch("aead/run.c", COUNTED, "*(volatile uint64_t *)&sfr_interleaved_calls += 1")
 # Both threads are in C at once: a batch of long frames lets go of the GIL. Often enough for a
 # machine with one core, where one thread must be stopped in the middle of a batch.
 TWO_THREADS = """
@@ -48,4 +48,4 @@ def test_a_racy_counter_is_found():
     """The seeded fault."""
     done = python(with_tsan([RACY_COUNTER]), "-c", TWO_THREADS)
     assert done.returncode == 66
-    assert "ThreadSanitizer: data race" in done.stderr and "sfr_batch.c" in done.stderr
+    assert "ThreadSanitizer: data race" in done.stderr and "aead/run.c" in done.stderr

@@ -1,0 +1,231 @@
+/* AES-CTR with HMAC (RFC 9605 4.5.1): suites 1-3 with SHA-256, 6-8 with SHA-512.
+ *
+ * Rule 1: encrypt, then MAC. A tag is verified, in constant time, before anything is decrypted.
+ * Rule 2: the MAC reads the bytes that will be decrypted: ciphertext is copied first, a long one to
+ *         `out`, and `in` is not read again. (A long one in place has nowhere to go.)
+ * Rule 3: nothing secret stays on the stack or in vector registers.
+ */
+#include "aead/ctr_hmac.h"
+#include "hash/sha2.h"
+
+#ifdef SFR_X86
+
+/* ---- AES-CTR on AES-NI ---- */
+
+#define BLOCKS 8 /* side by side; or half as many, at the end */
+
+/* The next n blocks of the key stream; n is a constant. */
+SFR_INLINE SFR_AESNI void next(__m128i *counter, const __m128i *round_keys, int rounds,
+                               __m128i *stream, int n)
+{
+    const __m128i one = _mm_set_epi32(1, 0, 0, 0), swap = sfr_ctr_swap();
+    for (int j = 0; j < n; j++) {
+        stream[j] = _mm_xor_si128(_mm_shuffle_epi8(*counter, swap), round_keys[0]);
+        *counter = _mm_add_epi32(*counter, one);
+    }
+    for (int i = 1; i < rounds; i++)
+        for (int j = 0; j < n; j++) stream[j] = _mm_aesenc_si128(stream[j], round_keys[i]);
+    for (int j = 0; j < n; j++) stream[j] = _mm_aesenclast_si128(stream[j], round_keys[rounds]);
+}
+
+/* All that is left: no more than n blocks. */
+SFR_INLINE SFR_AESNI void end(uint8_t *out, const uint8_t *in, size_t left, __m128i counter,
+                              const __m128i *round_keys, int rounds, int n)
+{
+    __m128i stream[BLOCKS];
+    next(&counter, round_keys, rounds, stream, n);
+    for (int j = 0; j < n; j++, left -= 16) {
+        if (left < 16) {
+            sfr_crypt_partial(out + 16 * j, in + 16 * j, left, stream[j]);
+            return;
+        }
+        sfr_crypt_block(out + 16 * j, in + 16 * j, stream[j]);
+    }
+}
+
+SFR_INLINE SFR_AESNI void crypt(const sfr_row *row, const uint8_t *in, int rounds)
+{
+    const __m128i *keys = sfr_ctr_hmac_state_of(row)->round_keys;
+    __m128i stream[BLOCKS], counter = sfr_ctr_start(row);
+    uint8_t *out = row->out;
+    size_t left = row->size;
+    for (; left > 16 * BLOCKS; left -= 16 * BLOCKS) {
+        next(&counter, keys, rounds, stream, BLOCKS);
+        for (int j = 0; j < BLOCKS; j++, in += 16, out += 16) sfr_crypt_block(out, in, stream[j]);
+    }
+    if (left > 16 * BLOCKS / 2)
+        end(out, in, left, counter, keys, rounds, BLOCKS);
+    else if (left)
+        end(out, in, left, counter, keys, rounds, BLOCKS / 2);
+}
+
+static SFR_AESNI void crypt128(const sfr_row *row, const uint8_t *in)
+{
+    crypt(row, in, SFR_AES128_ROUNDS);
+}
+
+static SFR_AESNI void crypt256(const sfr_row *row, const uint8_t *in)
+{
+    crypt(row, in, SFR_AES256_ROUNDS);
+}
+
+/* ---- encrypt-then-MAC ---- */
+
+/* The two halves of a family on one kernel, and what clears the registers they use. */
+typedef struct composite {
+    sfr_crypt *crypt;
+    const sfr_hash *hash;
+    void (*clear)(void);
+} composite;
+
+/* RFC 9605 4.5.1: the MAC's input is len(aad) || len(ct) || Nt, 8 bytes each, || nonce || aad ||
+ * ct. What is in front of the AAD is this long: */
+#define PREFIX (24 + SFR_NN)
+
+static void write_prefix(uint8_t *out, const sfr_row *row)
+{
+    sfr_store64(out, sfr_be64(row->aad_size));
+    sfr_store64(out + 8, sfr_be64(row->size));
+    sfr_store64(out + 16, sfr_be64(row->key->tag_size));
+    memcpy(out + 24, row->block, sizeof row->block);
+}
+
+/* Starts the MAC of a row whose ciphertext is at `text` and, if it is long, is copied to row->out.
+ * Returns where to read it from then on. */
+static const uint8_t *begin_mac(sfr_stream *s, const sfr_hash *hash, const sfr_row *row,
+                                const uint8_t *text)
+{
+    const sfr_hmac_key *key = &sfr_ctr_hmac_state_of(row)->mac;
+    write_prefix(s->head, row);
+    if (row->aad_size <= sizeof row->aad_head) {
+        memcpy(s->head + PREFIX, row->aad_head, sizeof row->aad_head);
+        sfr_stream_begin(s, hash, key, PREFIX + row->aad_size);
+    } else {
+        sfr_stream_begin(s, hash, key, PREFIX);
+        for (int i = 0; i < SFR_AAD_SPANS; i++)
+            sfr_stream_absorb(s, hash, row->aad[i].data, row->aad[i].size);
+    }
+    return sfr_stream_last(s, hash, text, row->size, row->out);
+}
+
+/* What a stream knows of the keys: its state, the MAC, the nonce. */
+static void wipe_mac(sfr_stream *s)
+{
+    memset(&s->state, 0, sizeof s->state);
+    memset(s->mac, 0, sizeof s->mac);
+    memset(s->head + PREFIX - SFR_NN, 0, SFR_NN);
+    __asm__ __volatile__("" : : "r"(s) : "memory"); /* as sfr_wipe, but inlined */
+}
+
+/* RFC 9605 4.5.1: the first Nt bytes of the MAC: 4, or 8 to 16, whose halves may overlap. */
+static void write_tag(const sfr_row *row, const uint8_t *mac)
+{
+    uint8_t *out = row->tag.write;
+    size_t size = row->key->tag_size;
+    if (size < 8) {
+        memcpy(out, mac, 4);
+    } else {
+        memcpy(out, mac, 8);
+        memcpy(out + size - 8, mac + size - 8, 8);
+    }
+}
+
+static void seal_some(const composite *c, sfr_row *const *rows, size_t count)
+{
+    sfr_stream streams[SFR_STREAMS];
+    for (size_t i = 0; i < count; i++) c->crypt(rows[i], rows[i]->in);
+    for (size_t i = 0; i < count; i++) begin_mac(&streams[i], c->hash, rows[i], rows[i]->out);
+    sfr_stream_finish(streams, count, c->hash);
+    for (size_t i = 0; i < count; i++) {
+        write_tag(rows[i], streams[i].mac);
+        wipe_mac(&streams[i]);
+    }
+    sfr_burn_stack(count > c->hash->shallow);
+    c->clear();
+}
+
+static void open_some(const composite *c, sfr_row *const *rows, size_t count)
+{
+    sfr_stream streams[SFR_STREAMS];
+    const uint8_t *texts[SFR_STREAMS];
+    for (size_t i = 0; i < count; i++)
+        texts[i] = begin_mac(&streams[i], c->hash, rows[i], rows[i]->in);
+    sfr_stream_finish(streams, count, c->hash);
+    for (size_t i = 0; i < count; i++) {
+        /* RFC 9605 4.5.1: the tag is checked before anything is decrypted, in constant time. */
+        int same = sfr_equal(streams[i].mac, rows[i]->tag.read, rows[i]->key->tag_size);
+        rows[i]->status = same ? SFR_OK : SFR_AUTH_FAILED;
+        if (SFR_LIKELY(same))
+            c->crypt(rows[i], texts[i]);
+        else
+            sfr_wipe(rows[i]->out, rows[i]->size);
+        wipe_mac(&streams[i]);
+    }
+    sfr_burn_stack(count > c->hash->shallow);
+    c->clear();
+}
+
+static void in_groups(void (*some)(const composite *, sfr_row *const *, size_t), const composite *c,
+                      sfr_row *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i += SFR_STREAMS)
+        some(c, rows + i, count - i < SFR_STREAMS ? count - i : SFR_STREAMS);
+}
+
+/* ---- the families and their kernels ---- */
+
+/* RFC 9605 4.5.1: sframe_key is the AES key, then the MAC key. */
+static SFR_AESNI void key_init128(void *out, const uint8_t *sframe_key)
+{
+    sfr_ctr_hmac_state *s = out;
+    sfr_aes128_expand(s->round_keys, sframe_key);
+    sfr_hmac_init(&s->mac, 32, sframe_key + 16, 32);
+    sfr_burn_stack(true);
+}
+
+static SFR_AESNI void key_init256(void *out, const uint8_t *sframe_key)
+{
+    sfr_ctr_hmac_state *s = out;
+    sfr_aes256_expand(s->round_keys, sframe_key);
+    sfr_hmac_init(&s->mac, 64, sframe_key + 32, 64);
+    sfr_burn_stack(true);
+}
+
+static void clear_xmm(void)
+{
+    sfr_clear_xmm();
+}
+
+static void clear_ymm(void)
+{
+    sfr_clear_ymm();
+}
+
+static __attribute__((target("avx512f"))) void clear_zmm(void)
+{
+    sfr_clear_zmm();
+}
+
+#define KERNEL(name, bits, crypt, hash, clear)                                    \
+    static void seal##name(sfr_row *const *rows, size_t count)                    \
+    {                                                                             \
+        in_groups(seal_some, &(composite){crypt, hash, clear}, rows, count);      \
+    }                                                                             \
+    static void open##name(sfr_row *const *rows, size_t count)                    \
+    {                                                                             \
+        in_groups(open_some, &(composite){crypt, hash, clear}, rows, count);      \
+    }                                                                             \
+    const sfr_ops sfr_ctr_hmac##name = {.state_size = sizeof(sfr_ctr_hmac_state), \
+                                        .hot_size = sizeof(sfr_ctr_hmac_state),   \
+                                        .key_init = key_init##bits,               \
+                                        .seal = seal##name,                       \
+                                        .open = open##name};
+
+KERNEL(128_aesni, 128, crypt128, sfr_hash_of(32), clear_xmm)
+KERNEL(128_vaes256, 128, sfr_crypt128_vaes256, sfr_hash_of(32), clear_ymm)
+KERNEL(128_vaes512, 128, sfr_crypt128_vaes512, &sfr_hash256_avx512, clear_zmm)
+KERNEL(256_aesni, 256, crypt256, &sfr_hash512_ssse3, clear_xmm)
+KERNEL(256_vaes256, 256, sfr_crypt256_vaes256, &sfr_hash512_avx2, clear_ymm)
+KERNEL(256_vaes512, 256, sfr_crypt256_vaes512, &sfr_hash512_avx512, clear_zmm)
+
+#endif

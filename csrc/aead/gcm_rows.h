@@ -1,0 +1,477 @@
+/* AES-GCM (SP 800-38D) over rows, written once for vectors of one or two blocks.
+ *
+ * The file that includes this brings the vocabulary: `vec`, a vector of BLOCKS blocks, the words
+ * on it, and KERNEL, the attributes of a function of its instruction set.
+ *
+ * A frame is a sequence of blocks. Block 0 is not data: its counter block is J0, so that its
+ * keystream is E(K, J0), which masks the tag; in the hash its place is taken by the AAD, folded
+ * to one block. Blocks 1..n are the frame's. What stands for a block is zero beyond the frame:
+ *
+ *     enciphered   J0    ctr 2   ctr 3   ...          vec 0 | vec 1 | ...
+ *     carried      0     data 1  data 2  ...
+ *     hashed       AAD   text 1  text 2  ...  text n, then the block of lengths
+ *
+ * GHASH of m blocks is sum X(i) H^(m + 1 - i): one reduction. The powers lie in descending order,
+ * so those of a vector are one load. Each product is Karatsuba's, three multiplications: they are
+ * the scarce resource where AES runs two rounds a cycle.
+ *
+ * A frame of fewer than UNIT vectors is one straight piece of code for its number of blocks; two
+ * such short frames go side by side, so that one hides the latency of the other. A longer frame
+ * begins with such a piece, of the blocks that are left when the rest is counted in whole units,
+ * and goes on with units whose rounds are mixed with the hashing of the unit before.
+ *
+ * Rules: no byte outside a row's buffers is touched. In opening, each byte is taken into a
+ * register once and deciphered and hashed from there. Branches and addresses depend on sizes and
+ * on the verdict only. */
+#ifndef SFR_GCM_ROWS_H
+#define SFR_GCM_ROWS_H
+
+#include "aead/aes.h"
+#include "aead/ghash.h"
+
+#define UNROLL SFR_UNROLL
+#define UNIT 8                      /* vectors enciphered at a time: half of the registers */
+#define UNIT_BLOCKS (UNIT * BLOCKS)
+#define PAIR_BLOCKS (4 * BLOCKS)    /* two frames of fewer blocks share a unit */
+#define POWERS (UNIT_BLOCKS + 1)    /* a unit and the block of lengths */
+
+typedef __m128i block;
+
+typedef struct key_state {
+    block power[POWERS + 1];           /* H^POWERS, ..., H^1, then zero */
+    uint64_t folded[POWERS + 5];       /* low half ^ high half of each, then zeros */
+    block round_key[SFR_AES256_ROUNDS + 1];
+} key_state;
+
+KERNEL const key_state *state_of(const sfr_row *row)
+{
+    return (const void *)row->key->state;
+}
+
+KERNEL size_t blocks_of(const sfr_row *row) { return (row->size + 15) / 16; }
+
+/* ---- the key ---- */
+
+KERNEL void key_init(key_state *key, const uint8_t *sframe_key, const int rounds)
+{
+    if (rounds == SFR_AES128_ROUNDS) sfr_aes128_expand(key->round_key, sframe_key);
+    else sfr_aes256_expand(key->round_key, sframe_key);
+    block h = key->round_key[0];
+    for (int r = 1; r < rounds; r++) h = _mm_aesenc_si128(h, key->round_key[r]);
+    h = _mm_aesenclast_si128(h, key->round_key[rounds]);
+    sfr_ghash_powers(key->power, POWERS, sfr_ghash_key(h));
+    key->power[POWERS] = _mm_setzero_si128();
+    memset(key->folded, 0, sizeof key->folded);
+    for (int i = 0; i < POWERS; i++) {
+        block swapped = _mm_shuffle_epi32(key->power[i], 0x4e);
+        _mm_storel_epi64((void *)&key->folded[i], _mm_xor_si128(key->power[i], swapped));
+    }
+}
+
+/* ---- GHASH ---- */
+
+/* Products not yet reduced; middle is that of the folded factors, low and high included. */
+typedef struct hash { vec low, middle, high; } hash;
+
+KERNEL hash hash_zero(void) { return (hash){zero(), zero(), zero()}; }
+
+/* The product of the last block, the lengths in bits, with H. */
+KERNEL block lengths_of(const sfr_row *row)
+{
+    return _mm_set_epi64x((long long)row->aad_size * 8, (long long)row->size * 8);
+}
+
+KERNEL hash hash_lengths(const sfr_row *row, const key_state *key)
+{
+    block x = lengths_of(row);
+    block h = key->power[POWERS - 1];
+    block fold = _mm_xor_si128(x, _mm_shuffle_epi32(x, 0x4e));
+    block folded = _mm_loadl_epi64((const void *)&key->folded[POWERS - 1]);
+    return (hash){in_low(_mm_clmulepi64_si128(x, h, 0x00)),
+                  in_low(_mm_clmulepi64_si128(fold, folded, 0x00)),
+                  in_low(_mm_clmulepi64_si128(x, h, 0x11))};
+}
+
+/* Compilers would regroup a sum of many products as a tree, and keep them all alive for it. */
+KERNEL void pin(hash *sum)
+{
+    __asm__("" : "+x"(sum->low), "+x"(sum->middle), "+x"(sum->high));
+}
+
+/* The powers of H that a sequence of vectors meets. */
+typedef struct powers { const block *h; const uint64_t *folded; } powers;
+
+KERNEL powers powers_from(const key_state *key, size_t n) /* H^n, H^(n - 1), ... */
+{
+    powers p = {key->power + POWERS - n, key->folded + POWERS - n};
+    __asm__("" : "+r"(p.h), "+r"(p.folded));
+    return p;
+}
+
+/* Vector u of n. Vectors 2i and 2i + 1 share a product of what is folded. */
+KERNEL void hash_vector(hash *sum, const vec *x, vec *fold, const int u, const int n, powers p)
+{
+    vec h = load_blocks(p.h + u * BLOCKS);
+    vec folded = load_folded(p.folded + u / 2 * 2 * BLOCKS);
+    if (u % 2 == 0) {
+        vec next = u + 1 < n ? x[u + 1] : zero();
+        *fold = xor(low_halves(x[u], next), high_halves(x[u], next));
+    }
+    sum->low = xor(sum->low, product(x[u], h, 0x00));
+    sum->high = xor(sum->high, product(x[u], h, 0x11));
+    if (u % 2 == 0) sum->middle = xor(sum->middle, product(*fold, folded, 0x00));
+    else sum->middle = xor(sum->middle, product(*fold, folded, 0x11));
+    pin(sum);
+}
+
+KERNEL void hash_vectors(hash *sum, const vec *x, const int n, powers p)
+{
+    vec fold;
+    UNROLL for (int u = 0; u < n; u++) hash_vector(sum, x, &fold, u, n, p);
+}
+
+KERNEL block hash_reduce(hash sum)
+{
+    block low = add_blocks(sum.low), high = add_blocks(sum.high);
+    block middle = _mm_xor_si128(add_blocks(sum.middle), _mm_xor_si128(low, high));
+    return sfr_ghash_reduce((sfr_ghash_sum){low, middle, high});
+}
+
+/* ---- AES ---- */
+
+/* Counters 0..16, as the last words of blocks. */
+#define C(n) {0, 0, 0, (uint32_t)(n) << 24}
+static const _Alignas(64) uint32_t counters[17][4] = {
+    C(0), C(1), C(2),  C(3),  C(4),  C(5),  C(6),  C(7), C(8),
+    C(9), C(10), C(11), C(12), C(13), C(14), C(15), C(16)};
+#undef C
+
+KERNEL void round_of(vec *state, const int n, const key_state *key, const int r)
+{
+    vec k = both(&key->round_key[r]);
+    UNROLL for (int u = 0; u < n; u++) state[u] = aes_round(state[u], k);
+}
+
+/* ---- the end of a frame ---- */
+
+KERNEL void finish(sfr_row *row, block mask, block y, const bool sealing)
+{
+    block tag = _mm_xor_si128(sfr_block_reflect(y), mask);
+    if (sealing) {
+        sfr_block_store(row->tag.write, tag);
+        return;
+    }
+    /* RFC 9605 4.4.4 SHOULD: the whole tag at once, wherever it differs. */
+    block wrong = _mm_xor_si128(tag, sfr_block_load(row->tag.read));
+    row->status = SFR_OK;
+    if (SFR_UNLIKELY(!_mm_testz_si128(wrong, wrong))) {
+        row->status = SFR_AUTH_FAILED;
+        memset(row->out, 0, row->size);
+    }
+}
+
+/* ---- a piece of a frame: n blocks from block `first` on, both constants ----
+ * first is 0 where block 0 of the frame is in it, which is not data, and 1 where it is not: then
+ * all n are data. */
+
+typedef struct piece {
+    const key_state *key;
+    const uint8_t *in;
+    uint8_t *out;
+    size_t end;                    /* bytes of the last block; the others are whole */
+    vec state[UNIT];               /* from counter blocks to what goes out */
+    vec x[UNIT];                   /* what is hashed */
+} piece;
+
+#define DATA_BLOCKS(n, first) ((n) - !(first))
+
+/* The place of block i of a piece in its buffers. */
+#define AT(i, first) (16 * ((i) - !(first)))
+
+/* The last block is read before anything is written. */
+KERNEL block load_tail(const piece *p, const int n, const int first)
+{
+    const int data = DATA_BLOCKS(n, first);
+    if (data == 0) return _mm_setzero_si128();
+    if (data == 1) return sfr_block_load_any(p->in, p->end);
+    const uint8_t *last = p->in + AT(n - 1, first);
+    return sfr_block_down(sfr_block_load(last - 16 + p->end), 16 - p->end);
+}
+
+/* And written as the last 16 bytes, some of which belong to the block before. */
+KERNEL void store_tail(const piece *p, block before, block tail, const int n, const int first)
+{
+    const int data = DATA_BLOCKS(n, first);
+    if (data == 0) return;
+    if (data == 1) {
+        sfr_block_store_any(p->out, tail, p->end);
+        return;
+    }
+    block moved = sfr_block_up(tail, 16 - p->end);
+    moved = _mm_or_si128(moved, sfr_block_down(before, p->end));
+    sfr_block_store(p->out + AT(n - 1, first) - 16 + p->end, moved);
+}
+
+/* Whether the blocks of vector u are all data and whole. */
+#define IS_PLAIN(u, n, first) (((u) > 0 || (first)) && ((u) + 1) * BLOCKS < (n))
+
+KERNEL block block_in(const piece *p, block tail, const int i, const int n, const int first)
+{
+    if (AT(i, first) < 0 || i >= n) return _mm_setzero_si128();
+    return i == n - 1 ? tail : sfr_block_load(p->in + AT(i, first));
+}
+
+KERNEL vec vector_in(const piece *p, block tail, const int u, const int n, const int first)
+{
+    if (IS_PLAIN(u, n, first)) return load(p->in + AT(u * BLOCKS, first));
+    return vector_of(block_in(p, tail, u * BLOCKS, n, first),
+                     block_in(p, tail, u * BLOCKS + 1, n, first));
+}
+
+/* All of vector u but the tail. */
+KERNEL void vector_out(const piece *p, const int u, const int n, const int first)
+{
+    if (IS_PLAIN(u, n, first)) {
+        store(p->out + AT(u * BLOCKS, first), p->state[u]);
+        return;
+    }
+    UNROLL for (int i = u * BLOCKS; i < (u + 1) * BLOCKS; i++)
+        if (AT(i, first) >= 0 && i < n - 1)
+            sfr_block_store(p->out + AT(i, first), block_of(p->state[u], i));
+}
+
+/* The last round takes in the data, which leaves the keystream's end beyond the tail: it is not
+ * written, and not hashed. */
+KERNEL void last_round(piece *p, const int n, const int first, const int rounds,
+                       const bool sealing)
+{
+    const int last = (n - 1) / BLOCKS;
+    vec k = both(&p->key->round_key[rounds]);
+    block tail = load_tail(p, n, first);
+    UNROLL for (int u = 0; u <= last; u++) {
+        vec in = vector_in(p, tail, u, n, first);
+        if (!sealing) SFR_READ_ONCE_VECTOR(in);
+        p->state[u] = aes_last(p->state[u], xor(k, in));
+        vector_out(p, u, n, first);
+        p->x[u] = sealing ? p->state[u] : in;
+    }
+    tail = block_of(p->state[last], n - 1);
+    if (n > 1) store_tail(p, block_of(p->state[(n - 2) / BLOCKS], n - 2), tail, n, first);
+    if (sealing) p->x[last] = with_end(p->x[last], sfr_block_first(tail, p->end), n - 1);
+    UNROLL for (int u = 0; u <= last; u++) p->x[u] = reflect(p->x[u]);
+}
+
+/* ---- short frames, and how long ones begin: block 0 and `data` more, a constant ---- */
+
+/* What a long frame carries from its beginning on. */
+typedef struct carried { block mask, y; } carried;
+
+KERNEL void begin(piece *p, const sfr_row *row, const int vectors)
+{
+    p->key = state_of(row);
+    p->in = row->in;
+    p->out = row->out;
+    vec nonce = both_of(_mm_xor_si128(sfr_block_words(row->block), p->key->round_key[0]));
+    UNROLL for (int u = 0; u < vectors; u++)
+        p->state[u] = xor(nonce, load_blocks(counters[u * BLOCKS + 1]));
+}
+
+/* One frame or two of the same number of blocks. With `rest` it goes on after these blocks. */
+KERNEL void frames_of(sfr_row *const *rows, const block *aad, carried *rest, const int frames,
+                      const int data, const int rounds, const bool sealing)
+{
+    const int n = data + 1, vectors = (n + BLOCKS - 1) / BLOCKS;
+    piece p[2];
+    UNROLL for (int f = 0; f < frames; f++) begin(&p[f], rows[f], vectors);
+    UNROLL for (int r = 1; r < SFR_AES128_ROUNDS; r++)
+        UNROLL for (int f = 0; f < frames; f++) round_of(p[f].state, vectors, p[f].key, r);
+    if (rounds == SFR_AES256_ROUNDS)
+        UNROLL for (int r = SFR_AES128_ROUNDS; r < SFR_AES256_ROUNDS; r++)
+            UNROLL for (int f = 0; f < frames; f++) round_of(p[f].state, vectors, p[f].key, r);
+    UNROLL for (int f = 0; f < frames; f++) {
+        p[f].end = rest ? 16 : rows[f]->size - 16 * (size_t)(data - (data > 0));
+        last_round(&p[f], n, 0, rounds, sealing);
+        p[f].x[0] = with_first(p[f].x[0], aad[f]);
+    }
+    UNROLL for (int f = 0; f < frames; f++) {
+        hash sum = hash_zero();
+        if (!rest && n % BLOCKS) p[f].x[vectors - 1] = with_second(p[f].x[vectors - 1], lengths_of(rows[f]));
+        else if (!rest) sum = hash_lengths(rows[f], p[f].key);
+        hash_vectors(&sum, p[f].x, vectors, powers_from(p[f].key, (size_t)n + !rest));
+        block y = hash_reduce(sum), mask = block_of(p[f].state[0], 0);
+        if (rest) *rest = (carried){mask, y};
+        else finish(rows[f], mask, y, sealing);
+    }
+}
+
+typedef void (*variant)(sfr_row *const *rows, const block *aad, carried *rest, int rounds);
+
+#define VARIANT(name, frames, data, sealing)                                                      \
+    KERNEL_TARGET static __attribute__((noinline)) void name(                                     \
+        sfr_row *const *rows, const block *aad, carried *rest, int rounds)                        \
+    {                                                                                             \
+        frames_of(rows, aad, (frames) == 1 ? rest : NULL, frames, data, rounds, sealing);         \
+    }
+#define ONE(n) VARIANT(seal_one_##n, 1, n, true) VARIANT(open_one_##n, 1, n, false)
+#define TWO(n) VARIANT(seal_two_##n, 2, n, true) VARIANT(open_two_##n, 2, n, false)
+#define NAME_SEAL_ONE(n) seal_one_##n,
+#define NAME_OPEN_ONE(n) open_one_##n,
+#define NAME_SEAL_TWO(n) seal_two_##n,
+#define NAME_OPEN_TWO(n) open_two_##n,
+#define TO_3(X) X(0) X(1) X(2) X(3)
+#define TO_7(X) TO_3(X) X(4) X(5) X(6) X(7)
+#define TO_15(X) TO_7(X) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#if BLOCKS == 1
+#define IN_ONE TO_7
+#define IN_TWO TO_3
+#else
+#define IN_ONE TO_15
+#define IN_TWO TO_7
+#endif
+
+IN_ONE(ONE)
+IN_TWO(TWO)
+
+static const variant one_frame[2][UNIT_BLOCKS] = {{IN_ONE(NAME_OPEN_ONE)}, {IN_ONE(NAME_SEAL_ONE)}};
+static const variant two_frames[2][PAIR_BLOCKS] = {{IN_TWO(NAME_OPEN_TWO)},
+                                                   {IN_TWO(NAME_SEAL_TWO)}};
+
+#ifndef LONG
+#define LONG 8
+#endif
+/* ---- long frames: a beginning, then whole units ---- */
+
+/* A unit's counter blocks; the counters are kept least significant byte first, to be counted. */
+KERNEL void count(piece *p, vec *counter)
+{
+    vec k = both(&p->key->round_key[0]);
+    UNROLL for (int u = 0; u < LONG; u++) {
+        p->state[u] = xor(swap_counter(*counter), k);
+        *counter = add_counter(*counter, BLOCKS);
+    }
+}
+
+/* A unit's rounds and, between them, the hashing of the unit before, which is in p->x. */
+KERNEL void unit_rounds(piece *p, hash *sum, const int rounds)
+{
+    powers h = powers_from(p->key, LONG * BLOCKS);
+    vec fold;
+    UNROLL for (int r = 1; r < SFR_AES128_ROUNDS; r++) {
+        round_of(p->state, LONG, p->key, r);
+        if (sum && r <= LONG) hash_vector(sum, p->x, &fold, r - 1, LONG, h);
+    }
+    if (rounds == SFR_AES256_ROUNDS)
+        UNROLL for (int r = SFR_AES128_ROUNDS; r < SFR_AES256_ROUNDS; r++)
+            round_of(p->state, LONG, p->key, r);
+}
+
+KERNEL void unit_out(piece *p, block y, size_t end, const int rounds, const bool sealing)
+{
+    p->end = end;
+    last_round(p, (LONG * BLOCKS), 1, rounds, sealing);
+    p->x[0] = xor(p->x[0], in_low(y));
+    p->in += 16 * (LONG * BLOCKS);
+    p->out += 16 * (LONG * BLOCKS);
+}
+
+KERNEL_TARGET static __attribute__((noinline)) void units(sfr_row *row, carried *rest, size_t from,
+                                                          const int rounds, const bool sealing)
+{
+    piece p = {.key = state_of(row), .in = row->in + from, .out = row->out + from};
+    size_t left = row->size - from;
+    vec counter = add_counters(both_of(sfr_block_words(row->block)), (int)(from / 16) + 2);
+    count(&p, &counter);
+    unit_rounds(&p, NULL, rounds);
+    unit_out(&p, rest->y, left < 16 * (LONG * BLOCKS) ? (left - 1) % 16 + 1 : 16, rounds, sealing);
+    while (left > 16 * (LONG * BLOCKS)) {
+        hash sum = hash_zero();
+        left -= 16 * (LONG * BLOCKS);
+        count(&p, &counter);
+        unit_rounds(&p, &sum, rounds);
+        unit_out(&p, hash_reduce(sum), left < 16 * (LONG * BLOCKS) ? (left - 1) % 16 + 1 : 16, rounds,
+                 sealing);
+    }
+    hash sum = hash_lengths(row, p.key);
+    hash_vectors(&sum, p.x, LONG, powers_from(p.key, LONG * BLOCKS + 1));
+    finish(row, rest->mask, hash_reduce(sum), sealing);
+}
+
+/* ---- rows ---- */
+
+/* What the functions above may have left in the stack: keystream and sums that registers did not
+ * hold. They are called from the same depth as this one. */
+#ifdef __clang__
+#define STACK_OF_VARIANTS 1280
+#else
+#define STACK_OF_VARIANTS 1024
+#endif
+KERNEL_TARGET static __attribute__((noinline)) void wipe_stack(void)
+{
+    uint8_t room[STACK_OF_VARIANTS];
+    UNROLL for (size_t i = 0; i < sizeof room; i += sizeof(vec)) store(room + i, zero());
+    __asm__ __volatile__("" : : "r"(room) : "memory");
+}
+
+KERNEL_TARGET static __attribute__((noinline)) block long_aad(const sfr_row *row,
+                                                              const key_state *key)
+{
+    return sfr_ghash_long_aad(row, key->power + POWERS);
+}
+
+KERNEL block aad_block(const sfr_row *row, const key_state *key)
+{
+    if (SFR_LIKELY(row->aad_size <= 16)) return sfr_block_reflect(sfr_block_words(row->aad_head));
+    return long_aad(row, key);
+}
+
+KERNEL void run(sfr_row *const *rows, size_t n, const int rounds, const bool sealing)
+{
+    carried rest;
+    block aad[2];
+    for (size_t i = 0; i < n;) {
+        size_t blocks = blocks_of(rows[i]);
+        aad[0] = aad_block(rows[i], state_of(rows[i]));
+        if (blocks >= UNIT_BLOCKS) {
+            size_t begun = blocks % (LONG * BLOCKS);
+            one_frame[sealing][begun](rows + i, aad, &rest, rounds);
+            units(rows[i], &rest, 16 * begun, rounds, sealing);
+            i++;
+        } else if (blocks < PAIR_BLOCKS && i + 1 < n && blocks_of(rows[i + 1]) == blocks) {
+            aad[1] = aad_block(rows[i + 1], state_of(rows[i + 1]));
+            two_frames[sealing][blocks](rows + i, aad, NULL, rounds);
+            i += 2;
+        } else {
+            one_frame[sealing][blocks](rows + i, aad, NULL, rounds);
+            i++;
+        }
+    }
+    /* In this function's own stack: a mask, and sums that H went into. */
+    rest = (carried){_mm_setzero_si128(), _mm_setzero_si128()};
+    aad[0] = aad[1] = _mm_setzero_si128();
+    __asm__ __volatile__("" : : "r"(&rest), "r"(aad) : "memory");
+    wipe_stack();
+    clear_registers();
+}
+
+#define OPS(name, rounds)                                                                         \
+    KERNEL_TARGET static void name##_key_init(void *state, const uint8_t *sframe_key)             \
+    {                                                                                             \
+        key_init(state, sframe_key, rounds);                                                      \
+        wipe_stack();                                                                             \
+        clear_registers();                                                                        \
+    }                                                                                             \
+    KERNEL_TARGET static void name##_seal(sfr_row *const *rows, size_t n)                         \
+    {                                                                                             \
+        run(rows, n, rounds, true);                                                               \
+    }                                                                                             \
+    KERNEL_TARGET static void name##_open(sfr_row *const *rows, size_t n)                         \
+    {                                                                                             \
+        run(rows, n, rounds, false);                                                              \
+    }                                                                                             \
+    const sfr_ops name = {.state_size = offsetof(key_state, round_key) + 16 * ((rounds) + 1),     \
+                          .hot_size = offsetof(key_state, round_key) + 16 * ((rounds) + 1),       \
+                          .key_init = name##_key_init,                                            \
+                          .seal = name##_seal,                                                    \
+                          .open = name##_open};
+
+#endif

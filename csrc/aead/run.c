@@ -1,0 +1,59 @@
+/* The run of plan, run, commit: rows to kernels, frames of a kind together.
+ *
+ * A batch is across streams, so rows come in any mix of suites and lengths. Rows are sorted by
+ * (operations, size class) through pointers, which is cheaper than moving them, and each kernel
+ * sees its rows in one call with equal classes side by side: what it interleaves then fits.
+ */
+#include "internal.h"
+
+_Atomic uint64_t sfr_interleaved_calls;
+
+static void call(const sfr_ops *ops, sfr_row *const *rows, size_t count, bool sealing)
+{
+    if (count > 1) atomic_fetch_add_explicit(&sfr_interleaved_calls, 1, memory_order_relaxed);
+    (sealing ? ops->seal : ops->open)(rows, count);
+}
+
+/* Counting sort by size class; stable, so equal lengths keep their row order. */
+static void call_sorted(sfr_row *const *rows, size_t count, bool sealing)
+{
+    uint8_t start[SFR_CLASSES + 1] = {0};
+    uint8_t classes[SFR_CHUNK];
+    sfr_row *sorted[SFR_CHUNK];
+    for (size_t i = 0; i < count; i++) {
+        classes[i] = (uint8_t)sfr_size_class(rows[i]->size);
+        start[classes[i] + 1]++;
+    }
+    for (size_t c = 1; c <= SFR_CLASSES; c++) start[c] = (uint8_t)(start[c] + start[c - 1]);
+    for (size_t i = 0; i < count; i++) sorted[start[classes[i]]++] = rows[i];
+    call(rows[0]->key->ops, sorted, count, sealing);
+}
+
+static inline size_t kind_of(const sfr_row *row)
+{
+    return row->kind;
+}
+
+void sfr_run(sfr_row *rows, size_t count, bool sealing)
+{
+    sfr_row *waiting[SFR_CHUNK], *taken[SFR_CHUNK];
+    if (!count) return;
+    /* The usual batch is of one suite and one length: nothing to sort then. */
+    const size_t vectors = sfr_vectors(rows[0].size);
+    size_t kinds = 0, lengths = 0;
+    for (size_t i = 0; i < count; i++) {
+        waiting[i] = &rows[i];
+        kinds |= rows[i].kind ^ rows[0].kind;
+        lengths |= sfr_vectors(rows[i].size) ^ vectors;
+    }
+    if (SFR_LIKELY(!(kinds | lengths))) {
+        call(rows[0].key->ops, waiting, count, sealing);
+    } else if (!kinds) {
+        call_sorted(waiting, count, sealing);
+    } else {
+        for (size_t some; count; count -= some) {
+            some = sfr_take_like(waiting, count, taken, kind_of);
+            call_sorted(taken, some, sealing);
+        }
+    }
+}

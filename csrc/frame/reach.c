@@ -1,0 +1,194 @@
+/* Which unknown KIDs have their keys derived, and who waits.
+ *
+ * Rule 1: a KID outside every reach costs a look and spends nothing.
+ * Rule 2: the few of a reach (a roster's members, a ratchet's next steps) never wait: their keys
+ *         are derived once and stay, so that a forger can bring no more of them than the caller
+ *         has announced.
+ * Rule 3: all other KIDs share. A burst is served as it comes. From then on each KID belongs to
+ *         one of SHARES buckets, which nobody outside can tell or choose, and of a bucket's frames
+ *         the n-th is served, n being drawn from 1..WAIT anew each time. So a KID that is alone in
+ *         its bucket is served by its WAIT-th frame; and whatever a forger sends beside it, each of
+ *         its frames has a chance of at least 1/WAIT. Of all frames one in WAIT/2 costs a derivation.
+ */
+#include <stdlib.h>
+
+#include "frame/receiver.h"
+
+#define SHARES 1024u
+#define SHARE_BITS 10
+
+struct sfr_reaches {
+    size_t count, room;
+    sfr_reach of[]; /* in ascending order of their groups */
+};
+
+struct sfr_shares {
+    uint64_t multiplier, summand;
+    uint8_t wait[SHARES];      /* frames until one is served, that one included; 0: to be drawn */
+    uint16_t failures[SHARES]; /* of keys that made room, by their fingerprints */
+};
+
+/* ---- reaches ---- */
+
+/* Where the reach of this group is, or would be. */
+static size_t place_of(const struct sfr_reaches *in, uint64_t group)
+{
+    size_t from = 0, to = in->count;
+    while (from < to) {
+        size_t middle = (from + to) / 2;
+        if (in->of[middle].group < group)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+static bool is_there(const struct sfr_reaches *in, size_t at, uint64_t group)
+{
+    return at < in->count && in->of[at].group == group;
+}
+
+static bool is_alike(const sfr_reach *a, const sfr_reach *b)
+{
+    return a->mask == b->mask && a->numbers == b->numbers && a->shift == b->shift;
+}
+
+static struct sfr_reaches *with_room(struct sfr_reaches *in)
+{
+    size_t count = in ? in->count : 0, room = in ? in->room : 0;
+    if (count < room) return in;
+    room = 2 * room + 2;
+    struct sfr_reaches *grown = realloc(in, sizeof *in + room * sizeof in->of[0]);
+    if (grown) grown->count = count, grown->room = room;
+    return grown;
+}
+
+static int reach_locked(sfr_receiver *r, const sfr_reach *reach)
+{
+    struct sfr_reaches *in = with_room(r->reaches);
+    if (!in) return SFR_E_NO_MEMORY;
+    r->reaches = in;
+    if (in->count && !is_alike(&in->of[0], reach)) return SFR_E_ARGUMENT;
+    size_t at = place_of(in, reach->group);
+    if (!is_there(in, at, reach->group))
+        memmove(&in->of[at + 1], &in->of[at], (in->count++ - at) * sizeof in->of[0]);
+    in->of[at] = *reach;
+    return SFR_OK;
+}
+
+int sfr_receiver_reach(sfr_receiver *r, const sfr_reach *reach)
+{
+    if (reach->group & ~reach->mask || reach->shift > 63) return SFR_E_ARGUMENT;
+    sfr_object_take(&r->lock);
+    int status = reach_locked(r, reach);
+    sfr_object_drop(&r->lock);
+    return status;
+}
+
+void sfr_reach_forget(sfr_receiver *r, uint64_t group)
+{
+    struct sfr_reaches *in = r->reaches;
+    size_t at = in ? place_of(in, group) : 0;
+    if (!in || !is_there(in, at, group)) return;
+    memmove(&in->of[at], &in->of[at + 1], (--in->count - at) * sizeof in->of[0]);
+}
+
+static const sfr_reach *reach_of(const sfr_receiver *r, uint64_t kid)
+{
+    const struct sfr_reaches *in = r->reaches;
+    if (!in || !in->count) return NULL;
+    uint64_t group = kid & in->of[0].mask;
+    size_t at = place_of(in, group);
+    return is_there(in, at, group) ? &in->of[at] : NULL;
+}
+
+/* ---- shares ---- */
+
+static bool shares_ready(sfr_receiver *r)
+{
+    if (r->shares) return true;
+    struct sfr_shares *fresh = calloc(1, sizeof *fresh);
+    uint64_t secret[2];
+    if (fresh && sfr_random((uint8_t *)secret, sizeof secret) == 0) {
+        fresh->multiplier = secret[0] | 1, fresh->summand = secret[1];
+        r->shares = fresh;
+        return true;
+    }
+    free(fresh);
+    return false;
+}
+
+/* Multiply-shift hashing: any two KIDs meet with a chance of at most 2 / SHARES. */
+static size_t share_of(const struct sfr_shares *s, uint64_t kid)
+{
+    return (size_t)((s->multiplier * kid + s->summand) >> (64 - SHARE_BITS));
+}
+
+static uint8_t draw(void)
+{
+    uint8_t random[2];
+    if (sfr_random(random, sizeof random)) return WAIT;
+    return (uint8_t)(1 + ((random[0] << 8 | random[1]) * WAIT >> 16));
+}
+
+static bool is_served(sfr_receiver *r, uint64_t kid)
+{
+    if (!shares_ready(r)) return false;
+    uint8_t *wait = &r->shares->wait[share_of(r->shares, kid)];
+    if (!*wait) *wait = draw();
+    return --*wait == 0;
+}
+
+static bool may_derive(sfr_receiver *r, uint64_t kid)
+{
+    const sfr_reach *reach = reach_of(r, kid);
+    if (!reach) return false;
+    uint64_t number = ((kid >> reach->shift) - reach->first) & reach->numbers;
+    if (number >= reach->total) return false;
+    bool plain = !(kid & ~(reach->mask | reach->numbers << reach->shift));
+    if (plain && number < reach->few) return true;
+    if (!r->allowance) return is_served(r, kid);
+    r->allowance--;
+    return true;
+}
+
+int sfr_receiver_may_derive(sfr_receiver *r, uint64_t kid)
+{
+    sfr_object_take(&r->lock);
+    int may = !r->closed && may_derive(r, kid);
+    sfr_object_drop(&r->lock);
+    return may;
+}
+
+/* ---- failures of keys with short tags ----
+ * By buckets, too, so that they are bounded: a key may be charged for another one's failures, and
+ * never starts with less than its own. */
+
+static uint16_t *failures_of(const sfr_receiver *r, const rx_key *k)
+{
+    return &r->shares->failures[sfr_load64(k->fingerprint) % SHARES];
+}
+
+bool sfr_failures_keep(sfr_receiver *r, const rx_key *k)
+{
+    if (r->tag_size != SHORT_TAG || !k->auth_failed) return true;
+    if (!shares_ready(r)) return false;
+    uint16_t *kept = failures_of(r, k);
+    uint64_t failures = k->closed ? SHORT_TAG_FAILURES : k->auth_failed;
+    if (failures > *kept) *kept = (uint16_t)failures;
+    return true;
+}
+
+void sfr_failures_recall(const sfr_receiver *r, rx_key *k)
+{
+    if (r->tag_size != SHORT_TAG || !r->shares) return;
+    k->auth_failed = k->advanced = *failures_of(r, k); /* a sender's, for all that is known */
+    k->closed = k->auth_failed >= SHORT_TAG_FAILURES;
+}
+
+void sfr_reaches_free(sfr_receiver *r)
+{
+    free(r->reaches);
+    free(r->shares);
+}

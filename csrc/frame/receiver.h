@@ -1,0 +1,110 @@
+/* What a receiver is: keys, found by KID, each with its window and what its headers look like. */
+#ifndef SFR_RECEIVER_H
+#define SFR_RECEIVER_H
+
+#include "frame/frame.h"
+
+/* The CTRs that a KID's refused frames came with. A sender's go up in small steps; where media in
+ * clear is read as headers they stand still or jump about. Two senders may share a KID, and a sender
+ * may start again, so there are several runs to go on with. */
+#define TRAIL_RUNS 4
+typedef struct trail {
+    uint32_t top[TRAIL_RUNS]; /* low bits of each run's highest CTR, the latest run first */
+    uint8_t runs, late;       /* how many there are; frames in a row that were behind their run */
+} trail;
+
+struct stranger {
+    uint64_t kid, frames, advanced;
+    uint64_t latest; /* which of all unknown frames came last under this KID */
+    trail unknown;
+};
+
+/* The first cache line is all that a frame touches, but for its bit in the window. */
+typedef struct rx_key {
+    uint64_t kid;
+    /* Headers of this key as they came last, see recall: what they begin with, and a CTR's bits. */
+    uint64_t head, ctr_mask;
+    uint64_t top; /* highest CTR opened */
+    uint64_t opened;
+    sfr_start start;
+    uint8_t header_size, ctr_at, ctr_bits, first_byte; /* the least that a CTR begins with */
+    bool any;                                          /* a frame was opened: top is valid */
+    uint8_t kind;                                      /* SFR_GIVEN, SFR_AHEAD or SFR_ASKED */
+    bool closed, removed;
+    /* The second line. */
+    uint64_t auth_failed, replayed, too_old;
+    bool confirmed;
+    trail refused; /* its frames, for whatever reason */
+    uint64_t advanced;
+    uint64_t born; /* order of arrival, from 1 */
+    uint8_t fingerprint[16];
+    struct rx_key *next; /* asked for after this one; or confirmed before it */
+    uint64_t seen[]; /* ring of bits, one per CTR of the window */
+} rx_key;
+
+_Static_assert(offsetof(rx_key, auth_failed) == 64, "what a frame touches is one cache line");
+
+/* Open addressing over pointers; read without a lock by batches, so a slot only ever goes
+ * EMPTY -> key -> GONE -> key, and a full table is replaced. */
+typedef struct ring {
+    size_t mask, taken; /* taken: slots not EMPTY */
+    rx_key *_Atomic *slots;
+} ring;
+
+#define INLINE_SLOTS 4
+#define ALLOWANCE 64             /* derivations for KIDs that share which may come at once */
+#define FRAMES_PER_ALLOWANCE 256 /* frames opened that earn one more */
+#define WAIT 192                 /* frames until a KID alone in its bucket is served: see frame/reach.c */
+
+/* Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20. */
+#define SHORT_TAG 4
+#define SHORT_TAG_FAILURES 4096
+
+/* The first cache line is all that a frame under the recent key touches. */
+struct sfr_receiver {
+    sfr_lock lock;
+    uint8_t tag_size;
+    bool strict, closed;
+    ring *_Atomic keys;
+    rx_key *_Atomic recent;     /* found last: for most receivers it is found again */
+    size_t window, window_bits; /* frames; bits of the ring, a power of two, 0: no window */
+    size_t max_frame;
+    uint32_t allowance, seen;
+    _Atomic uint32_t pending; /* confirmations not yet fetched */
+    uint32_t key_at;          /* bytes from an rx_key to its key */
+    const sfr_suite *suite;
+    const sfr_kernel *kernel;
+    size_t count, asked;
+    rx_key *asked_first, *asked_last; /* SFR_ASKED keys in the order they came */
+    rx_key *news;                     /* keys that were confirmed, `pending` of them */
+    uint64_t births, malformed, unknown;
+    struct stranger *strangers;     /* SFR_UNKNOWN_TRACKED of them, once there is one */
+    struct sfr_reaches *reaches;    /* NULL until there is one */
+    struct sfr_shares *shares;      /* NULL until KIDs have to wait, or failures to be remembered */
+    ring first;                     /* most receivers have a key or two: these need no table */
+    rx_key *_Atomic first_slots[INLINE_SLOTS];
+};
+
+rx_key *sfr_ring_find(ring *, uint64_t kid);    /* NULL: none */
+void sfr_asked_drop(sfr_receiver *, rx_key *);  /* it is no longer SFR_ASKED */
+
+/* With the lock held. Failures of a key with a 4-byte tag outlive a key that makes room. */
+void sfr_reach_forget(sfr_receiver *, uint64_t group);
+bool sfr_failures_keep(sfr_receiver *, const rx_key *); /* false: no memory */
+void sfr_failures_recall(const sfr_receiver *, rx_key *);
+void sfr_reaches_free(sfr_receiver *);
+
+SFR_INLINE rx_key *find(sfr_receiver *r, uint64_t kid)
+{
+    rx_key *recent = atomic_load_explicit(&r->recent, memory_order_acquire);
+    if (SFR_LIKELY(recent && recent->kid == kid)) return recent;
+    return sfr_ring_find(atomic_load_explicit(&r->keys, memory_order_acquire), kid);
+}
+
+/* The key lies behind its window, in the same slot of the arena. */
+SFR_INLINE const sfr_key *key_of(const sfr_receiver *r, const rx_key *k)
+{
+    return (const sfr_key *)(const void *)((const uint8_t *)k + r->key_at);
+}
+
+#endif

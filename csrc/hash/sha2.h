@@ -1,0 +1,103 @@
+/* SHA-256 and SHA-512 as HMAC uses them: independent streams, any number at a time.
+ *
+ * Rule: hashing and HMAC wipe their own variables but leave to the compiler what it spills, and
+ *       vector registers as they are. Whoever calls them ends with sfr_burn_stack. */
+#ifndef SFR_SHA2_H
+#define SFR_SHA2_H
+
+#include "internal.h"
+
+typedef union sfr_sha_state { sfr_sha256 s256; sfr_sha512 s512; } sfr_sha_state;
+
+/* Takes each of `count` streams `blocks` blocks further: states[i] absorbs what data[i] points to.
+ * The states are distinct. */
+typedef void sfr_compress(sfr_sha_state *const *states, const uint8_t *const *data, size_t blocks,
+                          size_t count);
+
+typedef struct sfr_hash {
+    size_t size, block;            /* bytes of a state (and of a digest), bytes of a block */
+    sfr_compress *compress;
+    size_t shallow;                /* so many streams, or fewer, take only a little stack */
+} sfr_hash;
+
+#define SFR_MAX_BLOCK 128
+#define SFR_MAX_DIGEST 64
+
+extern const sfr_hash sfr_hash256_portable, sfr_hash512_portable;
+#ifdef SFR_X86
+extern const sfr_hash sfr_hash256_ssse3, sfr_hash256_ni, sfr_hash256_avx512;
+extern const sfr_hash sfr_hash512_ssse3, sfr_hash512_bmi2, sfr_hash512_avx2, sfr_hash512_avx512;
+#endif
+
+/* The best hash with digests of nh bytes, 32 or 64, for one stream. */
+const sfr_hash *sfr_hash_of(int nh);
+
+extern const uint32_t sfr_sha256_k[64];
+extern const uint64_t sfr_sha512_k[80];
+
+/* Sixteen steps with constant numbers, so that what they index stays in registers. */
+#define SFR_SIXTEEN(step)                                                                          \
+    step(0) step(1) step(2) step(3) step(4) step(5) step(6) step(7) step(8) step(9) step(10)       \
+    step(11) step(12) step(13) step(14) step(15)
+
+/* ---- HMAC over many messages at once ---- */
+
+/* Blocks that lie side by side in memory. */
+typedef struct sfr_leg {
+    const uint8_t *data;
+    size_t blocks;
+} sfr_leg;
+
+/* One message on its way: begin, absorb what comes first, last what comes last; then finish, with
+ * others. `head` gathers what comes first, SFR_MAX_BLOCK bytes at a time. */
+#define SFR_PADDING (SFR_MAX_BLOCK + 16)
+#define SFR_LEGS 3
+
+typedef struct sfr_stream {
+    sfr_sha_state state;
+    uint8_t mac[SFR_MAX_DIGEST];
+    uint8_t head[2 * SFR_MAX_BLOCK + SFR_PADDING];
+    uint8_t tail[SFR_MAX_BLOCK + SFR_PADDING];
+    const sfr_hmac_key *key;
+    uint64_t size;                 /* bytes so far, the key's block included */
+    size_t used;                   /* of head */
+    sfr_leg legs[SFR_LEGS];        /* what is left to hash, in this order */
+} sfr_stream;
+
+/* `written`: the first bytes of the message, less than SFR_MAX_BLOCK, are in `head` already. */
+void sfr_stream_begin(sfr_stream *, const sfr_hash *, const sfr_hmac_key *, size_t written);
+void sfr_stream_absorb(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size);
+/* Data too long for `head` are copied to `copy`, unless it is `data`, and hashed there by finish.
+ * Returns where to read what the MAC covers, and not what became of `data` since. */
+const uint8_t *sfr_stream_last(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size,
+                               uint8_t *copy);
+/* Leaves each MAC, hash->size bytes, in `mac`. */
+#define SFR_STREAMS 16             /* count at most */
+void sfr_stream_finish(sfr_stream *, size_t count, const sfr_hash *);
+
+/* Overwrites the stack below its caller, deep enough for HMAC of as many streams as are shallow, or
+ * for everything in these files; clears the registers xmm0-15. */
+void sfr_burn_little_stack(void);
+void sfr_burn_much_stack(void);
+SFR_INLINE void sfr_burn_stack(bool deep)
+{
+    deep ? sfr_burn_much_stack() : sfr_burn_little_stack();
+}
+
+/* For secrets of variable size. The libc's memcpy would leave copies in registers of its choice;
+ * the empty statements keep the compiler from calling it. */
+SFR_INLINE void sfr_copy_secret(uint8_t *to, const uint8_t *from, size_t size)
+{
+    for (; size >= 8; size -= 8, to += 8, from += 8) {
+        uint64_t word = sfr_load64(from);
+        __asm__("" : "+r"(word));
+        sfr_store64(to, word);
+    }
+    for (; size; size--) {
+        uint32_t byte = *from++;
+        __asm__("" : "+r"(byte));
+        *to++ = (uint8_t)byte;
+    }
+}
+
+#endif

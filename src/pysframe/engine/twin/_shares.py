@@ -1,0 +1,92 @@
+"""Which unknown KIDs have their keys derived, and who waits: csrc/frame/reach.c in Python.
+
+Rules of this file:
+  1. A KID outside every reach costs a look and spends nothing.
+  2. The few of a reach never wait: their keys are derived once and stay.
+  3. All other KIDs share: a burst, then one frame of each bucket's 1..WAIT, drawn anew each time.
+     Nobody outside can tell which KIDs share a bucket, or which frame is the one.
+"""
+
+import secrets
+
+from .._types import Reach
+
+ALLOWANCE = 64  # derivations for KIDs that share which may come at once
+FRAMES_PER_ALLOWANCE = 256  # frames opened that earn one more
+WAIT = 192  # frames until a KID alone in its bucket is served
+SHARES = 1024  # buckets
+LAYOUT_BITS = (1 << 64) - 1
+
+
+class Shares:
+    """What one receiver may derive; its owner's lock guards it."""
+
+    __slots__ = ("_allowance", "_failures", "_hash", "_opened", "_reaches", "_wait")
+
+    def __init__(self) -> None:
+        self._reaches: dict[int, Reach] = {}  # group ->
+        self._allowance = ALLOWANCE
+        self._opened = 0
+        self._hash = secrets.randbits(64) | 1, secrets.randbits(64)
+        self._wait: dict[int, int] = {}  # bucket -> frames until one is served
+        self._failures: dict[int, int] = {}  # bucket of a fingerprint -> failures
+
+    # ---- reaches ----
+
+    def reach(self, reach: Reach) -> None:
+        """Replaces what was said of the same group."""
+        self._reaches[reach.group] = reach
+
+    def forget(self, group: int) -> None:
+        """Nothing of this group can be derived any more."""
+        self._reaches.pop(group, None)
+
+    def may_derive(self, kid: int) -> bool:
+        """Whether the key of this unknown KID is to be derived now that a frame has named it."""
+        reach = self._reach_of(kid)
+        if reach is None:
+            return False
+        number = ((kid >> reach.shift) - reach.first) & reach.numbers
+        if number >= reach.total:
+            return False
+        if number < reach.few and not kid & ~(reach.mask | reach.numbers << reach.shift):
+            return True
+        if not self._allowance:
+            return self._is_served(kid)
+        self._allowance -= 1
+        return True
+
+    def _reach_of(self, kid: int) -> Reach | None:
+        for first in self._reaches.values():  # all have one mask
+            return self._reaches.get(kid & first.mask)
+        return None
+
+    # ---- shares ----
+
+    def count_opened(self) -> None:
+        """A frame has opened: enough of them earn a derivation. A forged one must not."""
+        self._opened += 1
+        if self._opened % FRAMES_PER_ALLOWANCE == 0:
+            self._allowance = min(self._allowance + 1, ALLOWANCE)
+
+    def _is_served(self, kid: int) -> bool:
+        multiplier, summand = self._hash
+        share = ((multiplier * kid + summand) & LAYOUT_BITS) * SHARES >> 64
+        left = self._wait.get(share) or 1 + secrets.randbelow(WAIT)
+        self._wait[share] = left - 1
+        return left == 1
+
+    # ---- failures of keys with short tags ----
+
+    def keep_failures(self, fingerprint: bytes, failures: int) -> None:
+        """Of a key that makes room: it may be derived again, and is not to start anew."""
+        share = _share_of(fingerprint)
+        self._failures[share] = max(failures, self._failures.get(share, 0))
+
+    def failures_of(self, fingerprint: bytes) -> int:
+        """Its own, or more: keys share these buckets, too, so that they are bounded."""
+        return self._failures.get(_share_of(fingerprint), 0)
+
+
+def _share_of(fingerprint: bytes) -> int:
+    return int.from_bytes(fingerprint[:8]) % SHARES

@@ -1,0 +1,200 @@
+"""Keys that follow from others: the secrets of a Receiver, and what the rules do with them.
+
+Rules of this file:
+  1. Secrets are the engine's objects; their bytes never come here. When a chain advances or a
+     number is forgotten, the older secret is closed: what it led to cannot be derived again.
+  2. The rules (ratchet.py, epochs.py) decide, this file carries out. Its caller holds the lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+from .._buffers import ReadableBuffer, byte_view
+from ..engine import GIVEN
+from ..errors import MisuseError
+from .plan import Changes, Derive, Rules
+
+if TYPE_CHECKING:
+    from ..engine._native import Secret
+    from ..receiver import Receiver
+
+STRIDE = 32  # ratchet steps between the secrets that are kept on the way to a far one
+
+_process_salt = os.urandom(32)
+_Rules = TypeVar("_Rules", bound=Rules)
+
+
+class Held:
+    """A secret, and the name of the base_key that it came from.
+
+    On the way to a far ratchet step every STRIDEth secret is kept, since a forger may ask for all
+    steps: each costs STRIDE steps at most, however far it is.
+    """
+
+    __slots__ = ("_marks", "name")
+
+    def __init__(self, secret: Secret, name: bytes) -> None:
+        self._marks = [secret]
+        self.name = name
+
+    @property
+    def secret(self) -> Secret:
+        return self._marks[0]
+
+    def ahead(self, steps: int) -> Secret:
+        """The secret so many ratchet steps on: RFC 9605 5.1. A new one, for the caller to close."""
+        while len(self._marks) <= steps // STRIDE:
+            self._marks.append(self._marks[-1].ratchet(STRIDE))
+        return self._marks[steps // STRIDE].ratchet(steps % STRIDE)
+
+    def advance(self, steps: int) -> None:
+        """RFC 9605 5.1: what came before a ratchet step is deleted promptly."""
+        old, self._marks = self._marks, [self.ahead(steps)]
+        for secret in old:
+            secret.close()
+
+    def close(self) -> None:
+        for secret in self._marks:
+            secret.close()
+
+
+class DerivedKeys:
+    """What one Receiver can derive: a secret for each generation or epoch, under one layout."""
+
+    __slots__ = ("_held", "_rules")
+
+    def __init__(self) -> None:
+        self._rules: Rules | None = None
+        self._held: dict[int, Held] = {}
+
+    # ---- numbers come and go ----
+
+    def ruled_by(self, receiver: Receiver, rules: _Rules) -> _Rules:
+        """The rules in force: these, unless there are some already for the same layout.
+
+        Raises MisuseError when there are others, since one KID would then mean two keys.
+        """
+        there = self._rules
+        if there is not None and there.layout == rules.layout:
+            return there  # type: ignore[return-value]  # a layout has one class of rules
+        if there is not None and self._held:
+            raise MisuseError(
+                f"this Receiver's KIDs are laid out by {there.layout}; "
+                f"make another Receiver for {rules.layout}"
+            )
+        self._rules = rules
+        receiver._watch(True)
+        return rules
+
+    def admit(self, receiver: Receiver, number: int, base_key: ReadableBuffer) -> Held:
+        """The secret to hold under this number: a new one, or that which is held already.
+
+        Raises MisuseError for another base_key under a number that is held, and when a KID that
+        was added by hand would fall under it.
+        """
+        base_key = byte_view(base_key, "base_key")
+        name = _name(base_key)
+        held = self._held.get(number)
+        if held is None:
+            self._refuse_overlap(receiver, number)
+            return Held(receiver._Secret(receiver.suite, base_key), name)
+        if held.name != name:
+            raise MisuseError(f"another base_key is in use for {number}; remove that one first")
+        return held
+
+    def hold(self, receiver: Receiver, number: int, held: Held, changes: Changes) -> None:
+        """Keeps what admit() returned, and does what the rules said to its coming."""
+        self._held[number] = held
+        self._carry_out(receiver, changes)
+
+    def remove(self, receiver: Receiver, rules: type[Rules], number: int) -> bool:
+        """Forgets a number of these rules; False when it is not held."""
+        if not isinstance(self._rules, rules) or number not in self._held:
+            return False
+        self._carry_out(receiver, self._rules.remove(number))
+        return True
+
+    def close(self) -> None:
+        """Wipes all secrets."""
+        for held in self._held.values():
+            held.close()
+        self._held.clear()
+        self._rules = None
+
+    # ---- KIDs ----
+
+    def refuse(self, kid: int) -> None:
+        """Raises MisuseError for a KID whose key follows from a secret held here."""
+        if self._owns(kid):
+            raise MisuseError(
+                f"KID {kid:#x} is of a sender key or epoch; add or remove that as a whole"
+            )
+
+    def resolve(self, receiver: Receiver, kid: int) -> bool:
+        """Adds the key of an unknown KID provisionally; False when it follows from nothing."""
+        derive = self._rules.resolve(kid) if self._rules else None
+        if derive is None:
+            return False
+        self._derive(receiver, derive)
+        return True
+
+    def confirm(self, receiver: Receiver, kids: list[int]) -> None:
+        """Tags have verified under these KIDs.
+
+        Another thread may have moved on since: where a key is gone, or a new one is provisional
+        under its KID, the news is about a key of the past.
+        """
+        if self._rules:
+            real = [kid for kid in kids if receiver._kind(kid) == GIVEN]
+            self._carry_out(receiver, self._rules.confirm(real))
+
+    def is_stale(self, kid: int) -> bool:
+        """Whether an unknown KID is of the past."""
+        return self._rules is not None and self._rules.is_stale(kid)
+
+    def _owns(self, kid: int) -> bool:
+        rules = self._rules
+        return rules is not None and any(rules.covers(number, kid) for number in self._held)
+
+    def _refuse_overlap(self, receiver: Receiver, number: int) -> None:
+        rules = self._rules
+        for key in receiver._stats()[3]:
+            if rules is not None and rules.covers(number, key.kid) and not self._owns(key.kid):
+                raise MisuseError(
+                    f"KID {key.kid:#x} has a key of its own; remove_key({key.kid:#x}) first"
+                )
+
+    # ---- changes ----
+
+    def _carry_out(self, receiver: Receiver, changes: Changes) -> None:
+        assert self._rules is not None
+        for number in changes.forget:
+            receiver._forget(*self._rules.group(number))
+            self._held.pop(number).close()
+        for kid in changes.drop:
+            receiver._remove(kid)
+        for derive in changes.derive:
+            self._derive(receiver, derive)
+        for number, steps in changes.advance:
+            self._held[number].advance(steps)
+        for reach in changes.reach:
+            receiver._reach(reach)
+
+    def _derive(self, receiver: Receiver, derive: Derive) -> None:
+        held = self._held[derive.number]
+        if not derive.steps:
+            receiver._add(derive.kid, held.secret, derive.kind)
+            return
+        secret = held.ahead(derive.steps)
+        receiver._add(derive.kid, secret, derive.kind)
+        secret.close()
+
+
+def _name(base_key: memoryview) -> bytes:
+    """Equal for equal base keys, and meaningless outside this process."""
+    digest = hashlib.sha256(_process_salt)
+    digest.update(base_key)
+    return digest.digest()

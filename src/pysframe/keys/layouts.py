@@ -1,0 +1,118 @@
+"""Key IDs laid out as RFC 9605 5 proposes: which bits of a KID say what.
+
+Rule: this module packs and unpacks integers. It knows no keys and makes no decisions.
+"""
+
+from dataclasses import dataclass
+from operator import index
+from typing import NamedTuple
+
+from ..errors import MisuseError
+
+KID_BITS = 64
+
+
+class SenderKeyID(NamedTuple):
+    """The fields of a KID of RFC 9605 5.1; ratchet_step is known modulo 2^R."""
+
+    generation: int
+    ratchet_step: int
+
+
+class MLSKeyID(NamedTuple):
+    """The fields of a KID of RFC 9605 5.2; epoch is known modulo 2^E."""
+
+    epoch: int
+    sender_index: int
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class SenderKeyLayout:
+    """Sender keys with a ratchet (RFC 9605 5.1), R low bits for the step.
+
+         64-R bits         R bits
+    +------------------+--------------+
+    |  key generation  | ratchet step |
+    +------------------+--------------+
+
+    R is 0..64; 2^R is how many steps a receiver can tell apart. MisuseError otherwise.
+
+    >>> layout = SenderKeyLayout(4)
+    >>> hex(layout.pack(generation=2, ratchet_step=17))
+    '0x21'
+    >>> layout.unpack(0x21)
+    SenderKeyID(generation=2, ratchet_step=1)
+    """
+
+    R: int
+
+    def __post_init__(self) -> None:
+        _field("R", self.R, KID_BITS + 1)
+
+    def pack(self, generation: int, ratchet_step: int = 0) -> int:
+        """The KID of a step, of which the low R bits are kept.
+
+        Raises MisuseError when generation needs more than 64-R bits or a field is negative.
+        """
+        # RFC 9605 5.1: KID = (key_generation << R) + (ratchet_step % (1 << R))
+        upper = _field("generation", generation, 1 << (KID_BITS - self.R))
+        step = _field("ratchet_step", ratchet_step, 1 << KID_BITS)
+        return (upper << self.R) + step % (1 << self.R)
+
+    def unpack(self, kid: int) -> SenderKeyID:
+        """The generation and the low R bits of the ratchet step."""
+        kid = _field("kid", kid, 1 << KID_BITS)
+        return SenderKeyID(kid >> self.R, kid % (1 << self.R))
+
+
+@dataclass(frozen=True, slots=True)
+class MLSLayout:
+    """Keys from MLS epochs (RFC 9605 5.2), E low bits for the epoch, S for the sender.
+
+      64-S-E bits     S bits       E bits
+    +-------------+--------------+---------+
+    |   context   | sender index |  epoch  |
+    +-------------+--------------+---------+
+
+    E and S together are at most 64. Keep S fixed while a group lives: another S gives every
+    member another KID. MisuseError otherwise.
+
+    >>> layout = MLSLayout(E=4, S=6)
+    >>> hex(layout.pack(epoch=17, sender_index=33))
+    '0x211'
+    >>> layout.unpack(0x211)
+    MLSKeyID(epoch=1, sender_index=33, context=0)
+    """
+
+    E: int
+    S: int
+
+    def __post_init__(self) -> None:
+        _field("E", self.E, KID_BITS + 1)
+        _field("S", self.S, KID_BITS - self.E + 1)
+
+    def pack(self, epoch: int, sender_index: int, context: int = 0) -> int:
+        """The KID of a sender in an epoch, of which the low E bits are kept.
+
+        Raises MisuseError when sender_index needs more than S bits, context more than 64-S-E,
+        or a field is negative.
+        """
+        # RFC 9605 5.2: KID = (context << (S + E)) + (sender_index << E) + (epoch % (1 << E))
+        low = _field("epoch", epoch, 1 << KID_BITS) % (1 << self.E)
+        middle = _field("sender_index", sender_index, 1 << self.S)
+        upper = _field("context", context, 1 << (KID_BITS - self.S - self.E))
+        return (upper << (self.S + self.E)) + (middle << self.E) + low
+
+    def unpack(self, kid: int) -> MLSKeyID:
+        """The low E bits of the epoch, the sender's index and the context."""
+        kid = _field("kid", kid, 1 << KID_BITS)
+        sender = (kid >> self.E) % (1 << self.S)
+        return MLSKeyID(kid % (1 << self.E), sender, kid >> (self.S + self.E))
+
+
+def _field(name: str, value: int, limit: int) -> int:
+    number = index(value)
+    if not 0 <= number < limit:
+        raise MisuseError(f"{name} is {number}; it must be 0..{limit - 1}")
+    return number

@@ -1,0 +1,203 @@
+"""Which ratchet steps and generations a receiver may meet next: RFC 9605 5.1.
+
+Rules of this file:
+  1. Decisions over KIDs and steps only. It holds no key and derives none.
+  2. A KID proposes, a verified tag decides: resolve() moves nothing, confirm() comes after
+     authentication alone. A forged KID can make each of max_steps keys be derived once; so these
+     keys are few, and are kept.
+  3. No two live steps of a generation share a KID, which shows a step only modulo 2^R.
+
+    steps        ... s-3 | s-2  s-1 |    s    | s+1  s+2 | s+3 ... s+max_steps | ...
+                   gone  |   kept   |confirmed|  ahead   |  derived when asked | unknown
+"""
+
+from .._tracebacks import without_locals
+from ..engine import AHEAD as KIND_AHEAD
+from ..engine import GIVEN, Reach, key_schedule
+from ..errors import MisuseError
+from ..suites import CipherSuite
+from .layouts import SenderKeyLayout
+from .plan import Changes, Derive
+
+BEHIND = 2  # steps kept behind the confirmed one, for frames overtaken on their way
+AHEAD = 2  # steps derived before any frame asks for them
+MAX_STEPS = 1024  # of max_steps: a derivation costs about a microsecond a step
+RETIRED = 16  # generations remembered as past
+
+
+class Chain:
+    """The steps of one generation, as far as KIDs tell."""
+
+    __slots__ = ("_ahead", "_behind", "_layout", "_reach", "generation", "live", "step")
+
+    def __init__(self, layout: SenderKeyLayout, generation: int, step: int, max_steps: int) -> None:
+        steps = 1 << layout.R
+        self._layout, self.generation, self.step = layout, generation, step
+        self._behind = max(0, min(BEHIND, steps - 1 - AHEAD))
+        self._reach = min(max_steps, steps - 1 - self._behind)
+        self._ahead = min(AHEAD, self._reach)
+        self.live = {self.kid_of(step): step}  # KID -> step, of the keys that were derived
+
+    def kid_of(self, step: int) -> int:
+        return self._layout.pack(self.generation, step)
+
+    def distance(self, kid: int) -> int:
+        """Steps from the confirmed one forward to the next that this KID can stand for."""
+        return (self._layout.unpack(kid).ratchet_step - self.step) % (1 << self._layout.R)
+
+    def resolve(self, kid: int) -> Derive | None:
+        """How to derive the key of a KID; None for one behind, or out of reach."""
+        steps = self.distance(kid)
+        if steps > self._reach:
+            return None
+        self.live[kid] = self.step + steps
+        return Derive(kid, self.generation, steps)
+
+    def reach(self) -> Reach:
+        """The KIDs that resolve() has an answer for."""
+        numbers = (1 << self._layout.R) - 1
+        mask, group = group_of(self._layout, self.generation)
+        total = self._reach + 1
+        return Reach(mask, group, numbers, 0, self.step & numbers, total, total)
+
+    def advance(self, step: int) -> tuple[tuple[int, ...], tuple[Derive, ...]]:
+        """Makes this step the confirmed one: the KIDs to drop and the keys to derive.
+
+        Steps that were jumped over are derived, too: their last frames may still be under way.
+        """
+        first, last = step - self._behind, step + self._ahead
+        drop = tuple(kid for kid, live in self.live.items() if live < first)
+        for kid in drop:
+            del self.live[kid]
+        coming = range(max(first, self.step + 1), last + 1)
+        missing = [new for new in coming if self.kid_of(new) not in self.live]
+        derive = tuple(
+            Derive(self.kid_of(new), self.generation, new - self.step) for new in missing
+        )
+        self.live |= {self.kid_of(new): new for new in missing}
+        self.step = step
+        return drop, derive
+
+
+class SenderKeys:
+    """The generations of one sender. Not thread-safe by itself.
+
+    A new generation leaves the ones before it alone until a tag verifies under it; then one
+    generation back is kept, for frames under way, and older ones go.
+
+    >>> keys = SenderKeys(SenderKeyLayout(4))
+    >>> [hex(key.kid) for key in keys.add(1, 0, max_steps=8).derive]
+    ['0x10', '0x11', '0x12']
+    >>> keys.resolve(0x15), keys.resolve(0x1c), keys.resolve(0x25)
+    (Derive(kid=21, number=1, steps=5, kind=1), None, None)
+    >>> changes = keys.confirm([0x15])
+    >>> [hex(kid) for kid in changes.drop], [hex(key.kid) for key in changes.derive]
+    (['0x10', '0x11', '0x12'], ['0x13', '0x14', '0x16', '0x17'])
+    >>> changes.advance
+    ((1, 5),)
+    """
+
+    __slots__ = ("_chains", "_retired", "layout")
+
+    def __init__(self, layout: SenderKeyLayout) -> None:
+        self.layout = layout
+        self._chains: dict[int, Chain] = {}  # generation -> its steps, in order of arrival
+        self._retired: tuple[int, ...] = ()
+
+    def add(self, generation: int, step: int, max_steps: int) -> Changes:
+        """A generation and the step its base_key belongs to; one that is there stays as it is.
+
+        The first one's key is real at once; those of later ones when a tag verifies.
+        """
+        if not 0 <= max_steps <= MAX_STEPS:
+            raise MisuseError(f"max_steps is {max_steps}; it must be 0..{MAX_STEPS}")
+        if generation in self._chains:
+            return Changes()
+        kind = KIND_AHEAD if self._chains else GIVEN
+        given = Derive(self.layout.pack(generation, step), generation, 0, kind)
+        chain = self._chains[generation] = Chain(self.layout, generation, step, max_steps)
+        self._retired = tuple(past for past in self._retired if past != generation)
+        return Changes(derive=(given, *chain.advance(step)[1]), reach=(chain.reach(),))
+
+    def group(self, number: int) -> tuple[int, int]:
+        """The upper 64-R bits of a KID tell its generation."""
+        return group_of(self.layout, number)
+
+    def covers(self, number: int, kid: int) -> bool:
+        """Whether this KID names this generation."""
+        return self.layout.unpack(kid).generation == number
+
+    def resolve(self, kid: int) -> Derive | None:
+        """How to derive the key of an unknown KID; None for a KID that is not next."""
+        chain = self._chains.get(self.layout.unpack(kid).generation)
+        return chain.resolve(kid) if chain else None
+
+    def confirm(self, kids: list[int]) -> Changes:
+        """Tags have verified under these KIDs: their chains advance, and old generations go."""
+        drop: list[int] = []
+        derive: list[Derive] = []
+        advance: list[tuple[int, int]] = []
+        reach: list[Reach] = []
+        newest = self._newest_steps(kids)
+        for chain, step in newest.items():
+            before = chain.step
+            if step > before:
+                gone, new = chain.advance(step)
+                drop, derive = [*drop, *gone], [*derive, *new]
+                advance.append((chain.generation, step - before))
+                reach.append(chain.reach())
+        forget = self._before_last([chain.generation for chain in newest])
+        for generation in forget:
+            self.remove(generation)
+        return Changes(forget, tuple(drop), tuple(derive), tuple(advance), tuple(reach))
+
+    def remove(self, number: int) -> Changes:
+        """Forgets a generation, which must be there."""
+        del self._chains[number]
+        self._retired = (*self._retired, number)[-RETIRED:]
+        return Changes(forget=(number,))
+
+    def is_stale(self, kid: int) -> bool:
+        """Whether this KID is of a generation that went, or nearer behind than ahead."""
+        generation = self.layout.unpack(kid).generation
+        chain = self._chains.get(generation)
+        if chain is None:
+            return generation in self._retired
+        ahead = chain.distance(kid)
+        return (1 << self.layout.R) - ahead < ahead
+
+    def _newest_steps(self, kids: list[int]) -> dict[Chain, int]:
+        """The furthest confirmed step of each chain, all counted before any of them moves."""
+        newest: dict[Chain, int] = {}
+        for kid in kids:
+            chain = self._chains.get(self.layout.unpack(kid).generation)
+            if chain is not None and kid in chain.live:
+                newest[chain] = max(newest.get(chain, 0), chain.live[kid])
+        return newest
+
+    def _before_last(self, confirmed: list[int]) -> tuple[int, ...]:
+        """The generations more than one before the newest confirmed one."""
+        order = list(self._chains)
+        newest = max((order.index(generation) for generation in confirmed), default=0)
+        return tuple(order[: max(newest - 1, 0)])
+
+
+def group_of(layout: SenderKeyLayout, generation: int) -> tuple[int, int]:
+    """(mask, group) of a generation's KIDs."""
+    return (1 << 64) - (1 << layout.R), layout.pack(generation)
+
+
+@without_locals
+def ratchet_base_key(suite: CipherSuite | int, base_key: bytes, steps: int = 1) -> bytes:
+    """The base_key `steps` ratchet steps on, Nh bytes: RFC 9605 5.1.
+
+    To hand to who joins now, and to nobody else. The bytes are Python's: they cannot be wiped.
+
+    >>> ratchet_base_key(4, bytes(range(16))).hex()[:16]
+    'fb75d8d5782da6c6'
+    """
+    suite = CipherSuite(suite)
+    for _ in range(steps):
+        secret = key_schedule.derive_secret(suite, base_key)
+        base_key = key_schedule.derive_ratchet(suite, secret)
+    return base_key
