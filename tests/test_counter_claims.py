@@ -297,9 +297,9 @@ def test_a_child_forked_in_the_middle_of_its_own_lease_has_none(path, monkeypatc
 
     def fork_then_write(*args):
         monkeypatch.setattr(os, "pwrite", write)
-        if os.fork() == 0:
-            return write(*args)
-        assert os.waitstatus_to_exitcode(os.wait()[1]) == 3
+        child = os.fork()
+        if child:
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
         return write(*args)
 
     monkeypatch.setattr(os, "pwrite", fork_then_write)
