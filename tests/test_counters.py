@@ -9,8 +9,9 @@ import isolated
 import pytest
 
 from pysframe import CounterExhausted, CounterStore, CounterStoreError, MisuseError
-from pysframe.counters import BUDGET, fingerprint
+from pysframe.counters import fingerprint
 from pysframe.counters._blocks import AT_LEAST
+from pysframe.limits import KEY_BUDGET
 
 KEY = bytes(range(16))
 NAME = fingerprint(4, 7, KEY)
@@ -182,7 +183,7 @@ def test_renew_cares_for_the_others_when_one_key_has_no_counter_left(path, monke
     spent.used = other.used = 2**63
     assert store.renew() == 1
     assert other.leases[1:] == [(2**63, 2**64 - 1)]
-    assert spent.last_block == BUDGET, "no other lease will follow"
+    assert spent.last_block == KEY_BUDGET, "no other lease will follow"
     other.used = 2**64
     assert store.renew() == 0
     monkeypatch.setattr(os, "open", None)

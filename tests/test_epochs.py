@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pysframe import MisuseError, MLSLayout
-from pysframe.engine import AHEAD, ASKED
-from pysframe.keys.epochs import READY, ROSTER, Epochs
+from pysframe.engine import KeyKind
+from pysframe.keys.epochs import Epochs
+from pysframe.limits import LIMIT_ROSTER, READY_MEMBERS
 
 LAYOUT = MLSLayout(E=4, S=6)
 
@@ -16,18 +17,20 @@ def kids(changes):
 
 
 def test_the_roster_is_derived_ahead_up_to_64_members():
-    for senders, ready in ((None, 0), (0, 0), (1, 1), (5, 5), (64, READY)):
+    for senders, ready in ((None, 0), (0, 0), (1, 1), (5, 5), (64, READY_MEMBERS)):
         changes = Epochs(LAYOUT).add(3, senders)
         assert kids(changes) == [LAYOUT.pack(3, index) for index in range(ready)]
     large = Epochs(MLSLayout(E=4, S=10))
-    assert len(large.add(3, 1000).derive) == READY
+    assert len(large.add(3, 1000).derive) == READY_MEMBERS
     assert large.resolve(large.layout.pack(3, 999))
     assert large.resolve(large.layout.pack(3, 1000)) is None
 
 
 def test_all_of_an_epochs_keys_come_from_its_one_secret_and_are_provisional():
     changes = Epochs(LAYOUT).add(20, 3)
-    assert all((key.number, key.steps, key.kind) == (20, 0, AHEAD) for key in changes.derive)
+    assert all(
+        (key.number, key.steps, key.kind) == (20, 0, KeyKind.AHEAD) for key in changes.derive
+    )
 
 
 @pytest.mark.parametrize("senders", [-1, 65])
@@ -39,7 +42,8 @@ def test_a_roster_that_s_bits_cannot_number(senders):
 
 
 @pytest.mark.parametrize(
-    ("senders", "few"), [(None, READY), (0, 0), (9, 9), (1000, 1000), (1 << 13, ROSTER)]
+    ("senders", "few"),
+    [(None, READY_MEMBERS), (0, 0), (9, 9), (1000, 1000), (1 << 13, LIMIT_ROSTER)],
 )
 def test_whose_keys_may_all_be_there_at_once(senders, few):
     """A roster's, or the first members' of an unknown one; in context 0, or they were endless."""
@@ -51,8 +55,8 @@ def test_whose_keys_may_all_be_there_at_once(senders, few):
         plain, other = (epochs.resolve(large.pack(3, index, context)) for context in (0, 1))
         assert (plain is None) == (other is None) == (index >= reach.total)
         assert plain is None or (plain.kind, other.kind) == (
-            AHEAD if index < few else ASKED,
-            ASKED,
+            KeyKind.AHEAD if index < few else KeyKind.ASKED,
+            KeyKind.ASKED,
         )
 
 
@@ -75,7 +79,7 @@ def test_any_context_of_a_member_may_come():
     epochs = Epochs(LAYOUT)
     epochs.add(5, 2)
     kid = LAYOUT.pack(5, 1, context=900)
-    assert epochs.resolve(kid) == (kid, 5, 0, ASKED)
+    assert epochs.resolve(kid) == (kid, 5, 0, KeyKind.ASKED)
     assert epochs.resolve(LAYOUT.pack(5, 2, context=900)) is None
 
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pysframe import KeyFlow, KeyState, MisuseError
-from pysframe.engine import KeyStats, ReceiverStats, StrangerStats
-from pysframe.liveness import REMEMBERED, Monitor
+from pysframe.limits import REMEMBERED
+from pysframe.liveness import Monitor
+from pysframe.stats import KeyStats, ReceiverStats, StrangerStats
 
 WAITING, FLOWING, MISSING_KEY, WRONG_KEY, STALE_KEY, STALLED, NOT_SFRAME = KeyState
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pysframe import CipherSuite, MisuseError, SenderKeyLayout, ratchet_base_key
-from pysframe.engine import GIVEN
-from pysframe.keys.ratchet import AHEAD, BEHIND, SenderKeys
+from pysframe.engine import KeyKind
+from pysframe.keys.ratchet import STEPS_AHEAD, STEPS_BEHIND, SenderKeys
 
 OURS = load("ratchet_and_ssrc")
 
@@ -42,7 +42,7 @@ class Keyring:
         key = derive.number, self.secrets[derive.number] + derive.steps
         there = self.keys.setdefault(derive.kid, key)
         assert there == key, "another key lives under this KID"
-        if derive.kind == GIVEN:
+        if derive.kind == KeyKind.GIVEN:
             self.real.add(derive.kid)
 
     def drop(self, kid):
@@ -92,7 +92,7 @@ def test_two_steps_are_derived_ahead_and_two_are_kept():
     assert ring.steps(1) == [0, 1, 2]
     for step in range(1, 8):
         assert ring.receive(1, step)
-        assert ring.steps(1) == list(range(max(0, step - BEHIND), step + AHEAD + 1))
+        assert ring.steps(1) == list(range(max(0, step - STEPS_BEHIND), step + STEPS_AHEAD + 1))
     assert ring.secrets == {1: 7}
 
 
@@ -185,13 +185,13 @@ def test_whatever_comes_the_keys_stay_right_and_few(R, max_steps, actions):
         if genuine:
             step = max(0, before + number % 50 - 10)
             opened = ring.receive(1, step)
-            reach = min(max_steps, (1 << R) - 1 - max(0, min(BEHIND, (1 << R) - 3)))
+            reach = min(max_steps, (1 << R) - 1 - max(0, min(STEPS_BEHIND, (1 << R) - 3)))
             assert not 0 <= step - before <= reach or opened
             assert ring.secrets[1] == (max(before, step) if opened else before)
         else:
             ring.ask(number)
             assert ring.secrets[1] == before
-        assert len(ring.keys) <= max_steps + 1 + BEHIND
+        assert len(ring.keys) <= max_steps + 1 + STEPS_BEHIND
         assert len(ring.keys) <= 1 << R
 
 
@@ -295,7 +295,7 @@ def test_memory_of_past_generations_is_bounded():
     for generation in range(2, 500):
         ring.add(generation)
         ring.receive(generation, 0)
-    assert len(ring.keys) <= 2 * (AHEAD + BEHIND + 1)
+    assert len(ring.keys) <= 2 * (STEPS_AHEAD + STEPS_BEHIND + 1)
     assert sum(ring.rules.is_stale(generation << 4) for generation in range(500)) == 16
 
 

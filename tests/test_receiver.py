@@ -24,7 +24,7 @@ from pysframe import (
     UnknownKey,
     ratchet_base_key,
 )
-from pysframe.engine import AHEAD, ASKED, GIVEN, Reach
+from pysframe.engine import KeyKind, Reach
 from pysframe.engine.twin._trail import Trail
 
 LAYOUT = SenderKeyLayout(4)
@@ -434,39 +434,39 @@ def kids_after(receiver, secret, keys):
 def test_the_oldest_key_that_was_asked_for_makes_room(engine, receiver, base_key):
     """128 of them are kept, and any number of others beside them."""
     secret = engine.Secret(GCM, base_key)
-    kept = [(1, AHEAD), (2, GIVEN)]
-    keys = [*kept, *((kid, ASKED) for kid in range(10, 138))]
+    kept = [(1, KeyKind.AHEAD), (2, KeyKind.GIVEN)]
+    keys = [*kept, *((kid, KeyKind.ASKED) for kid in range(10, 138))]
     assert kids_after(receiver, secret, keys) == [1, 2, *range(10, 138)]
-    assert kids_after(receiver, secret, [(138, ASKED)]) == [1, 2, *range(11, 139)]
-    for kind, first in ((GIVEN, 1000), (AHEAD, 1200)):
+    assert kids_after(receiver, secret, [(138, KeyKind.ASKED)]) == [1, 2, *range(11, 139)]
+    for kind, first in ((KeyKind.GIVEN, 1000), (KeyKind.AHEAD, 1200)):
         more = [(kid, kind) for kid in range(first, first + 200)]
         expected = [1, 2, *range(11, 139), *range(1000, first + 200)]
         assert kids_after(receiver, secret, more) == expected
     assert receiver._remove(138), "the newest"
-    newer = [(kid, ASKED) for kid in range(139, 139 + 200)]
+    newer = [(kid, KeyKind.ASKED) for kid in range(139, 139 + 200)]
     assert kids_after(receiver, secret, newer) == [
         1, 2, *range(211, 339), *range(1000, 1400),
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [GIVEN, AHEAD])
+@pytest.mark.parametrize("kind", [KeyKind.GIVEN, KeyKind.AHEAD])
 @pytest.mark.parametrize("saved", [1, 64, 128])
 def test_a_key_asked_for_that_then_comes_otherwise_stays(engine, receiver, base_key, kind, saved):
     secret = engine.Secret(GCM, base_key)
-    kids_after(receiver, secret, [(kid, ASKED) for kid in range(1, 129)])
-    kids_after(receiver, secret, [(saved, kind), (saved, ASKED), (saved, kind)])
-    newer = [(kid, ASKED) for kid in range(200, 328)]
+    kids_after(receiver, secret, [(kid, KeyKind.ASKED) for kid in range(1, 129)])
+    kids_after(receiver, secret, [(saved, kind), (saved, KeyKind.ASKED), (saved, kind)])
+    newer = [(kid, KeyKind.ASKED) for kid in range(200, 328)]
     assert kids_after(receiver, secret, newer) == [saved, *range(200, 328)]
     assert receiver._kind(saved) == kind
-    assert [receiver._kind(kid) for kid in (200, 5000)] == [ASKED, None]
+    assert [receiver._kind(kid) for kid in (200, 5000)] == [KeyKind.ASKED, None]
 
 
 @pytest.mark.parametrize("opened", [1, 64, 128])
 def test_a_key_asked_for_that_opens_a_frame_stays(engine, receiver, base_key, opened):
     secret = engine.Secret(GCM, base_key)
-    kids_after(receiver, secret, [(kid, ASKED) for kid in range(1, 129)])
+    kids_after(receiver, secret, [(kid, KeyKind.ASKED) for kid in range(1, 129)])
     assert opens(receiver, new_sender(engine, GCM, base_key, opened))
-    newer = [(kid, ASKED) for kid in range(200, 328)]
+    newer = [(kid, KeyKind.ASKED) for kid in range(200, 328)]
     assert kids_after(receiver, secret, newer) == [opened, *range(200, 328)]
     assert receiver.kids == (opened,)
 
@@ -481,8 +481,8 @@ def test_a_group_is_forgotten_as_a_whole(engine, receiver, base_key):
     receiver._forget(0xF, 3)
     assert [key.kid & 0xF for key in receiver._stats()[3]] == [4] * 50
     assert opens(receiver, new_sender(engine, GCM, base_key, 0x14))
-    newer = [(kid, ASKED) for kid in range(5000, 5128)]
-    left = [kid << 4 | 4 for kid in range(50) if kid % 3 != ASKED or kid == 1]
+    newer = [(kid, KeyKind.ASKED) for kid in range(5000, 5128)]
+    left = [kid << 4 | 4 for kid in range(50) if kid % 3 != KeyKind.ASKED or kid == 1]
     assert kids_after(receiver, secret, newer) == [*left, *range(5000, 5128)]
 
 
@@ -494,7 +494,7 @@ def test_a_batch_tells_of_every_key_that_it_confirmed(engine, base_key):
             told.extend(kids)
 
     receiver, secret = Policy(GCM), engine.Secret(GCM, base_key)
-    kids_after(receiver, secret, [(kid, AHEAD) for kid in range(100)])
+    kids_after(receiver, secret, [(kid, KeyKind.AHEAD) for kid in range(100)])
     receiver._watch(True)
     rows = [new_sender(engine, GCM, base_key, kid).protect(b"frame") for kid in range(100)]
     assert engine.unprotect_many(receiver, rows).ok
@@ -513,7 +513,7 @@ def test_the_policy_is_asked_and_told_once_it_wants_to_be(engine, base_key):
             heard.append(("told", kids))
 
     receiver, sender = Policy(GCM), new_sender(engine, GCM, base_key)
-    receiver._add(7, engine.Secret(GCM, base_key), ASKED)
+    receiver._add(7, engine.Secret(GCM, base_key), KeyKind.ASKED)
     receiver._reach(Reach(0xF, 1, 0xFF, 4, 0, 2, 2))
     for expected in ([], [("asked", 1), ("told", [7])]):
         for kid in (1, 2, 0x21):
@@ -673,7 +673,7 @@ def test_what_is_counted_of_a_key(engine, base_key):
     receiver, sender = new_receiver(engine, GCM, base_key), new_sender(engine, GCM, base_key, 7, 9)
     assert receiver._stats() == (0, 0, {}, [(7, 0, 0, 0, 0, 0, False, False, 0)])
     opens(receiver, sender)
-    receiver._add(8, engine.Secret(GCM, base_key), ASKED)
+    receiver._add(8, engine.Secret(GCM, base_key), KeyKind.ASKED)
     (given, asked) = sorted(receiver._stats()[3])
     assert given == (7, 1, 0, 0, 0, 9, False, False, 0)
     assert asked == (8, 0, 0, 0, 0, 0, True, False, 0)

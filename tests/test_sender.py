@@ -545,6 +545,29 @@ def test_why_a_core_refuses(leased, engine):
 # ---- key budget ----
 
 
+@pytest.mark.parametrize(("used", "told"), [(2**35 - 1, 0), (2**35, 1), (2**36 - 100, 1)])
+def test_a_key_resumed_past_half_of_its_budget_is_told_once(engine, base_key, caplog, used, told):
+    caplog.set_level(logging.WARNING, logger="pysframe")
+    with new_sender(engine, GCM, base_key, kid=0xABC) as sender:
+        sender._raise_blocks(used)
+    assert not caplog.records
+    with new_sender(engine, GCM, base_key, kid=0xABC) as resumed:
+        assert resumed.blocks == used
+        assert len(caplog.records) == told, "told when it is resumed"
+        ctrs(resumed, 20)
+    assert len(caplog.records) == 1, "and not again"
+
+
+def test_a_ratchet_step_resumed_past_half_of_its_budget_is_told(engine, base_key, caplog):
+    caplog.set_level(logging.WARNING, logger="pysframe")
+    step = {"layout": LAYOUT, "next_ctr": 0}
+    with new_sender(engine, GCM, base_key, kid=0x10, **step).ratchet() as following:
+        following._raise_blocks(2**35)
+    assert not caplog.records
+    with new_sender(engine, GCM, base_key, kid=0x10, **step).ratchet():
+        assert len(caplog.records) == 1
+
+
 def test_half_of_the_budget_is_told_once(engine, base_key, caplog):
     caplog.set_level(logging.WARNING, logger="pysframe")
     with new_sender(engine, GCM, base_key, kid=0xABC) as sender:

@@ -28,10 +28,11 @@ from pysframe import (
     MisuseError,
     SenderRetired,
     UnknownKey,
+    limits,
 )
 from pysframe import engine as engines
 from pysframe.engine import Reach, _aead, twin
-from pysframe.engine.twin import _keys, _receiver, _registry, _sender
+from pysframe.engine.twin import _registry
 from pysframe.engine.twin._guard import new_lock
 from pysframe.engine.twin._keys import FrameKey, Secret
 from pysframe.engine.twin._memory import _address, distance, overlap
@@ -142,11 +143,11 @@ def defined(file: str, name: str) -> int:
 @pytest.mark.parametrize(
     ("ours", "file", "theirs"),
     [
-        (_keys.MIN_BASE_KEY, "sfr.h", "SFR_MIN_BASE_KEY"),
-        (_receiver.MAX_ASKED, "sfr.h", "SFR_MAX_ASKED"),
-        (_receiver.SHORT_TAG_FAILURES, "frame/receiver.h", "SHORT_TAG_FAILURES"),
-        (_sender.KEY_BUDGET, "frame/sender.c", "KEY_BUDGET"),
-        (_sender.LIMIT_MAX_FRAME, "sfr.h", "SFR_LIMIT_MAX_FRAME"),
+        (limits.MIN_BASE_KEY, "sfr.h", "SFR_MIN_BASE_KEY"),
+        (limits.MAX_ASKED, "sfr.h", "SFR_MAX_ASKED"),
+        (limits.SHORT_TAG_FAILURES, "frame/receiver.h", "SHORT_TAG_FAILURES"),
+        (limits.KEY_BUDGET, "frame/sender.c", "KEY_BUDGET"),
+        (limits.LIMIT_MAX_FRAME, "sfr.h", "SFR_LIMIT_MAX_FRAME"),
         (ALLOWANCE, "frame/receiver.h", "ALLOWANCE"),
         (FRAMES_PER_ALLOWANCE, "frame/receiver.h", "FRAMES_PER_ALLOWANCE"),
         (WAIT, "frame/receiver.h", "WAIT"),

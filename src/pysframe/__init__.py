@@ -46,9 +46,10 @@ from .errors import (
 from .header import Header, parse_headers
 from .keys.layouts import MLSLayout, SenderKeyLayout
 from .keys.ratchet import ratchet_base_key
-from .liveness import KeyFlow, KeyState
+from .liveness import KeyFlow
 from .receiver import Receiver
 from .sender import Sender
+from .stats import KeyState
 from .suites import CipherSuite
 
 if TYPE_CHECKING:

@@ -8,12 +8,20 @@ tests/test_clear_media.py.
 
 from __future__ import annotations
 
-PLAIN_FRAMES, ANY_FRAMES = 10, 20  # enough frames for a plain case, and for any
-PACE_FRAMES = 64  # that are looked back on
-PLAIN, GOES_ON, STANDS = 0.7, 0.4, 0.25  # shares of frames whose CTR went on from others
-WINDOW_FRAMES, WINDOW_S = 100, 2.0  # what a share is judged by, on a busy stream
-SLOW_S, SLOWEST_S = 5.0, 60.0  # on a slow one; and where nothing good comes
-GOOD = 5  # frames, the least to call a stream good
+from .limits import (
+    ANY_FRAMES,
+    GOOD_FRAMES,
+    GUESS_ONE_IN,
+    ODD_SHARE,
+    PACE_FRAMES,
+    PLAIN_FRAMES,
+    PLAIN_SHARE,
+    SENT_SHARE,
+    SLOW_S,
+    SLOWEST_S,
+    WINDOW_FRAMES,
+    WINDOW_S,
+)
 
 
 class Pace:
@@ -39,13 +47,13 @@ class Pace:
     @property
     def looks_sent(self) -> bool:
         """is_sent, or a guess where that is not known yet."""
-        return self.is_sent or (not self.is_odd and self._advanced > self._frames / 3)
+        return self.is_sent or (not self.is_odd and self._advanced > self._frames / GUESS_ONE_IN)
 
     def _judge(self, share: float) -> None:
         enough = self._frames >= ANY_FRAMES
-        if share >= (GOES_ON if enough else PLAIN):
+        if share >= (SENT_SHARE if enough else PLAIN_SHARE):
             self.is_sent, self.is_odd = True, False
-        elif share <= STANDS:
+        elif share <= ODD_SHARE:
             self.is_sent, self.is_odd = False, True
         elif enough and not self.is_odd:
             self.is_sent, self.is_odd = self.looks_sent, not self.looks_sent
@@ -80,4 +88,4 @@ class Share:
         seconds = now - self._began
         if self._frames >= WINDOW_FRAMES:
             return seconds >= WINDOW_S
-        return seconds >= (SLOW_S if self._frames - self._bad >= GOOD else SLOWEST_S)
+        return seconds >= (SLOW_S if self._frames - self._bad >= GOOD_FRAMES else SLOWEST_S)

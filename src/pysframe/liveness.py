@@ -14,32 +14,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from enum import Enum
 from numbers import Real
 
 from ._pace import Pace, Share
-from .engine import KeyStats, ReceiverStats, StrangerStats
 from .errors import MisuseError
-
-CONSECUTIVE = 10  # failures without a frame opened between them: 200 ms of audio
-WRONG_SHARE, WRONG_LEAST = 0.2, 21  # failing frames: a share, and how many at least
-CLEAR_SHARE = 0.05  # odd frames: one stream in twenty
-UNKNOWN_FRAMES, UNKNOWN_S = 10, 0.2
-FLOWING_AFTER = 5  # frames opened
-SILENT_S, QUIET_S = 2.0, 1.0  # nothing comes; good frames come and no odd ones
-REMEMBERED = 64
-
-
-class KeyState(Enum):
-    """What one KID's key does for its receiver."""
-
-    WAITING = "waiting"  # no frame yet, or too few to tell
-    FLOWING = "flowing"
-    MISSING_KEY = "missing key"  # frames arrive, their key does not
-    WRONG_KEY = "wrong key"  # tags fail, ten in a row or a fifth: another key, metadata, tampering
-    STALE_KEY = "stale key"  # frames under a key that was removed here: the sender is behind
-    STALLED = "stalled"  # it flowed, and no frame has opened for two seconds
-    NOT_SFRAME = "not SFrame"  # media in clear, or another format
+from .limits import (
+    CLEAR_SHARE,
+    CONSECUTIVE,
+    FLOWING_AFTER,
+    QUIET_S,
+    REMEMBERED,
+    SILENT_S,
+    UNKNOWN_FRAMES,
+    UNKNOWN_S,
+    WRONG_LEAST,
+    WRONG_SHARE,
+)
+from .stats import KeyState, KeyStats, ReceiverStats, StrangerStats
 
 
 @dataclass(frozen=True, slots=True)

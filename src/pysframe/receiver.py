@@ -9,17 +9,17 @@ Rules of this file:
 
 from __future__ import annotations
 
-from . import _common as common
 from ._buffers import ReadableBuffer, byte_view
-from ._common import Closing, checked, rare
+from ._common import Closing, policy_lock
 from ._tracebacks import without_locals
-from .engine import GIVEN, ReceiverBase, policy
+from .engine import KeyKind, ReceiverBase, policy
 from .keys.derived import DerivedKeys
 from .keys.epochs import Epochs
 from .keys.layouts import MLSLayout, SenderKeyLayout
 from .keys.ratchet import SenderKeys
+from .limits import DEFAULT_MAX_FRAME, LAST_KID, LIMIT_MAX_FRAME, LIMIT_WINDOW, checked
 from .liveness import KeyFlow, Monitor
-from .suites import CipherSuite
+from .suites import CipherSuite, allowed_suite
 
 
 @policy
@@ -54,12 +54,12 @@ class Receiver(Closing, ReceiverBase):
         *,
         replay_window: int = 1024,
         strict: bool = True,
-        max_frame: int = common.DEFAULT_MAX_FRAME,
+        max_frame: int = DEFAULT_MAX_FRAME,
         allow_short_tags: bool = False,
     ) -> None:
-        suite = common.allowed_suite(suite, allow_short_tags)
-        replay_window = checked("replay_window", replay_window, 0, common.LIMIT_WINDOW)
-        max_frame = checked("max_frame", max_frame, 0, common.LIMIT_MAX_FRAME)
+        suite = allowed_suite(suite, allow_short_tags)
+        replay_window = checked("replay_window", replay_window, 0, LIMIT_WINDOW)
+        max_frame = checked("max_frame", max_frame, 0, LIMIT_MAX_FRAME)
         self._open(suite, replay_window, max_frame, bool(strict))  # first: it refuses a second time
         self.suite = suite
         self._derived = DerivedKeys()
@@ -74,11 +74,11 @@ class Receiver(Closing, ReceiverBase):
         The same key again changes nothing: its replay window goes on. Raises MisuseError for
         another key under a live KID; remove_key() first.
         """
-        kid = checked("kid", kid, 0, common.LAST_KID)
+        kid = checked("kid", kid, 0, LAST_KID)
         secret = self._Secret(self.suite, byte_view(base_key, "base_key"))
-        with rare:
+        with policy_lock:
             self._derived.refuse(kid)
-            self._add(kid, secret, GIVEN)
+            self._add(kid, secret, KeyKind.GIVEN)
         secret.close()
 
     def remove_key(self, kid: int) -> bool:
@@ -88,15 +88,15 @@ class Receiver(Closing, ReceiverBase):
         frames again. Raises MisuseError for a KID of a sender key or epoch, which would be derived
         again.
         """
-        kid = checked("kid", kid, 0, common.LAST_KID)
-        with rare:
+        kid = checked("kid", kid, 0, LAST_KID)
+        with policy_lock:
             self._derived.refuse(kid)
             return self._remove(kid)
 
     @property
     def kids(self) -> tuple[int, ...]:
         """The KIDs whose keys were given or confirmed by a tag, in ascending order."""
-        return tuple(sorted(key.kid for key in self._stats()[3] if not key.provisional))
+        return tuple(sorted(key.kid for key in self._stats().keys if not key.provisional))
 
     @without_locals
     def add_sender_key(
@@ -129,7 +129,7 @@ class Receiver(Closing, ReceiverBase):
         b'a frame'
         """
         layout.pack(generation, ratchet_step)
-        with rare:
+        with policy_lock:
             rules = self._derived.ruled_by(self, SenderKeys(layout))
             held = self._derived.admit(self, generation, base_key)
             changes = rules.add(generation, ratchet_step, max_steps)
@@ -141,7 +141,7 @@ class Receiver(Closing, ReceiverBase):
         Its replay windows and counts of failed tags go with it: added again, it accepts old frames
         again.
         """
-        with rare:
+        with policy_lock:
             return self._derived.remove(self, SenderKeys, generation)
 
     @without_locals
@@ -176,7 +176,7 @@ class Receiver(Closing, ReceiverBase):
         b'a frame'
         """
         layout.pack(epoch, 0)
-        with rare:
+        with policy_lock:
             rules = self._derived.ruled_by(self, Epochs(layout))
             held = self._derived.admit(self, epoch, base_key)
             self._derived.hold(self, epoch, held, rules.add(epoch, senders))
@@ -187,19 +187,19 @@ class Receiver(Closing, ReceiverBase):
         Their replay windows and counts of failed tags go with them: added again, it accepts old
         frames again.
         """
-        with rare:
+        with policy_lock:
             return self._derived.remove(self, Epochs, epoch)
 
     # ---- what the engine asks and tells ----
 
     @without_locals
     def _resolve(self, kid: int) -> bool:
-        with rare:
+        with policy_lock:
             return self._derived.resolve(self, kid)
 
     @without_locals
     def _confirmed(self, kids: list[int]) -> None:
-        with rare:
+        with policy_lock:
             self._derived.confirm(self, kids)
 
     # ---- liveness and end ----
@@ -214,14 +214,14 @@ class Receiver(Closing, ReceiverBase):
         before that of the last call, no time has passed. Thread-safe; the states are only as good
         as headers that anybody can write, so decide nothing by them but what to show and ask for.
         """
-        with rare:
+        with policy_lock:
             self._monitor = self._monitor or Monitor()
             return self._monitor.poll(now, self._stats(), self._derived.is_stale)
 
     def close(self) -> None:
         """Wipes all keys; idempotent. Later calls raise MisuseError."""
         super().close()
-        with rare:
+        with policy_lock:
             self._derived.close()
 
     def __repr__(self) -> str:

@@ -12,15 +12,15 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from . import _common as common
 from ._buffers import ReadableBuffer, byte_view
-from ._common import LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, Closing, Removed, checked, rare
+from ._common import Closing, Removed, policy_lock
 from ._tracebacks import without_locals
-from .counters import BUDGET, Claim, CounterStore, fingerprint
+from .counters import Claim, CounterStore, fingerprint
 from .engine import Secret, SenderBase, policy
 from .errors import CounterExhausted, LeaseEnded, MisuseError, SenderRetired
 from .keys.layouts import SenderKeyLayout
-from .suites import CipherSuite
+from .limits import DEFAULT_MAX_FRAME, KEY_BUDGET, LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, checked
+from .suites import CipherSuite, allowed_suite
 
 _log = logging.getLogger("pysframe")
 
@@ -84,7 +84,7 @@ class Sender(Closing, SenderBase):
         next_ctr: int | None = None,
         counters: CounterStore | None = None,
         layout: SenderKeyLayout | None = None,
-        max_frame: int = common.DEFAULT_MAX_FRAME,
+        max_frame: int = DEFAULT_MAX_FRAME,
         allow_short_tags: bool = False,
     ) -> None:
         if (next_ctr is None) == (counters is None):
@@ -92,7 +92,7 @@ class Sender(Closing, SenderBase):
                 "give either next_ctr (0 for a key that was never used) or counters=CounterStore("
                 "path): a counter used twice under one key gives both frames away"
             )
-        suite = common.allowed_suite(suite, allow_short_tags)
+        suite = allowed_suite(suite, allow_short_tags)
         kid = checked("kid", kid, 0, LAST_KID)
         max_frame = checked("max_frame", max_frame, 0, LIMIT_MAX_FRAME)
         base_key = byte_view(base_key, "base_key")
@@ -110,9 +110,8 @@ class Sender(Closing, SenderBase):
             self._counters, self._claim = counters, claim
             self._raise_blocks(claim.first_block)
             self._lease_blocks(claim.last_block)
-            if 2 * claim.first_block >= BUDGET:
-                self._rekey_due()  # in an earlier life; a log is soon forgotten
             counters.attach(self, claim)
+        self._warn_if_past_half()
 
     def _begin(
         self,
@@ -164,13 +163,14 @@ class Sender(Closing, SenderBase):
         >>> hex(sender.ratchet().kid)
         '0x21'
         """
-        with rare:
+        with policy_lock:
             layout, secret, ctr = self._check_ratchet(next_ctr)
             generation, step = layout.unpack(self.kid)
             kid = layout.pack(generation, step + 1)
             following = type(self).__new__(type(self))
             lease = (ctr, LAST_CTR)
             following._begin(self.suite, kid, secret.ratchet(), lease, layout, self._frame_limit)
+            following._warn_if_past_half()
             self._retire(f"ratcheted on to KID {kid:#x}")
             self._forget()
         return following
@@ -203,7 +203,7 @@ class Sender(Closing, SenderBase):
 
     def _lease_ended(self) -> bool:
         """The engine has used its counters up; True when there are more."""
-        with rare:
+        with policy_lock:
             with suppress(CounterExhausted):
                 return super().next_ctr >= 0  # another thread was here first
             if not self._waiting:
@@ -215,7 +215,7 @@ class Sender(Closing, SenderBase):
         return True
 
     def _counters_left(self) -> int:
-        with rare:
+        with policy_lock:
             waiting = sum(last + 1 - first for first, last in self._waiting)
             try:
                 return waiting + self._last + 1 - super().next_ctr
@@ -225,7 +225,7 @@ class Sender(Closing, SenderBase):
                 return LAST_CTR  # it needs no more
 
     def _grant(self, first: int, last: int) -> None:
-        with rare:
+        with policy_lock:
             if first == self._last + 1:
                 self._extend_to(first, last)
             else:
@@ -244,10 +244,15 @@ class Sender(Closing, SenderBase):
             self.kid,
         )
 
+    def _warn_if_past_half(self) -> None:
+        """A key resumed past half of its budget never crosses it, so the engine would not tell."""
+        if 2 * self.blocks >= KEY_BUDGET:
+            self._rekey_due()
+
     def close(self) -> None:
         """Wipes the key; idempotent. Later calls raise SenderRetired."""
         super().close()
-        with rare:
+        with policy_lock:
             self._forget()
 
     def _forget(self) -> None:

@@ -4,8 +4,7 @@ import secrets
 from enum import IntEnum
 
 from .errors import MisuseError
-
-MAX_HEADER = 17  # bytes: config byte, 8-byte KID, 8-byte CTR (RFC 9605 4.3)
+from .limits import MAX_HEADER, SHORT_TAG
 
 
 def _is_served(nh: int, nka: int, nk: int, nn: int, nt: int) -> bool:
@@ -89,4 +88,15 @@ class CipherSuite(IntEnum):
     @property
     def has_short_tag(self) -> bool:
         """A 4-byte tag: one forgery in 2^32 tries, so such suites are opt-in (RFC 9605 7.5)."""
-        return self.Nt == 4
+        return self.Nt == SHORT_TAG
+
+
+def allowed_suite(suite: CipherSuite | int, allow_short_tags: bool) -> CipherSuite:
+    """The suite; MisuseError when its tags have 4 bytes and the caller has not asked for that."""
+    suite = CipherSuite(suite)
+    if suite.has_short_tag and not allow_short_tags:
+        raise MisuseError(
+            f"{suite.name} has 4-byte tags: one forgery succeeds in 2^32 tries (RFC 9605 7.5); "
+            "pass allow_short_tags=True if that is meant"
+        )
+    return suite

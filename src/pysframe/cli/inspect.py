@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from .. import CipherSuite, Header, MalformedFrame, MLSLayout, SenderKeyLayout
-from ..keys.layouts import KID_BITS
+from ..limits import KID_BITS
 from ._anatomy import Anatomy, Field
 from ._console import CommandError, say, say_json, say_pair
 from ._material import given

@@ -21,9 +21,10 @@ from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from .._common import LAST_CTR, checked, rare
+from .._common import policy_lock
 from ..errors import CounterExhausted, MisuseError
-from ._blocks import BUDGET, charge, give_back, lease_of
+from ..limits import KEY_BUDGET, LAST_CTR, checked
+from ._blocks import charge, give_back, lease_of
 from ._claims import Claim, Claims
 from ._file import Table, sync_directory
 from ._locks import Opening, is_inside
@@ -31,7 +32,7 @@ from ._making import resolved
 from ._turn import turn
 from ._words import CounterStoreError
 
-__all__ = ["BUDGET", "Claim", "CounterStore", "CounterStoreError", "fingerprint"]
+__all__ = ["Claim", "CounterStore", "CounterStoreError", "fingerprint"]
 
 MAX_TIMEOUT = 86400.0  # seconds
 
@@ -110,7 +111,7 @@ class CounterStore:
         if is_inside(self._path):
             self._asked = True
             return 0
-        with rare:
+        with policy_lock:
             senders = list(self._senders.items())
         low = [(sender, claim) for sender, claim in senders if self._is_low(sender, claim)]
         leases = self._renew([claim for _, claim in low])
@@ -157,11 +158,11 @@ class CounterStore:
 
     def attach(self, sender: Leased, claim: Claim) -> None:
         """Lets renew() care for this sender, as long as it lives."""
-        with rare:
+        with policy_lock:
             self._senders[sender] = claim
 
     def _detach(self, sender: Leased) -> None:
-        with rare:
+        with policy_lock:
             self._senders.pop(sender, None)
 
     def __repr__(self) -> str:
@@ -175,7 +176,7 @@ class CounterStore:
         if claim.released:
             return False
         blocks = claim.last_block - sender.blocks
-        few_blocks = blocks * 2 < self._blocks and claim.last_block < BUDGET
+        few_blocks = blocks * 2 < self._blocks and claim.last_block < KEY_BUDGET
         return few_blocks or sender._counters_left() * 2 < self._size
 
     # ---- the file ----
@@ -225,8 +226,8 @@ class CounterStore:
     def _add_blocks(self, table: Table, claim: Claim, lease: tuple[int, int] | None) -> int:
         """Those of a lease; all that there are when no other will follow."""
         following, charged = table.get(claim.name)
-        blocks = self._blocks if lease else BUDGET
-        leased = min(charged + blocks, BUDGET)
+        blocks = self._blocks if lease else KEY_BUDGET
+        leased = min(charged + blocks, KEY_BUDGET)
         table.put(claim.name, following, leased)
         return leased - charged
 

@@ -14,13 +14,13 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from .._common import rare
+from .._common import policy_lock
 from ..errors import KeyExhausted
+from ..limits import KEY_BUDGET
 from ._file import Table
 from ._turn import turn
 from ._words import CounterStoreError
 
-BUDGET = 1 << 36
 FOR_EACH_COUNTER = 16  # blocks leased with it: a frame of 200 bytes
 AT_LEAST = 1 << 22  # blocks in a lease: four frames of the default limit
 
@@ -36,22 +36,22 @@ def lease_of(counters: int) -> int:
 
 def charge(charged: int, blocks: int) -> int:
     """What is charged to a key when it is given these, or as many as there are."""
-    if charged >= BUDGET:
+    if charged >= KEY_BUDGET:
         raise KeyExhausted(
             "the store has charged 2^36 AES blocks to this key: sealed, or leased to Senders that "
             "were never closed; use a fresh key"
         )
-    return min(charged + blocks, BUDGET)
+    return min(charged + blocks, KEY_BUDGET)
 
 
 def give_back_later(path: Path, name: bytes, blocks: int) -> None:
-    with rare:
+    with policy_lock:
         _unused.setdefault((os.getpid(), path), {})[name] = max(blocks, 0)
 
 
 def give_back(path: Path, table: Table) -> None:
     """Takes from what is charged, in this table, what was not used."""
-    with rare:
+    with policy_lock:
         unused = _unused.pop((os.getpid(), path), {})
     for name, blocks in unused.items():
         following, charged = table.get(name)

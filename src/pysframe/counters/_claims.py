@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from .._common import rare
+from .._common import policy_lock
 from ..errors import DuplicateSender
 from ._blocks import give_back_later
 from ._locks import Opening
@@ -80,7 +80,7 @@ class Claims:
 
     def take(self, at: int) -> None:
         """DuplicateSender when another process has this place."""
-        with rare:
+        with policy_lock:
             if at not in self._counts and not self._opening.try_lock(at):
                 raise DuplicateSender(
                     f"another process, or another CounterStore of this one, has a Sender for this "
@@ -91,7 +91,7 @@ class Claims:
 
     def drop(self, at: int) -> None:
         """Lets a place go; nothing in a forked child."""
-        with rare:
+        with policy_lock:
             self._counts[at] -= 1
             if not self._counts[at]:
                 del self._counts[at]

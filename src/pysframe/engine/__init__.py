@@ -28,17 +28,7 @@ from .. import batch
 from .._version import __version__
 from ..errors import MisuseError
 from . import _parts, _self_test
-from ._types import (
-    AHEAD,
-    ASKED,
-    GIVEN,
-    Backend,
-    Engine,
-    KeyStats,
-    Reach,
-    ReceiverStats,
-    StrangerStats,
-)
+from ._types import Backend, Engine, KeyKind, Reach
 
 if TYPE_CHECKING:
     from ._native import ReceiverCore as ReceiverBase
@@ -50,18 +40,13 @@ else:
     SenderBase = ReceiverBase = Secret = object
 
 __all__ = [
-    "AHEAD",
-    "ASKED",
-    "GIVEN",
     "Backend",
     "Engine",
-    "KeyStats",
+    "KeyKind",
     "Reach",
     "ReceiverBase",
-    "ReceiverStats",
     "Secret",
     "SenderBase",
-    "StrangerStats",
     "available",
     "backend_info",
     "bind",

@@ -37,8 +37,8 @@ from pysframe._buffers import byte_view, writable_view
 from pysframe._rows import as_rows
 from pysframe._tracebacks import without_locals
 from pysframe.batch import FrameBatch, too_long_for_a_batch
-from pysframe.engine._types import KeyStats, ReceiverStats, StrangerStats
 from pysframe.errors import MisuseError, misuse, rejection
+from pysframe.stats import KeyStats, ReceiverStats, StrangerStats
 from pysframe.suites import CipherSuite
 
 cdef extern from *:

@@ -8,7 +8,7 @@ from types import ModuleType
 from ..errors import FrameRejected, FrameStatus
 from ..suites import CipherSuite
 from ._parts import trouble
-from ._types import GIVEN
+from ._types import KeyKind
 
 BASE_KEY = bytes(range(16))
 KID = 0x123
@@ -46,7 +46,7 @@ def _verdict(engine: ModuleType, receiver_class: type, suite: CipherSuite) -> st
 def _opens(engine: ModuleType, receiver_class: type, suite: CipherSuite) -> bool:
     receiver = receiver_class()
     receiver._open(suite, 0, 1 << 10, True)
-    receiver._add(KID, engine.Secret(suite, BASE_KEY), GIVEN)
+    receiver._add(KID, engine.Secret(suite, BASE_KEY), KeyKind.GIVEN)
     ciphertext = bytes.fromhex(CIPHERTEXTS[suite])
     try:
         right: bool = receiver.unprotect(ciphertext, METADATA) == PLAINTEXT

@@ -1,12 +1,17 @@
-"""The shapes that every engine speaks; no errors, no cryptography, nothing to import."""
+"""The shapes in which the policy and every engine speak to each other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, NamedTuple
 
-# Kinds of a receiver's keys, as csrc/sfr.h numbers them: given by the caller; derived ahead of any
-# frame; asked for by a header, which may be forged.
-GIVEN, AHEAD, ASKED = range(3)
+
+class KeyKind(IntEnum):
+    """How a receiver came by a key; csrc/sfr.h numbers the kinds alike."""
+
+    GIVEN = 0  # by the caller, or confirmed by a tag
+    AHEAD = 1  # derived before any frame named its KID
+    ASKED = 2  # derived because a header named its KID, which may be forged
 
 
 class Reach(NamedTuple):
@@ -24,36 +29,6 @@ class Reach(NamedTuple):
     first: int
     total: int
     few: int
-
-
-class KeyStats(NamedTuple):
-    """What a receiver counted for one KID: frames, unless said otherwise."""
-
-    kid: int
-    opened: int
-    auth_failed: int
-    replayed: int
-    too_old: int
-    last_ctr: int  # of the newest frame opened; 0 before the first
-    provisional: bool  # derived ahead, and no tag has verified under it yet
-    closed: bool  # a 4-byte tag failed 2^12 times
-    advanced: int  # of the refused frames, those whose CTR went on from others, as a sender's do
-
-
-class StrangerStats(NamedTuple):
-    """What a receiver counted for a KID that it has no key for: frames."""
-
-    frames: int
-    advanced: int  # those whose CTR went on from others
-
-
-class ReceiverStats(NamedTuple):
-    """What a receiver counted."""
-
-    malformed: int  # frames
-    unknown: int  # frames under KIDs without a key
-    strangers: dict[int, StrangerStats]  # by unknown KID: of the latest and most frequent
-    keys: list[KeyStats]
 
 
 class Backend(NamedTuple):

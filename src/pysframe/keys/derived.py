@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING, TypeVar
 
 from .._buffers import ReadableBuffer, byte_view
-from ..engine import GIVEN
+from ..engine import KeyKind
 from ..errors import MisuseError
 from .plan import Changes, Derive, Rules
 
@@ -148,7 +148,7 @@ class DerivedKeys:
         under its KID, the news is about a key of the past.
         """
         if self._rules:
-            real = [kid for kid in kids if receiver._kind(kid) == GIVEN]
+            real = [kid for kid in kids if receiver._kind(kid) == KeyKind.GIVEN]
             self._carry_out(receiver, self._rules.confirm(real))
 
     def is_stale(self, kid: int) -> bool:
@@ -161,7 +161,7 @@ class DerivedKeys:
 
     def _refuse_overlap(self, receiver: Receiver, number: int) -> None:
         rules = self._rules
-        for key in receiver._stats()[3]:
+        for key in receiver._stats().keys:
             if rules is not None and rules.covers(number, key.kid) and not self._owns(key.kid):
                 raise MisuseError(
                     f"KID {key.kid:#x} has a key of its own; remove_key({key.kid:#x}) first"

@@ -8,14 +8,12 @@ Rules of this file:
 
 from typing import NamedTuple
 
-from ..engine import AHEAD, ASKED, Reach
+from ..engine import KeyKind, Reach
 from ..errors import MisuseError
+from ..limits import LAST_KID, LIMIT_ROSTER, READY_MEMBERS
 from .layouts import MLSLayout
 from .plan import Changes, Derive
 
-READY = 64  # members whose keys are derived before their first frame
-ROSTER = 4096  # members at most whose keys may all be there at once
-LAST = (1 << 64) - 1
 RETIRED = 16  # epochs remembered as past
 
 
@@ -33,7 +31,7 @@ class Epochs:
     >>> [hex(key.kid) for key in epochs.add(1, senders=3).derive]
     ['0x1', '0x11', '0x21']
     >>> epochs.resolve(0x421)
-    Derive(kid=1057, number=1, steps=0, kind=2)
+    Derive(kid=1057, number=1, steps=0, kind=<KeyKind.ASKED: 2>)
     >>> epochs.resolve(0x31), epochs.resolve(0x22)
     (None, None)
     >>> epochs.add(17).forget
@@ -60,10 +58,10 @@ class Epochs:
                 f"epoch {epoch} came after epoch {there.number}, which has the same {self.layout.E}"
                 " low bits; epochs only grow"
             )
-        ahead = self._members(epoch, senders)
+        members = self._members(epoch, senders)
         reach = self._reach(epoch, senders)
         self._by_low_bits[low] = Epoch(epoch, reach)
-        changes = Changes(derive=ahead, reach=(reach,))
+        changes = Changes(derive=members, reach=(reach,))
         if not there or there.number == epoch:
             return changes
         # RFC 9605 5.2 MUST: drop the epoch that shares these low E bits.
@@ -88,7 +86,7 @@ class Epochs:
         if index >= total:
             return None
         is_few = index < few and kid == index << shift | group
-        return Derive(kid, epoch.number, 0, AHEAD if is_few else ASKED)
+        return Derive(kid, epoch.number, 0, KeyKind.AHEAD if is_few else KeyKind.ASKED)
 
     def confirm(self, kids: list[int]) -> Changes:
         """A member was heard. This moves nothing: epochs come and go by what MLS says."""
@@ -111,9 +109,9 @@ class Epochs:
     def _reach(self, epoch: int, senders: int | None) -> Reach:
         """Members in context 0 are few, if a roster names them or they are the first of theirs."""
         limit = 1 << self.layout.S
-        few = min(limit, READY) if senders is None else min(senders, ROSTER)
+        few = min(limit, READY_MEMBERS) if senders is None else min(senders, LIMIT_ROSTER)
         # Of S = 64 bits the last number is out of reach: a total has no bit for it.
-        total = min(limit if senders is None else senders, LAST)
+        total = min(limit if senders is None else senders, LAST_KID)
         mask, group = self.group(epoch)
         return Reach(mask, group, limit - 1, self.layout.E, 0, total, few)
 
@@ -122,5 +120,5 @@ class Epochs:
         if senders is not None and not 0 <= senders <= limit:
             raise MisuseError(f"senders is {senders}; with S={self.layout.S} it must be 0..{limit}")
         self.layout.pack(epoch, 0)
-        members = range(min(senders or 0, READY))
+        members = range(min(senders or 0, READY_MEMBERS))
         return tuple(Derive(self.layout.pack(epoch, index), epoch) for index in members)

@@ -8,8 +8,7 @@ from operator import index
 from typing import NamedTuple
 
 from ..errors import MisuseError
-
-KID_BITS = 64
+from ..limits import KID_BITS
 
 
 class SenderKeyID(NamedTuple):

@@ -5,7 +5,7 @@ Rule: numbers only. A `number` names a secret: a key generation (RFC 9605 5.1) o
 
 from typing import NamedTuple, Protocol
 
-from ..engine import AHEAD, Reach
+from ..engine import KeyKind, Reach
 from .layouts import MLSLayout, SenderKeyLayout
 
 
@@ -15,7 +15,7 @@ class Derive(NamedTuple):
     kid: int
     number: int
     steps: int = 0
-    kind: int = AHEAD
+    kind: KeyKind = KeyKind.AHEAD
 
 
 class Changes(NamedTuple):

@@ -12,16 +12,14 @@ Rules of this file:
 """
 
 from .._tracebacks import without_locals
-from ..engine import AHEAD as KIND_AHEAD
-from ..engine import GIVEN, Reach, key_schedule
-from ..errors import MisuseError
+from ..engine import KeyKind, Reach, key_schedule
+from ..limits import LIMIT_MAX_STEPS, checked
 from ..suites import CipherSuite
 from .layouts import SenderKeyLayout
 from .plan import Changes, Derive
 
-BEHIND = 2  # steps kept behind the confirmed one, for frames overtaken on their way
-AHEAD = 2  # steps derived before any frame asks for them
-MAX_STEPS = 1024  # of max_steps: a derivation costs about a microsecond a step
+STEPS_BEHIND = 2  # steps kept behind the confirmed one, for frames overtaken on their way
+STEPS_AHEAD = 2  # steps derived before any frame asks for them
 RETIRED = 16  # generations remembered as past
 
 
@@ -33,9 +31,9 @@ class Chain:
     def __init__(self, layout: SenderKeyLayout, generation: int, step: int, max_steps: int) -> None:
         steps = 1 << layout.R
         self._layout, self.generation, self.step = layout, generation, step
-        self._behind = max(0, min(BEHIND, steps - 1 - AHEAD))
+        self._behind = max(0, min(STEPS_BEHIND, steps - 1 - STEPS_AHEAD))
         self._reach = min(max_steps, steps - 1 - self._behind)
-        self._ahead = min(AHEAD, self._reach)
+        self._ahead = min(STEPS_AHEAD, self._reach)
         self.live = {self.kid_of(step): step}  # KID -> step, of the keys that were derived
 
     def kid_of(self, step: int) -> int:
@@ -89,7 +87,7 @@ class SenderKeys:
     >>> [hex(key.kid) for key in keys.add(1, 0, max_steps=8).derive]
     ['0x10', '0x11', '0x12']
     >>> keys.resolve(0x15), keys.resolve(0x1c), keys.resolve(0x25)
-    (Derive(kid=21, number=1, steps=5, kind=1), None, None)
+    (Derive(kid=21, number=1, steps=5, kind=<KeyKind.AHEAD: 1>), None, None)
     >>> changes = keys.confirm([0x15])
     >>> [hex(kid) for kid in changes.drop], [hex(key.kid) for key in changes.derive]
     (['0x10', '0x11', '0x12'], ['0x13', '0x14', '0x16', '0x17'])
@@ -109,11 +107,10 @@ class SenderKeys:
 
         The first one's key is real at once; those of later ones when a tag verifies.
         """
-        if not 0 <= max_steps <= MAX_STEPS:
-            raise MisuseError(f"max_steps is {max_steps}; it must be 0..{MAX_STEPS}")
+        max_steps = checked("max_steps", max_steps, 0, LIMIT_MAX_STEPS)
         if generation in self._chains:
             return Changes()
-        kind = KIND_AHEAD if self._chains else GIVEN
+        kind = KeyKind.AHEAD if self._chains else KeyKind.GIVEN
         given = Derive(self.layout.pack(generation, step), generation, 0, kind)
         chain = self._chains[generation] = Chain(self.layout, generation, step, max_steps)
         self._retired = tuple(past for past in self._retired if past != generation)

@@ -13,9 +13,10 @@ from typing import ClassVar, Self
 from ..._buffers import ReadableBuffer, WriteableBuffer, writable_view
 from ..._tracebacks import without_locals
 from ...errors import FrameRejected, FrameStatus, MisuseError
+from ...stats import ReceiverStats
 from ...suites import CipherSuite
 from .. import _aead
-from .._types import Reach, ReceiverStats
+from .._types import KeyKind, Reach
 from ._arrival import Arrival
 from ._guard import Unshareable
 from ._keys import Secret
@@ -187,7 +188,7 @@ class ReceiverCore(Unshareable):
         source = _aead.provider(self._kernel)
         self._twin = ReceiverState(CipherSuite(suite), replay_window, max_frame, strict, source)
 
-    def _add(self, kid: int, secret: Secret, kind: int) -> None:
+    def _add(self, kid: int, secret: Secret, kind: KeyKind) -> None:
         """Knows a key: GIVEN, derived AHEAD, or ASKED for by a header that may be forged.
 
         The same one again changes nothing but, at most, its kind to an earlier one. MisuseError
@@ -200,7 +201,7 @@ class ReceiverCore(Unshareable):
         """Forgets a key; False when there is none."""
         return receiver_state(self).remove(kid)
 
-    def _kind(self, kid: int) -> int | None:
+    def _kind(self, kid: int) -> KeyKind | None:
         """GIVEN, AHEAD or ASKED; None when there is no key for this KID."""
         return receiver_state(self).kind(kid)
 

@@ -12,6 +12,7 @@ from typing import Self
 from ..._buffers import ReadableBuffer, byte_view
 from ..._tracebacks import without_locals
 from ...errors import MisuseError
+from ...limits import MIN_BASE_KEY
 from ...suites import CipherSuite
 from .. import key_schedule
 from .._aead import Provider, new_aead
@@ -19,7 +20,6 @@ from ._guard import Unshareable
 from ._registry import fingerprint
 
 MAX_STEPS = 0xFFFF  # at once; callers go 1024 at most
-MIN_BASE_KEY = 16  # bytes; RFC 9605 sets no length, shorter keys are mistakes
 
 
 class Secret(Unshareable):

@@ -11,23 +11,18 @@ Rules of this file:
 
 from ..._buffers import ReadableBuffer
 from ...errors import FrameRejected, FrameStatus, MisuseCode, misuse, rejection
+from ...limits import LIMIT_MAX_FRAME, LIMIT_WINDOW, MAX_ASKED, SHORT_TAG, SHORT_TAG_FAILURES
+from ...stats import KeyStats, ReceiverStats
 from ...suites import CipherSuite
 from .._aead import Provider
-from .._types import ASKED, GIVEN, KeyStats, Reach, ReceiverStats
+from .._types import KeyKind, Reach
 from ._arrival import Arrival
 from ._guard import new_lock
 from ._keys import FrameKey, Secret
-from ._sender import LIMIT_MAX_FRAME
 from ._shares import Shares
 from ._strangers import Strangers
 from ._trail import Trail
 from ._window import ReplayWindow
-
-# Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20.
-SHORT_TAG = 4  # bytes
-SHORT_TAG_FAILURES = 1 << 12
-MAX_ASKED = 128  # keys that headers asked for, and no tag has confirmed
-MAX_WINDOW = 1 << 20  # frames
 
 
 class Slot:
@@ -38,11 +33,11 @@ class Slot:
         "window",
     )  # fmt: skip
 
-    def __init__(self, kid: int, key: FrameKey, window: int, kind: int) -> None:
+    def __init__(self, kid: int, key: FrameKey, window: int, kind: KeyKind) -> None:
         self.kid = kid
         self.key = key
         self.window = ReplayWindow(window)
-        self.kind = kind  # GIVEN, AHEAD or ASKED
+        self.kind = kind
         self.closed = False
         self.opened = self.auth_failed = self.replayed = self.too_old = 0
         self.refused = Trail()  # its frames, for whatever reason
@@ -71,7 +66,7 @@ class Slot:
             self.replayed,
             self.too_old,
             self.window.top or 0,
-            self.kind != GIVEN,
+            self.kind != KeyKind.GIVEN,
             self.closed,
             self.refused.advanced,
         )
@@ -91,7 +86,7 @@ class ReceiverState:
     def __init__(
         self, suite: CipherSuite, window: int, max_frame: int, strict: bool, source: Provider
     ) -> None:
-        if not (0 <= window <= MAX_WINDOW and 0 <= max_frame <= LIMIT_MAX_FRAME):
+        if not (0 <= window <= LIMIT_WINDOW and 0 <= max_frame <= LIMIT_MAX_FRAME):
             reason = "replay_window or max_frame is out of range"
             raise misuse(MisuseCode.ARGUMENT, reason=reason)
         self.suite = suite
@@ -111,7 +106,7 @@ class ReceiverState:
 
     # ---- keys ----
 
-    def add(self, kid: int, secret: Secret, kind: int) -> None:
+    def add(self, kid: int, secret: Secret, kind: KeyKind) -> None:
         """Knows a key; the same one again changes nothing but, at most, its kind to an earlier one.
 
         MisuseError when another key lives under this KID. Of more than 128 keys that are ASKED
@@ -150,7 +145,7 @@ class ReceiverState:
             for kid in [kid for kid in self._slots if kid & mask == group]:
                 self.remove(kid)
 
-    def kind(self, kid: int) -> int | None:
+    def kind(self, kid: int) -> KeyKind | None:
         """GIVEN, AHEAD or ASKED; None when there is no key for this KID."""
         with self._lock:
             self.check_open()
@@ -200,7 +195,7 @@ class ReceiverState:
             raise misuse(MisuseCode.ARGUMENT, reason="this receiver is closed")
 
     def _take_in(self, slot: Slot) -> None:
-        if slot.kind == ASKED:
+        if slot.kind == KeyKind.ASKED:
             self._make_room()
             self._asked[slot.kid] = slot
             if self.suite.has_short_tag:
@@ -278,8 +273,8 @@ class ReceiverState:
         slot.window.mark(arrival.ctr)
         slot.opened += 1
         self._shares.count_opened()
-        if slot.kind != GIVEN:
-            slot.kind = GIVEN
+        if slot.kind != KeyKind.GIVEN:
+            slot.kind = KeyKind.GIVEN
             self._asked.pop(slot.kid, None)
             self._news.append(slot.kid)
         return opened

@@ -14,17 +14,14 @@ from ..._buffers import ReadableBuffer, byte_view
 from ..._rows import clear_bytes
 from ...errors import MisuseCode, misuse
 from ...header import MAX_VALUE, encode_header, header_size
-from ...suites import MAX_HEADER, CipherSuite
+from ...limits import KEY_BUDGET, LIMIT_MAX_FRAME, MAX_HEADER
+from ...suites import CipherSuite
 from .._aead import Provider
 from ._guard import new_lock
 from ._keys import FrameKey, Secret
 from ._memory import distance, metadata_view, overlap
 from ._process import generation
 from ._registry import SENDERS
-
-# q + s <= 2^36 blocks keeps GCM's advantage below 2^-57: draft-irtf-cfrg-aead-limits.
-KEY_BUDGET = 1 << 36
-LIMIT_MAX_FRAME = 0x7FFF_FFFF  # bytes
 
 
 class Departure(NamedTuple):
@@ -78,8 +75,8 @@ class SenderState:
     """
 
     __slots__ = (
-        "_ahead", "_generation", "_key", "_last", "_last_block", "_lock", "_max_frame", "_next",
-        "_retired", "_spent", "blocks", "kid", "suite",
+        "_generation", "_key", "_last", "_last_block", "_lock", "_max_frame", "_next",
+        "_next_lease", "_retired", "_spent", "blocks", "kid", "suite",
     )  # fmt: skip
 
     def __init__(
@@ -101,7 +98,7 @@ class SenderState:
         self._last = last
         self._max_frame = max_frame
         self._spent = False  # _next was used, too, and nothing comes after it
-        self._ahead: tuple[int, int] | None = None  # the lease after this one
+        self._next_lease: tuple[int, int] | None = None  # the lease after this one
         self._last_block = KEY_BUDGET  # where the AES blocks must stop
         self._lock = new_lock()
         self._generation = generation()
@@ -158,7 +155,7 @@ class SenderState:
     def extend(self, first: int, last: int) -> None:
         """Leases first..last as well; they must lie beyond all counters leased before."""
         with self._lock:
-            if self._ahead or not self._last < first <= last <= MAX_VALUE:
+            if self._next_lease or not self._last < first <= last <= MAX_VALUE:
                 reason = "the lease does not follow the one before"
                 raise misuse(MisuseCode.ARGUMENT, reason=reason)
             if self._spent:
@@ -166,7 +163,7 @@ class SenderState:
             elif first == self._last + 1:
                 self._last = last
             else:
-                self._ahead = first, last
+                self._next_lease = first, last
 
     def raise_blocks(self, blocks: int) -> None:
         """Raises the meter, never lowers it; beyond the budget it stays there."""
@@ -215,8 +212,8 @@ class SenderState:
         ctr = self._next
         if ctr != self._last:
             self._next += 1
-        elif self._ahead:
-            (self._next, self._last), self._ahead = self._ahead, None
+        elif self._next_lease:
+            (self._next, self._last), self._next_lease = self._next_lease, None
         else:
             self._spent = True
         return ctr

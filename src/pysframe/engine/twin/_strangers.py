@@ -3,7 +3,7 @@
 Rule: whatever a forger sends, this holds sixteen KIDs and their numbers.
 """
 
-from .._types import StrangerStats
+from ...stats import StrangerStats
 from ._trail import Trail
 
 TRACKED = 16  # KIDs
