@@ -59,7 +59,7 @@ typedef struct sfr_key {
     uint32_t salt_head;            /* sframe_salt[0..4), memory order */
     uint64_t salt_tail;            /* sframe_salt[4..12), memory order */
     uint8_t tag_size;
-    uint8_t kind;                  /* of its operations: rows of one kind run together */
+    uint8_t ops_id;                /* names `ops`: rows with equal ids run together */
     _Alignas(64) uint8_t state[];  /* ops->state_size bytes, laid out by the kernel */
 } sfr_key;
 
@@ -87,7 +87,7 @@ typedef struct sfr_row {
         const uint8_t *read;       /* open: key->tag_size bytes are here */
     } tag;
     int status;                    /* open: SFR_OK or SFR_AUTH_FAILED (then out is all zeros) */
-    uint8_t kind;                  /* the key's, which so need not be looked at before it runs */
+    uint8_t ops_id;                /* copy of key->ops_id: bucketing never touches the key */
     /* Only where aad_size > 16: header, clear bytes, metadata, or all three in the first. */
     sfr_span aad[SFR_AAD_SPANS];
     uint64_t gathered[SFR_GATHERED / 8];   /* the producer's copy, to which aad[0] points */
@@ -258,31 +258,31 @@ SFR_INLINE void sfr_lock_drop(sfr_lock *lock)
     atomic_store_explicit(&lock->word, 0, memory_order_release);
 }
 
-/* The lock of one sender or receiver: none where callers take turns. It saves a locked instruction,
+/* The lock of one sender or receiver: none where callers are serialized. It saves a locked instruction,
  * 20 cycles for which all that follows waits. */
-extern SFR_HIDDEN bool sfr_turns;
+extern SFR_HIDDEN bool sfr_serialized;
 SFR_INLINE void sfr_object_take(sfr_lock *lock)
 {
-    if (SFR_UNLIKELY(!sfr_turns)) sfr_lock_take(lock);
+    if (SFR_UNLIKELY(!sfr_serialized)) sfr_lock_take(lock);
 }
 SFR_INLINE void sfr_object_drop(sfr_lock *lock)
 {
-    if (SFR_UNLIKELY(!sfr_turns)) sfr_lock_drop(lock);
+    if (SFR_UNLIKELY(!sfr_serialized)) sfr_lock_drop(lock);
 }
 
 /* Batches run without locks. A run reads keys between enter and leave; who unlinks a key waits
  * in synchronize until every run that might have seen it has left, then wipes it. */
-unsigned sfr_run_enter(void);
-void sfr_run_leave(unsigned ticket);
-/* The same for what begins and ends within one turn: there nobody else can unlink a key. */
-SFR_INLINE unsigned sfr_turn_enter(void)
+unsigned sfr_read_enter(void);
+void sfr_read_leave(unsigned ticket);
+/* The same for what begins and ends within one serialized call: there nobody else can unlink a key. */
+SFR_INLINE unsigned sfr_object_read_enter(void)
 {
-    return SFR_LIKELY(sfr_turns) ? 0 : sfr_run_enter();
+    return SFR_LIKELY(sfr_serialized) ? 0 : sfr_read_enter();
 }
-SFR_INLINE void sfr_turn_leave(unsigned ticket)
+SFR_INLINE void sfr_object_read_leave(unsigned ticket)
 {
-    if (SFR_UNLIKELY(!sfr_turns)) sfr_run_leave(ticket);
+    if (SFR_UNLIKELY(!sfr_serialized)) sfr_read_leave(ticket);
 }
-void sfr_run_synchronize(void);
+void sfr_read_synchronize(void);
 
 #endif

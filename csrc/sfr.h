@@ -82,7 +82,7 @@ int sfr_init(const char *max_isa);
 /* A promise, given once after sfr_init: no two calls are under way at a time (Python's GIL sees
  * to it) that take a sender or receiver, but for sfr_seal_many and sfr_open_many. It saves a
  * locked instruction a frame. */
-void sfr_callers_take_turns(void);
+void sfr_serialize_callers(void);
 const char *sfr_cpu_features(void);                 /* for reports: "aes pclmul avx2 ..." */
 /* Bytes of pages for keys, so far, that the system would not lock (they may be swapped out), and
  * that it would not leave out of core dumps. Pages are taken when keys need them. */
@@ -167,8 +167,8 @@ void sfr_sender_set_blocks(sfr_sender *, uint64_t); /* raises the meter: resumed
 /* How far the meter may go, 2^36 at most and at first; never below where it is. */
 void sfr_sender_lease_blocks(sfr_sender *, uint64_t last);
 
-/* Bytes a protected frame takes if it is sealed after at most `ahead` others. */
-size_t sfr_protected_size(sfr_sender *, size_t frame_size, size_t ahead);
+/* Bytes a protected frame takes if it is sealed after at most `preceding` others. */
+size_t sfr_protect_size(sfr_sender *, size_t frame_size, size_t preceding);
 int sfr_protect(sfr_sender *, sfr_frame *);         /* one frame: reserve and seal */
 /* A batch, `count` frames with a sender each. Check takes no counter: it says whether a frame
  * (in, metadata, clear) would be refused, and sets out_size to the room it needs at most. Protect
@@ -176,13 +176,13 @@ int sfr_protect(sfr_sender *, sfr_frame *);         /* one frame: reserve and se
  * through; the next one's status says why it was refused. `steady` tells that each room is exact
  * and that no lease and no key's budget can end within the batch, unless somebody else uses the
  * senders meanwhile. */
-size_t sfr_check_many(sfr_sender *const *, sfr_frame *frames, size_t count, int *steady);
+size_t sfr_protect_many_size(sfr_sender *const *, sfr_frame *frames, size_t count, int *steady);
 size_t sfr_protect_many(sfr_sender *const *, sfr_frame *frames, size_t count);
 /* The same from columns to columns, apart from each other, for the usual case. Room is 0 where it
  * is not that: a row outside the data, a frame that would be refused, a lease or a key's budget
  * that may run out; else the bytes that all rows take. Protect writes them back to back and
  * returns how many rows it got through: all, unless somebody else uses the senders meanwhile. */
-size_t sfr_columns_room(sfr_sender *const *, const sfr_rows_in *, size_t count);
+size_t sfr_protect_columns_size(sfr_sender *const *, const sfr_rows_in *, size_t count);
 size_t sfr_protect_columns(sfr_sender *const *, const sfr_rows_in *, size_t count, uint8_t *out,
                            size_t room, const sfr_rows_out *);
 /* Protect in two steps. Reserve takes the counters and sets kid, ctr and out_size, the room
@@ -219,7 +219,7 @@ void sfr_receiver_free(sfr_receiver *);
  * asked for at most SFR_MAX_ASKED live at once, and the oldest makes room. The same key again
  * changes nothing but, at most, its kind to an earlier one (a replay window never restarts);
  * another key under a live KID is SFR_E_CONFLICT. */
-enum { SFR_GIVEN, SFR_AHEAD, SFR_ASKED };
+enum { SFR_KEY_GIVEN, SFR_KEY_AHEAD, SFR_KEY_ASKED };
 #define SFR_MAX_ASKED 128
 int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int kind);
 int sfr_receiver_remove(sfr_receiver *, uint64_t kid);     /* SFR_UNKNOWN_KEY: was not there */
@@ -239,17 +239,17 @@ int sfr_receiver_reach(sfr_receiver *, const sfr_reach *);
 void sfr_receiver_forget(sfr_receiver *, uint64_t mask, uint64_t group);
 
 /* Room needed for what `in` will open to; 0 when it is too short to be a frame. */
-size_t sfr_plaintext_size(const sfr_receiver *, const uint8_t *in, size_t in_size, size_t clear);
+size_t sfr_unprotect_size(const sfr_receiver *, const uint8_t *in, size_t in_size, size_t clear);
 int sfr_unprotect(sfr_receiver *, sfr_frame *);
 /* A batch, `count` frames with a receiver each. Room sets out_size to the room each frame needs
  * and returns the sum; unprotect then wants `out` set, apart from all that it reads, and returns
  * how many frames it refused. */
-size_t sfr_room_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
+size_t sfr_unprotect_many_size(sfr_receiver *const *, sfr_frame *frames, size_t count);
 size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 /* The same from columns to columns, apart from each other. Open room is what all rows take at most,
  * SIZE_MAX where one lies outside the data. Unprotect writes the frames back to back, zeros for what
  * it refuses, and sets room to what they took. */
-size_t sfr_open_room(const sfr_rows_in *, size_t count);
+size_t sfr_unprotect_columns_size(const sfr_rows_in *, size_t count);
 size_t sfr_unprotect_columns(sfr_receiver *const *, const sfr_rows_in *, size_t count,
                              uint8_t *out, size_t *room, const sfr_rows_out *);
 /* Unprotect in two steps, or three: screen refuses one frame that unprotect would refuse before

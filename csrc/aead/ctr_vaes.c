@@ -7,10 +7,10 @@
 
 #ifdef SFR_X86
 
-#define UNIT 64 /* bytes; the key stream is made in such pieces, */
-#define UNITS 4 /* at most so many of them side by side */
+#define PIECE 64 /* bytes; the key stream is made in such pieces, */
+#define PIECES 4 /* at most so many of them side by side */
 
-/* ---- 256 bits: two vectors to the unit ---- */
+/* ---- 256 bits: two vectors to the piece ---- */
 
 #define VAES256 __attribute__((target("aes,sse4.1,ssse3,pclmul,avx2,vaes")))
 
@@ -61,7 +61,7 @@ SFR_INLINE VAES256 void part256(uint8_t *out, const uint8_t *in, size_t size, __
 SFR_INLINE VAES256 void end256(uint8_t *out, const uint8_t *in, size_t left, __m256i counter,
                                const __m128i *round_keys, int rounds, int units)
 {
-    __m256i stream[2 * UNITS];
+    __m256i stream[2 * PIECES];
     int j = 0;
     next256(&counter, round_keys, rounds, stream, units);
     for (; j < 2 * units - 2; j++) whole256(out + 32 * j, in + 32 * j, stream[j]);
@@ -78,14 +78,14 @@ SFR_INLINE VAES256 void crypt256(const sfr_row *row, const uint8_t *in, int roun
 {
     const __m128i *keys = sfr_ctr_hmac_state_of(row)->round_keys;
     const __m256i zero_one = _mm256_set_epi32(1, 0, 0, 0, 0, 0, 0, 0);
-    __m256i stream[2 * UNITS], counter = _mm256_add_epi32(twice(sfr_ctr_start(row)), zero_one);
+    __m256i stream[2 * PIECES], counter = _mm256_add_epi32(twice(sfr_ctr_start(row)), zero_one);
     uint8_t *out = row->out;
     size_t left = row->size;
-    for (; left > UNIT * UNITS; left -= UNIT * UNITS) {
-        next256(&counter, keys, rounds, stream, UNITS);
-        for (int j = 0; j < 2 * UNITS; j++, in += 32, out += 32) whole256(out, in, stream[j]);
+    for (; left > PIECE * PIECES; left -= PIECE * PIECES) {
+        next256(&counter, keys, rounds, stream, PIECES);
+        for (int j = 0; j < 2 * PIECES; j++, in += 32, out += 32) whole256(out, in, stream[j]);
     }
-    switch ((left + UNIT - 1) / UNIT) {
+    switch ((left + PIECE - 1) / PIECE) {
     case 4:
         end256(out, in, left, counter, keys, rounds, 4);
         break;
@@ -161,7 +161,7 @@ SFR_INLINE VAES512 void part512(uint8_t *out, const uint8_t *in, size_t size, __
 SFR_INLINE VAES512 void end512(uint8_t *out, const uint8_t *in, size_t left, __m512i counter,
                                const __m128i *round_keys, int rounds, int units)
 {
-    __m512i stream[UNITS];
+    __m512i stream[PIECES];
     int j = 0;
     next512(&counter, round_keys, rounds, stream, units);
     for (; j < units - 1; j++) whole512(out + 64 * j, in + 64 * j, stream[j]);
@@ -172,14 +172,14 @@ SFR_INLINE VAES512 void crypt512(const sfr_row *row, const uint8_t *in, int roun
 {
     const __m128i *keys = sfr_ctr_hmac_state_of(row)->round_keys;
     const __m512i to_three = _mm512_set_epi32(3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0);
-    __m512i stream[UNITS], counter = _mm512_add_epi32(fourfold(sfr_ctr_start(row)), to_three);
+    __m512i stream[PIECES], counter = _mm512_add_epi32(fourfold(sfr_ctr_start(row)), to_three);
     uint8_t *out = row->out;
     size_t left = row->size;
-    for (; left > UNIT * UNITS; left -= UNIT * UNITS) {
-        next512(&counter, keys, rounds, stream, UNITS);
-        for (int j = 0; j < UNITS; j++, in += 64, out += 64) whole512(out, in, stream[j]);
+    for (; left > PIECE * PIECES; left -= PIECE * PIECES) {
+        next512(&counter, keys, rounds, stream, PIECES);
+        for (int j = 0; j < PIECES; j++, in += 64, out += 64) whole512(out, in, stream[j]);
     }
-    switch ((left + UNIT - 1) / UNIT) {
+    switch ((left + PIECE - 1) / PIECE) {
     case 4:
         end512(out, in, left, counter, keys, rounds, 4);
         break;

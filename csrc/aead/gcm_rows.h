@@ -336,16 +336,13 @@ static const variant one_frame[2][UNIT_BLOCKS] = {{IN_ONE(NAME_OPEN_ONE)}, {IN_O
 static const variant two_frames[2][PAIR_BLOCKS] = {{IN_TWO(NAME_OPEN_TWO)},
                                                    {IN_TWO(NAME_SEAL_TWO)}};
 
-#ifndef LONG
-#define LONG 8
-#endif
 /* ---- long frames: a beginning, then whole units ---- */
 
 /* A unit's counter blocks; the counters are kept least significant byte first, to be counted. */
 KERNEL void count(piece *p, vec *counter)
 {
     vec k = both(&p->key->round_key[0]);
-    UNROLL for (int u = 0; u < LONG; u++) {
+    UNROLL for (int u = 0; u < UNIT; u++) {
         p->state[u] = xor(swap_counter(*counter), k);
         *counter = add_counter(*counter, BLOCKS);
     }
@@ -354,24 +351,24 @@ KERNEL void count(piece *p, vec *counter)
 /* A unit's rounds and, between them, the hashing of the unit before, which is in p->x. */
 KERNEL void unit_rounds(piece *p, hash *sum, const int rounds)
 {
-    powers h = powers_from(p->key, LONG * BLOCKS);
+    powers h = powers_from(p->key, UNIT_BLOCKS);
     vec fold;
     UNROLL for (int r = 1; r < SFR_AES128_ROUNDS; r++) {
-        round_of(p->state, LONG, p->key, r);
-        if (sum && r <= LONG) hash_vector(sum, p->x, &fold, r - 1, LONG, h);
+        round_of(p->state, UNIT, p->key, r);
+        if (sum && r <= UNIT) hash_vector(sum, p->x, &fold, r - 1, UNIT, h);
     }
     if (rounds == SFR_AES256_ROUNDS)
         UNROLL for (int r = SFR_AES128_ROUNDS; r < SFR_AES256_ROUNDS; r++)
-            round_of(p->state, LONG, p->key, r);
+            round_of(p->state, UNIT, p->key, r);
 }
 
 KERNEL void unit_out(piece *p, block y, size_t end, const int rounds, const bool sealing)
 {
     p->end = end;
-    last_round(p, (LONG * BLOCKS), 1, rounds, sealing);
+    last_round(p, UNIT_BLOCKS, 1, rounds, sealing);
     p->x[0] = xor(p->x[0], in_low(y));
-    p->in += 16 * (LONG * BLOCKS);
-    p->out += 16 * (LONG * BLOCKS);
+    p->in += 16 * UNIT_BLOCKS;
+    p->out += 16 * UNIT_BLOCKS;
 }
 
 KERNEL_TARGET static __attribute__((noinline)) void units(sfr_row *row, carried *rest, size_t from,
@@ -382,17 +379,17 @@ KERNEL_TARGET static __attribute__((noinline)) void units(sfr_row *row, carried 
     vec counter = add_counters(both_of(sfr_block_words(row->block)), (int)(from / 16) + 2);
     count(&p, &counter);
     unit_rounds(&p, NULL, rounds);
-    unit_out(&p, rest->y, left < 16 * (LONG * BLOCKS) ? (left - 1) % 16 + 1 : 16, rounds, sealing);
-    while (left > 16 * (LONG * BLOCKS)) {
+    unit_out(&p, rest->y, left < 16 * UNIT_BLOCKS ? (left - 1) % 16 + 1 : 16, rounds, sealing);
+    while (left > 16 * UNIT_BLOCKS) {
         hash sum = hash_zero();
-        left -= 16 * (LONG * BLOCKS);
+        left -= 16 * UNIT_BLOCKS;
         count(&p, &counter);
         unit_rounds(&p, &sum, rounds);
-        unit_out(&p, hash_reduce(sum), left < 16 * (LONG * BLOCKS) ? (left - 1) % 16 + 1 : 16, rounds,
+        unit_out(&p, hash_reduce(sum), left < 16 * UNIT_BLOCKS ? (left - 1) % 16 + 1 : 16, rounds,
                  sealing);
     }
     hash sum = hash_lengths(row, p.key);
-    hash_vectors(&sum, p.x, LONG, powers_from(p.key, LONG * BLOCKS + 1));
+    hash_vectors(&sum, p.x, UNIT, powers_from(p.key, UNIT_BLOCKS + 1));
     finish(row, rest->mask, hash_reduce(sum), sealing);
 }
 
@@ -432,7 +429,7 @@ KERNEL void run(sfr_row *const *rows, size_t n, const int rounds, const bool sea
         size_t blocks = blocks_of(rows[i]);
         aad[0] = aad_block(rows[i], state_of(rows[i]));
         if (blocks >= UNIT_BLOCKS) {
-            size_t begun = blocks % (LONG * BLOCKS);
+            size_t begun = blocks % UNIT_BLOCKS;
             one_frame[sealing][begun](rows + i, aad, &rest, rounds);
             units(rows[i], &rest, 16 * begun, rounds, sealing);
             i++;

@@ -788,7 +788,7 @@ WORD size_t quads_of(const sfr_row *row)
 }
 
 /* A unit to come, into the cache: the CPU itself stops at the ends of pages. */
-enum { AHEAD = 4 };
+enum { PREFETCH_UNITS = 4 };
 
 WORD void fetch(const uint8_t *from, const uint8_t *to)
 {
@@ -852,7 +852,8 @@ WORD void seal_stream(sfr_row *const *rows, size_t count, const int last, const 
 
         for (size_t unit = 1; unit < whole; unit++) {
             from += UNIT_BYTES, to += UNIT_BYTES;
-            if (unit + AHEAD < whole) fetch(from + AHEAD * UNIT_BYTES, to + AHEAD * UNIT_BYTES);
+            if (unit + PREFETCH_UNITS < whole)
+                fetch(from + PREFETCH_UNITS * UNIT_BYTES, to + PREFETCH_UNITS * UNIT_BYTES);
             count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);
             unit_rounds(state, key, UNIT, rounds, &h.sum, text, h.powers, UNIT, w);
             end_unit(&h, w);
@@ -916,7 +917,8 @@ WORD void open_stream(sfr_row *const *rows, size_t count, const int last, const 
 
         for (size_t unit = 1; unit < whole; unit++) {
             from += UNIT_BYTES, to += UNIT_BYTES;
-            if (unit + AHEAD < whole) fetch(from + AHEAD * UNIT_BYTES, to + AHEAD * UNIT_BYTES);
+            if (unit + PREFETCH_UNITS < whole)
+                fetch(from + PREFETCH_UNITS * UNIT_BYTES, to + PREFETCH_UNITS * UNIT_BYTES);
             load_quads(text, from, 0, UNIT);
             read_once(text, UNIT);
             count_unit(state, &nonce, key, UNIT_LANES * unit, UNIT);

@@ -1,4 +1,4 @@
-/* The run of plan, run, commit: rows to kernels, frames of a kind together.
+/* The run of plan, run, commit: rows to kernels, frames of one kernel and family together.
  *
  * A batch is across streams, so rows come in any mix of suites and lengths. Rows are sorted by
  * (operations, size class) through pointers, which is cheaper than moving them, and each kernel
@@ -29,9 +29,9 @@ static void call_sorted(sfr_row *const *rows, size_t count, bool sealing)
     call(rows[0]->key->ops, sorted, count, sealing);
 }
 
-static inline size_t kind_of(const sfr_row *row)
+static inline size_t ops_id_of(const sfr_row *row)
 {
-    return row->kind;
+    return row->ops_id;
 }
 
 void sfr_run(sfr_row *rows, size_t count, bool sealing)
@@ -40,19 +40,19 @@ void sfr_run(sfr_row *rows, size_t count, bool sealing)
     if (!count) return;
     /* The usual batch is of one suite and one length: nothing to sort then. */
     const size_t vectors = sfr_vectors(rows[0].size);
-    size_t kinds = 0, lengths = 0;
+    size_t ops_ids = 0, lengths = 0;
     for (size_t i = 0; i < count; i++) {
         waiting[i] = &rows[i];
-        kinds |= rows[i].kind ^ rows[0].kind;
+        ops_ids |= rows[i].ops_id ^ rows[0].ops_id;
         lengths |= sfr_vectors(rows[i].size) ^ vectors;
     }
-    if (SFR_LIKELY(!(kinds | lengths))) {
+    if (SFR_LIKELY(!(ops_ids | lengths))) {
         call(rows[0].key->ops, waiting, count, sealing);
-    } else if (!kinds) {
+    } else if (!ops_ids) {
         call_sorted(waiting, count, sealing);
     } else {
         for (size_t some; count; count -= some) {
-            some = sfr_take_like(waiting, count, taken, kind_of);
+            some = sfr_take_like(waiting, count, taken, ops_id_of);
             call_sorted(taken, some, sealing);
         }
     }

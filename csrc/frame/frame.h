@@ -45,25 +45,25 @@ SFR_INLINE sfr_rows_out sfr_rows_to(const sfr_rows_out *to, size_t row)
 }
 
 /* What of a key a row needs before it runs: its owner's copy, in the cache line that it touches
- * anyway. `kind` as in sfr_row. */
-typedef struct sfr_start {
+ * anyway. `ops_id` as in sfr_row. */
+typedef struct sfr_key_summary {
     uint64_t salt_tail;
     uint32_t salt_head;
-    uint8_t kind;
-} sfr_start;
+    uint8_t ops_id;
+} sfr_key_summary;
 
-SFR_INLINE sfr_start sfr_start_of(const sfr_key *key)
+SFR_INLINE sfr_key_summary sfr_key_summary_of(const sfr_key *key)
 {
-    return (sfr_start){key->salt_tail, key->salt_head, key->kind};
+    return (sfr_key_summary){key->salt_tail, key->salt_head, key->ops_id};
 }
 
 /* RFC 9605 4.4.3: nonce = sframe_salt XOR CTR, so only its last 8 bytes change. */
-SFR_INLINE void sfr_row_nonce(sfr_row *row, const sfr_key *key, sfr_start start, uint64_t ctr)
+SFR_INLINE void sfr_row_nonce(sfr_row *row, const sfr_key *key, sfr_key_summary summary, uint64_t ctr)
 {
-    uint64_t tail = start.salt_tail ^ sfr_be64(ctr);
+    uint64_t tail = summary.salt_tail ^ sfr_be64(ctr);
     row->key = key;
-    row->kind = start.kind;
-    row->block[0] = start.salt_head | tail << 32;
+    row->ops_id = summary.ops_id;
+    row->block[0] = summary.salt_head | tail << 32;
     row->block[1] = tail >> 32;
 }
 

@@ -91,7 +91,7 @@ static rx_key *rx_key_new(const sfr_receiver *r, uint64_t kid, const sfr_secret 
     k->first_byte = 1;
     sfr_key *key = (sfr_key *)(void *)((uint8_t *)k + r->key_at);
     if (sfr_key_init(key, secret, r->kernel, kid, k->fingerprint)) {
-        k->start = sfr_start_of(key);
+        k->summary = sfr_key_summary_of(key);
         return k;
     }
     rx_key_free(r, k);
@@ -122,7 +122,7 @@ void sfr_asked_drop(sfr_receiver *r, rx_key *k)
     r->asked--;
 }
 
-/* Takes a key out of sight. The caller frees it after sfr_run_synchronize, without the lock. */
+/* Takes a key out of sight. The caller frees it after sfr_read_synchronize, without the lock. */
 static void unlink_key(sfr_receiver *r, rx_key *k)
 {
     ring *in = atomic_load(&r->keys);
@@ -133,7 +133,7 @@ static void unlink_key(sfr_receiver *r, rx_key *k)
     forget_recent(r);
     k->removed = true;
     if (k->confirmed) list_drop(&r->news, k), r->pending--;
-    if (k->kind == SFR_ASKED) sfr_asked_drop(r, k);
+    if (k->kind == SFR_KEY_ASKED) sfr_asked_drop(r, k);
     r->count--;
 }
 
@@ -147,7 +147,7 @@ typedef struct leftovers {
 static int make_room(sfr_receiver *r, leftovers *left)
 {
     if (r->asked < SFR_MAX_ASKED) return SFR_OK;
-    if (!sfr_failures_keep(r, r->asked_first)) return SFR_E_NO_MEMORY;
+    if (!sfr_failures_save(r, r->asked_first)) return SFR_E_NO_MEMORY;
     unlink_key(r, left->evicted = r->asked_first);
     return SFR_OK;
 }
@@ -156,7 +156,7 @@ static int readd(sfr_receiver *r, rx_key *known, uint8_t kind, const rx_key *aga
 {
     if (!sfr_equal(known->fingerprint, again->fingerprint, 16)) return SFR_E_CONFLICT;
     if (kind >= known->kind) return SFR_OK;
-    if (known->kind == SFR_ASKED) sfr_asked_drop(r, known);
+    if (known->kind == SFR_KEY_ASKED) sfr_asked_drop(r, known);
     known->kind = kind;
     return SFR_OK;
 }
@@ -165,7 +165,7 @@ static void take_in(sfr_receiver *r, ring *in, rx_key *k, uint8_t kind)
 {
     k->kind = kind;
     k->born = ++r->births;
-    if (kind == SFR_ASKED) sfr_failures_recall(r, k), asked_append(r, k);
+    if (kind == SFR_KEY_ASKED) sfr_failures_restore(r, k), asked_append(r, k);
     r->count++;
     ring_put(in, k);
 }
@@ -176,7 +176,7 @@ static int add_locked(sfr_receiver *r, rx_key *k, uint8_t kind, leftovers *left)
     if (r->closed) return SFR_E_RETIRED;
     rx_key *known = find(r, k->kid);
     if (known) return readd(r, known, kind, k);
-    if (kind == SFR_ASKED && make_room(r, left) != SFR_OK) return SFR_E_NO_MEMORY;
+    if (kind == SFR_KEY_ASKED && make_room(r, left) != SFR_OK) return SFR_E_NO_MEMORY;
     ring *in = atomic_load(&r->keys);
     if (in->taken == in->mask + 1 || (in != &r->first && 2 * in->taken >= in->mask)) {
         ring *fresh = ring_grown(r);
@@ -192,14 +192,15 @@ static int add_locked(sfr_receiver *r, rx_key *k, uint8_t kind, leftovers *left)
 
 int sfr_receiver_add(sfr_receiver *r, uint64_t kid, const sfr_secret *secret, int kind)
 {
-    if (secret->suite != r->suite || kind < SFR_GIVEN || kind > SFR_ASKED) return SFR_E_ARGUMENT;
+    if (secret->suite != r->suite || kind < SFR_KEY_GIVEN || kind > SFR_KEY_ASKED)
+        return SFR_E_ARGUMENT;
     rx_key *k = rx_key_new(r, kid, secret);
     if (!k) return SFR_E_NO_MEMORY;
     leftovers left = {0};
     sfr_object_take(&r->lock);
     int status = add_locked(r, k, (uint8_t)kind, &left);
     sfr_object_drop(&r->lock);
-    if (left.evicted || left.table) sfr_run_synchronize();
+    if (left.evicted || left.table) sfr_read_synchronize();
     rx_key_free(r, left.key);
     rx_key_free(r, left.evicted);
     free(left.table);
@@ -213,7 +214,7 @@ int sfr_receiver_remove(sfr_receiver *r, uint64_t kid)
     if (k) unlink_key(r, k);
     sfr_object_drop(&r->lock);
     if (!k) return SFR_UNKNOWN_KEY;
-    sfr_run_synchronize();
+    sfr_read_synchronize();
     rx_key_free(r, k);
     return SFR_OK;
 }
@@ -229,7 +230,7 @@ void sfr_receiver_forget(sfr_receiver *r, uint64_t mask, uint64_t group)
         k->next = gone, gone = k;
     }
     sfr_object_drop(&r->lock);
-    if (gone) sfr_run_synchronize();
+    if (gone) sfr_read_synchronize();
     for (rx_key *next; gone; gone = next) {
         next = gone->next;
         rx_key_free(r, gone);
@@ -285,7 +286,7 @@ void sfr_receiver_close(sfr_receiver *r)
     r->asked_first = r->asked_last = r->news = NULL;
     sfr_object_drop(&r->lock);
     if (old == &no_keys) return;
-    sfr_run_synchronize();
+    sfr_read_synchronize();
     for (size_t i = 0; i <= old->mask; i++) {
         rx_key *k = atomic_load(&old->slots[i]);
         if (k != EMPTY && k != GONE) rx_key_free(r, k);
@@ -326,8 +327,8 @@ size_t sfr_receiver_keys(sfr_receiver *r, sfr_key_stats *out, size_t room)
         EACH_KEY(r, k) {
             if (count < room)
                 out[count] =
-                    (sfr_key_stats){k->kid,     k->opened, k->auth_failed,       k->replayed,
-                                    k->too_old, k->top,    k->kind != SFR_GIVEN, k->closed,
+                    (sfr_key_stats){k->kid,     k->opened, k->auth_failed,           k->replayed,
+                                    k->too_old, k->top,    k->kind != SFR_KEY_GIVEN, k->closed,
                                     k->advanced};
             count++;
         }

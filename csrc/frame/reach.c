@@ -170,7 +170,7 @@ static uint16_t *failures_of(const sfr_receiver *r, const rx_key *k)
     return &r->shares->failures[sfr_load64(k->fingerprint) % SHARES];
 }
 
-bool sfr_failures_keep(sfr_receiver *r, const rx_key *k)
+bool sfr_failures_save(sfr_receiver *r, const rx_key *k)
 {
     if (r->tag_size != SHORT_TAG || !k->auth_failed) return true;
     if (!shares_ready(r)) return false;
@@ -180,7 +180,7 @@ bool sfr_failures_keep(sfr_receiver *r, const rx_key *k)
     return true;
 }
 
-void sfr_failures_recall(const sfr_receiver *r, rx_key *k)
+void sfr_failures_restore(const sfr_receiver *r, rx_key *k)
 {
     if (r->tag_size != SHORT_TAG || !r->shares) return;
     k->auth_failed = k->advanced = *failures_of(r, k); /* a sender's, for all that is known */

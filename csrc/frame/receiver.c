@@ -149,7 +149,7 @@ SFR_INLINE int parse(const sfr_receiver *r, sfr_frame *f, parsed *p)
 /* The usual frame: of the key that the last frame had, with a header like those before it, of one
  * word. One look tells. NULL for any other, which parse and find will tell. Not where others may
  * change the key meanwhile. */
-SFR_INLINE rx_key *recall(const sfr_receiver *r, sfr_frame *f, parsed *p)
+SFR_INLINE rx_key *match_prediction(const sfr_receiver *r, sfr_frame *f, parsed *p)
 {
     rx_key *k = atomic_load_explicit(&r->recent, memory_order_relaxed);
     const size_t tag = r->tag_size, least = sizeof(uint64_t) + tag;
@@ -168,7 +168,7 @@ SFR_INLINE rx_key *recall(const sfr_receiver *r, sfr_frame *f, parsed *p)
 
 /* With the lock held: the headers that recall is to know from now on. None while ctr_mask is 0, since
  * first_byte is not. */
-static __attribute__((noinline)) void learn(rx_key *k, uint64_t ctr)
+static __attribute__((noinline)) void predict_headers(rx_key *k, uint64_t ctr)
 {
     unsigned kid_bytes = sfr_field_bytes(k->kid), bytes = sfr_field_bytes(ctr);
     k->ctr_mask = 0;
@@ -197,7 +197,7 @@ SFR_INLINE void make_row(sfr_row *row, const sfr_receiver *r, const rx_key *k, c
 {
     const uint8_t *payload = f->in + f->clear + p->header_size;
     if (f->clear) memmove(f->out, f->in, f->clear);
-    sfr_row_nonce(row, key_of(r, k), k->start, f->ctr);
+    sfr_row_nonce(row, key_of(r, k), k->summary, f->ctr);
     sfr_row_aad(row, p->words, p->header_size, f->out, f);
     row->in = payload;
     row->out = f->out + f->clear;
@@ -234,8 +234,8 @@ static void count_failure(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 
 static void confirm(sfr_receiver *r, rx_key *k)
 {
-    if (k->kind == SFR_ASKED) sfr_asked_drop(r, k);
-    k->kind = SFR_GIVEN, k->confirmed = true;
+    if (k->kind == SFR_KEY_ASKED) sfr_asked_drop(r, k);
+    k->kind = SFR_KEY_GIVEN, k->confirmed = true;
     k->next = r->news, r->news = k;
     r->pending++;
 }
@@ -254,9 +254,9 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
     earn(r);
     if (SFR_UNLIKELY(atomic_load_explicit(&r->recent, memory_order_relaxed) != k))
         atomic_store_explicit(&r->recent, k, memory_order_release);
-    if (SFR_UNLIKELY(ctr > k->ctr_mask)) learn(k, ctr);
+    if (SFR_UNLIKELY(ctr > k->ctr_mask)) predict_headers(k, ctr);
     k->opened++;
-    if (SFR_UNLIKELY(k->kind != SFR_GIVEN)) confirm(r, k);
+    if (SFR_UNLIKELY(k->kind != SFR_KEY_GIVEN)) confirm(r, k);
     return SFR_OK;
 }
 
@@ -275,16 +275,16 @@ SFR_INLINE int finish(sfr_frame *f, size_t size, int status)
 /* Receivers of a batch lie all over memory: fetched a few rows ahead. */
 SFR_INLINE void prefetch_receiver(sfr_receiver *const *receivers, size_t i, size_t count)
 {
-    enum { AHEAD = 8 };
-    if (i + AHEAD < count) __builtin_prefetch(receivers[i + AHEAD]);
+    enum { PREFETCH_ROWS = 8 };
+    if (i + PREFETCH_ROWS < count) __builtin_prefetch(receivers[i + PREFETCH_ROWS]);
 }
 
 SFR_INLINE void prefetch_recent(sfr_receiver *const *receivers, size_t i, size_t count)
 {
-    enum { AHEAD = 6 };
-    if (i + AHEAD < count)
+    enum { PREFETCH_ROWS = 6 };
+    if (i + PREFETCH_ROWS < count)
         __builtin_prefetch(
-            atomic_load_explicit(&receivers[i + AHEAD]->recent, memory_order_relaxed));
+            atomic_load_explicit(&receivers[i + PREFETCH_ROWS]->recent, memory_order_relaxed));
 }
 
 /* And so do keys, where they are too many for the cache: that of the last frame is the likely one. */
@@ -306,7 +306,7 @@ SFR_INLINE const sfr_ops *ops_of(const sfr_receiver *r)
 /* With the lock held: all that can be known before the key runs. Only looks at `out`. */
 SFR_INLINE int plan(sfr_receiver *r, sfr_frame *f, parsed *p, rx_key **key)
 {
-    rx_key *k = *key = recall(r, f, p);
+    rx_key *k = *key = match_prediction(r, f, p);
     int status = SFR_LIKELY(k != NULL) ? SFR_OK : parse(r, f, p);
     if (SFR_UNLIKELY(status != SFR_OK)) {
         r->malformed++;
@@ -356,11 +356,11 @@ SFR_INLINE void unprotect_locked(sfr_receiver *r, sfr_frame *f)
     make_row(&row, r, k, f, &p);
     unsigned ticket = 0;
     bool brief = row.size <= SFR_BRIEF;
-    if (SFR_UNLIKELY(!brief)) ticket = sfr_turn_enter(), sfr_object_drop(&r->lock);
+    if (SFR_UNLIKELY(!brief)) ticket = sfr_object_read_enter(), sfr_object_drop(&r->lock);
     open_row(&row);
     if (SFR_UNLIKELY(!brief)) sfr_object_take(&r->lock);
     finish(f, row.size, commit(r, k, f->ctr, row.status));
-    if (SFR_UNLIKELY(!brief)) sfr_turn_leave(ticket);
+    if (SFR_UNLIKELY(!brief)) sfr_object_read_leave(ticket);
 }
 
 int sfr_unprotect(sfr_receiver *r, sfr_frame *f)
@@ -371,7 +371,7 @@ int sfr_unprotect(sfr_receiver *r, sfr_frame *f)
     return f->status;
 }
 
-size_t sfr_plaintext_size(const sfr_receiver *r, const uint8_t *in, size_t in_size, size_t clear)
+size_t sfr_unprotect_size(const sfr_receiver *r, const uint8_t *in, size_t in_size, size_t clear)
 {
     if (SFR_UNLIKELY(in_size < r->tag_size || clear >= in_size - r->tag_size)) return 0;
     size_t left = in_size - r->tag_size - clear, header = sfr_header_length(in[clear]);
@@ -380,14 +380,14 @@ size_t sfr_plaintext_size(const sfr_receiver *r, const uint8_t *in, size_t in_si
                : clear + left - header;
 }
 
-size_t sfr_room_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
+size_t sfr_unprotect_many_size(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)
 {
     size_t total = 0;
     for (size_t i = 0; i < count; i++) {
         sfr_frame *f = &frames[i];
         prefetch_receiver(receivers, i, count);
         fetch_key(receivers[i], ops_of(receivers[0]), f->in_size);
-        total += f->out_size = sfr_plaintext_size(receivers[i], f->in, f->in_size, f->clear);
+        total += f->out_size = sfr_unprotect_size(receivers[i], f->in, f->in_size, f->clear);
     }
     return total;
 }
@@ -406,7 +406,7 @@ typedef struct chunk {
 SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key **key, parsed *p,
                             bool apart, bool alone)
 {
-    rx_key *k = alone ? recall(r, f, p) : NULL;
+    rx_key *k = alone ? match_prediction(r, f, p) : NULL;
     int status = SFR_LIKELY(k != NULL) ? SFR_OK : parse(r, f, p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     if (!apart) status = check_out(f, p);
@@ -419,11 +419,11 @@ SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key 
     return SFR_OK;
 }
 
-/* Who takes turns is alone while it has its turn: apart from opening without it, see below. */
+/* Serialized callers have exclusive access, except during sfr_open_many. */
 SFR_INLINE void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count,
                            chunk *c, bool apart)
 {
-    const bool alone = apart && sfr_turns;
+    const bool alone = apart && sfr_serialized;
     parsed p;
     c->planned = 0;
     for (size_t i = 0; i < count; i++) {
@@ -468,18 +468,18 @@ size_t sfr_unprotect_many(sfr_receiver *const *receivers, sfr_frame *frames, siz
     chunk c;
     for (size_t at = 0, some; at < count; at += some) {
         some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
-        unsigned ticket = sfr_turn_enter();
+        unsigned ticket = sfr_object_read_enter();
         plan_chunk(receivers + at, frames + at, some, &c, true);
         sfr_run(c.rows, c.planned, false);
         refused += commit_chunk(receivers + at, frames + at, some, &c);
-        sfr_turn_leave(ticket);
+        sfr_object_read_leave(ticket);
     }
     return refused;
 }
 
 /* ---- columns ---- */
 
-size_t sfr_open_room(const sfr_rows_in *in, size_t count)
+size_t sfr_unprotect_columns_size(const sfr_rows_in *in, size_t count)
 {
     return sfr_rows_size(in, count);
 }
@@ -497,7 +497,7 @@ static void fetch_keys(sfr_receiver *const *receivers, const sfr_rows_in *in, si
 static uint8_t *plan_columns(sfr_receiver *const *receivers, const sfr_rows_in in, size_t count,
                              uint8_t *out, const uint8_t *end, const sfr_rows_out to, chunk *c)
 {
-    const bool alone = sfr_turns;
+    const bool alone = sfr_serialized;
     c->planned = 0;
     for (size_t i = 0; i < count; i++) {
         prefetch_recent(receivers, i, count);
@@ -565,12 +565,12 @@ size_t sfr_unprotect_columns(sfr_receiver *const *receivers, const sfr_rows_in *
         some = count - row < SFR_CHUNK ? count - row : SFR_CHUNK;
         const sfr_rows_in given = sfr_rows_from(in, row);
         const sfr_rows_out here = sfr_rows_to(to, row);
-        unsigned ticket = sfr_turn_enter();
+        unsigned ticket = sfr_object_read_enter();
         if (sfr_arena_is_large) fetch_keys(receivers + row, &given, some);
         next = plan_columns(receivers + row, given, some, at, out + *room, here, &c);
         sfr_run(c.rows, c.planned, false);
         refused += commit_columns(receivers + row, some, at, at - out, here, &c);
-        sfr_turn_leave(ticket);
+        sfr_object_read_leave(ticket);
     }
     *room = (size_t)(at - out);
     return refused;
@@ -584,7 +584,7 @@ void sfr_open_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t cou
     chunk c;
     for (size_t at = 0, some; at < count; at += some) {
         some = count - at < SFR_CHUNK ? count - at : SFR_CHUNK;
-        unsigned ticket = sfr_run_enter();
+        unsigned ticket = sfr_read_enter();
         plan_chunk(receivers + at, frames + at, some, &c, false);
         sfr_run(c.rows, c.planned, false);
         const sfr_row *row = c.rows;
@@ -596,7 +596,7 @@ void sfr_open_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t cou
             f->out_size = f->clear + row->size;
             row++;
         }
-        sfr_run_leave(ticket);
+        sfr_read_leave(ticket);
     }
 }
 

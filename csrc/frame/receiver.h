@@ -26,10 +26,10 @@ typedef struct rx_key {
     uint64_t head, ctr_mask;
     uint64_t top; /* highest CTR opened */
     uint64_t opened;
-    sfr_start start;
+    sfr_key_summary summary;
     uint8_t header_size, ctr_at, ctr_bits, first_byte; /* the least that a CTR begins with */
     bool any;                                          /* a frame was opened: top is valid */
-    uint8_t kind;                                      /* SFR_GIVEN, SFR_AHEAD or SFR_ASKED */
+    uint8_t kind;                                      /* SFR_KEY_GIVEN, SFR_KEY_AHEAD or SFR_KEY_ASKED */
     bool closed, removed;
     /* The second line. */
     uint64_t auth_failed, replayed, too_old;
@@ -75,7 +75,7 @@ struct sfr_receiver {
     const sfr_suite *suite;
     const sfr_kernel *kernel;
     size_t count, asked;
-    rx_key *asked_first, *asked_last; /* SFR_ASKED keys in the order they came */
+    rx_key *asked_first, *asked_last; /* keys asked for, in the order they came */
     rx_key *news;                     /* keys that were confirmed, `pending` of them */
     uint64_t births, malformed, unknown;
     struct stranger *strangers;     /* SFR_UNKNOWN_TRACKED of them, once there is one */
@@ -86,12 +86,12 @@ struct sfr_receiver {
 };
 
 rx_key *sfr_ring_find(ring *, uint64_t kid);    /* NULL: none */
-void sfr_asked_drop(sfr_receiver *, rx_key *);  /* it is no longer SFR_ASKED */
+void sfr_asked_drop(sfr_receiver *, rx_key *);  /* it is no longer SFR_KEY_ASKED */
 
 /* With the lock held. Failures of a key with a 4-byte tag outlive a key that makes room. */
 void sfr_reach_forget(sfr_receiver *, uint64_t group);
-bool sfr_failures_keep(sfr_receiver *, const rx_key *); /* false: no memory */
-void sfr_failures_recall(const sfr_receiver *, rx_key *);
+bool sfr_failures_save(sfr_receiver *, const rx_key *); /* false: no memory */
+void sfr_failures_restore(const sfr_receiver *, rx_key *);
 void sfr_reaches_free(sfr_receiver *);
 
 SFR_INLINE rx_key *find(sfr_receiver *r, uint64_t kid)

@@ -16,7 +16,7 @@ typedef struct range {
 /* The first cache line is all that a frame touches. */
 struct sfr_sender {
     uint32_t ready; /* the process's generation while there are a key and counters for it; else 0 */
-    uint32_t salt_head; /* of the key's, a copy: see sfr_start */
+    uint32_t salt_head; /* of the key's, a copy: see sfr_key_summary */
     uint64_t salt_tail;
     /* Counters next..same are leased, unless spent, and their headers are alike. Written under the
      * lock, read also without. */
@@ -25,18 +25,18 @@ struct sfr_sender {
     uint64_t kid;
     uint64_t head; /* those headers as numbers, most significant byte first, the CTR left out */
     uint32_t max_frame;
-    uint8_t tag_size, kind;
+    uint8_t tag_size, ops_id;
     _Atomic uint8_t header_size;
     uint8_t head_shift; /* bits of a word above `head`; 64: no field, or a header of more words */
     /* The second line. */
     sfr_lock lock;
     uint32_t generation;  /* of the process that made it */
     sfr_key *_Atomic key; /* NULL: closed */
-    bool spent, has_ahead;
+    bool spent, has_upcoming;
     uint32_t key_size;
     const struct sfr_ops *ops;
     uint64_t last;   /* of the lease */
-    range ahead;     /* the lease after this one */
+    range upcoming;  /* the lease after this one */
     uint64_t mark;   /* of the meter: half of KEY_BUDGET, or `leased` */
     uint64_t leased; /* AES blocks that may be used, of KEY_BUDGET */
     uint8_t fingerprint[16];
@@ -73,9 +73,9 @@ SFR_INLINE const sfr_key *key_of(const sfr_sender *s)
     return (const sfr_key *)(const void *)((const uint8_t *)s + KEY_AT);
 }
 
-SFR_INLINE sfr_start start_of(const sfr_sender *s)
+SFR_INLINE sfr_key_summary summary_of(const sfr_sender *s)
 {
-    return (sfr_start){s->salt_tail, s->salt_head, s->kind};
+    return (sfr_key_summary){s->salt_tail, s->salt_head, s->ops_id};
 }
 
 /* ---- counters ---- */
@@ -150,9 +150,9 @@ static void turn_over(sfr_sender *s, uint64_t ctr)
 {
     if (ctr != s->last) {
         start_at(s, ctr + 1);
-    } else if (s->has_ahead) {
-        s->last = s->ahead.last, s->has_ahead = false;
-        start_at(s, s->ahead.first);
+    } else if (s->has_upcoming) {
+        s->last = s->upcoming.last, s->has_upcoming = false;
+        start_at(s, s->upcoming.first);
     } else {
         s->spent = true;
         set_ready(s);
@@ -174,14 +174,14 @@ int sfr_sender_extend(sfr_sender *s, uint64_t first, uint64_t last)
 {
     int status = SFR_E_ARGUMENT;
     sfr_object_take(&s->lock);
-    if (first <= last && first > s->last && !s->has_ahead) {
+    if (first <= last && first > s->last && !s->has_upcoming) {
         status = SFR_OK;
         if (s->spent)
             s->spent = false, s->last = last, start_at(s, first);
         else if (first == s->last + 1)
             s->last = last, start_at(s, peek_ctr(s));
         else
-            s->ahead = (range){first, last}, s->has_ahead = true;
+            s->upcoming = (range){first, last}, s->has_upcoming = true;
         set_ready(s);
     }
     sfr_object_drop(&s->lock);
@@ -198,10 +198,10 @@ static int sender_init(sfr_sender *s, const sfr_secret *secret, const sfr_kernel
     int status = sfr_registry_open(s->fingerprint, peek_ctr(s), &used);
     if (status != SFR_OK) return status;
     set_meter(s, used, KEY_BUDGET);
-    const sfr_start start = sfr_start_of(key);
+    const sfr_key_summary summary = sfr_key_summary_of(key);
     s->tag_size = key->tag_size;
     s->ops = key->ops;
-    s->salt_tail = start.salt_tail, s->salt_head = start.salt_head, s->kind = start.kind;
+    s->salt_tail = summary.salt_tail, s->salt_head = summary.salt_head, s->ops_id = summary.ops_id;
     atomic_store(&s->key, key);
     set_ready(s);
     return SFR_OK;
@@ -239,7 +239,7 @@ void sfr_sender_close(sfr_sender *s)
     sfr_object_drop(&s->lock);
     if (!key) return;
     if (ours) sfr_registry_close(s->fingerprint, peek_ctr(s), s->spent, blocks_used(s));
-    sfr_run_synchronize();
+    sfr_read_synchronize();
     sfr_wipe(key, s->key_size);
     sfr_wipe(&s->salt_head, sizeof s->salt_head);
     sfr_wipe(&s->salt_tail, sizeof s->salt_tail);
@@ -377,8 +377,8 @@ SFR_INLINE int check_overlap(sfr_sender *s, const sfr_frame *f)
 /* Senders of a batch lie all over memory: fetched a few rows ahead, and from them their keys. */
 SFR_INLINE void prefetch_sender(sfr_sender *const *senders, size_t i, size_t count)
 {
-    enum { AHEAD = 8 };
-    if (i + AHEAD < count) __builtin_prefetch(senders[i + AHEAD]);
+    enum { PREFETCH_ROWS = 8 };
+    if (i + PREFETCH_ROWS < count) __builtin_prefetch(senders[i + PREFETCH_ROWS]);
 }
 
 SFR_INLINE const sfr_ops *some_ops(sfr_sender *const *senders, size_t count)
@@ -391,9 +391,9 @@ SFR_INLINE void fetch_key(const sfr_sender *s, const sfr_ops *like, size_t size)
     if (sfr_arena_is_large) sfr_key_fetch(key_of(s), like, size);
 }
 
-size_t sfr_protected_size(sfr_sender *s, size_t frame_size, size_t ahead)
+size_t sfr_protect_size(sfr_sender *s, size_t frame_size, size_t preceding)
 {
-    uint64_t next = peek_ctr(s), ctr = next + ahead < next ? UINT64_MAX : next + ahead;
+    uint64_t next = peek_ctr(s), ctr = next + preceding < next ? UINT64_MAX : next + preceding;
     return frame_size + sfr_header_size(s->kid, ctr) + s->tag_size;
 }
 
@@ -412,12 +412,13 @@ SFR_INLINE int check(sfr_sender *s, sfr_frame *f, size_t count, uint32_t generat
     f->out_size = f->in_size + header_size_of(s) + s->tag_size;
     if (SFR_LIKELY(last_alike(s) - peek_ctr(s) >= count && most_blocks(f) * count < s->few))
         return status;
-    f->out_size = sfr_protected_size(s, f->in_size, count);
+    f->out_size = sfr_protect_size(s, f->in_size, count);
     *all = false;
     return status;
 }
 
-size_t sfr_check_many(sfr_sender *const *senders, sfr_frame *frames, size_t count, int *steady)
+size_t sfr_protect_many_size(sfr_sender *const *senders, sfr_frame *frames, size_t count,
+                             int *steady)
 {
     const uint32_t generation = sfr_process_generation();
     const sfr_ops *like = some_ops(senders, count);
@@ -497,7 +498,7 @@ SFR_INLINE void make_row(sfr_row *row, const sfr_sender *s, const sfr_frame *f, 
     } else {
         put_header(start, *h);
     }
-    sfr_row_nonce(row, key_of(s), start_of(s), f->ctr);
+    sfr_row_nonce(row, key_of(s), summary_of(s), f->ctr);
     sfr_row_aad(row, h->words, h->size, f->out, f);
     row->in = in;
     row->out = payload;
@@ -533,10 +534,10 @@ SFR_INLINE int protect_locked(sfr_sender *s, sfr_frame *f, const bool plain)
         seal_row(&row);
         sfr_object_drop(&s->lock);
     } else {
-        unsigned ticket = sfr_turn_enter();
+        unsigned ticket = sfr_object_read_enter();
         sfr_object_drop(&s->lock);
         seal_row(&row);
-        sfr_turn_leave(ticket);
+        sfr_object_read_leave(ticket);
     }
     return f->status = SFR_OK;
 }
@@ -595,7 +596,7 @@ static size_t protect_chunk(sfr_sender *const *senders, sfr_frame *frames, size_
 {
     sfr_row rows[SFR_CHUNK];
     size_t planned = 0;
-    unsigned ticket = sfr_turn_enter();
+    unsigned ticket = sfr_object_read_enter();
     const uint32_t generation = sfr_process_generation();
     for (; planned < count; planned++) {
         sfr_sender *s = senders[planned];
@@ -605,7 +606,7 @@ static size_t protect_chunk(sfr_sender *const *senders, sfr_frame *frames, size_
         if (SFR_UNLIKELY(status != SFR_OK)) break;
     }
     sfr_run(rows, planned, true);
-    sfr_turn_leave(ticket);
+    sfr_object_read_leave(ticket);
     return planned;
 }
 
@@ -643,7 +644,7 @@ static void fetch_keys(sfr_sender *const *senders, const sfr_rows_in *in, size_t
     }
 }
 
-size_t sfr_columns_room(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)
+size_t sfr_protect_columns_size(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)
 {
     const uint32_t generation = sfr_process_generation();
     size_t room = sfr_rows_size(in, count);
@@ -670,7 +671,7 @@ static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, si
     size_t i = 0;
     uint8_t *out = *at;
     const uint8_t *origin = out - offset;
-    unsigned ticket = sfr_turn_enter();
+    unsigned ticket = sfr_object_read_enter();
     const uint32_t generation = sfr_process_generation();
     for (; i < count; i++) {
         sfr_sender *s = senders[i];
@@ -688,7 +689,7 @@ static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, si
     }
     memset(to.status, SFR_OK, i);
     sfr_run(rows, i, true);
-    sfr_turn_leave(ticket);
+    sfr_object_read_leave(ticket);
     *at = out;
     return i;
 }
@@ -722,7 +723,7 @@ static void seal_chunk(sfr_sender *const *senders, sfr_frame *frames, size_t cou
 {
     sfr_row rows[SFR_CHUNK];
     size_t planned = 0;
-    unsigned ticket = sfr_run_enter();
+    unsigned ticket = sfr_read_enter();
     for (size_t i = 0; i < count; i++) {
         frames[i].status = plan_reserved(senders[i], &frames[i], &rows[planned]);
         if (frames[i].status == SFR_OK)
@@ -731,7 +732,7 @@ static void seal_chunk(sfr_sender *const *senders, sfr_frame *frames, size_t cou
             frames[i].out_size = 0;
     }
     sfr_run(rows, planned, true);
-    sfr_run_leave(ticket);
+    sfr_read_leave(ticket);
 }
 
 void sfr_seal_many(sfr_sender *const *senders, sfr_frame *frames, size_t count)

@@ -142,7 +142,7 @@ uint8_t *fuzz_seal(const plain *p, size_t *size)
     uint8_t *wire = fuzz_copy(NULL, *size);
     if (p->clear) memcpy(wire, p->frame, p->clear);
     memcpy(wire + p->clear, words, header_size);
-    sfr_row_nonce(&row, p->key, sfr_start_of(p->key), p->ctr);
+    sfr_row_nonce(&row, p->key, sfr_key_summary_of(p->key), p->ctr);
     sfr_row_aad(&row, words, header_size, wire, &f);
     row.in = p->frame + p->clear;
     row.out = wire + p->clear + header_size;

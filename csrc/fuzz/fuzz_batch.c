@@ -95,7 +95,7 @@ static void next_lease(size_t row)
 static void check(size_t count)
 {
     int steady;
-    for (size_t done; (done = sfr_check_many(senders, sealing, count, &steady)) < count;)
+    for (size_t done; (done = sfr_protect_many_size(senders, sealing, count, &steady)) < count;)
         next_lease(done);
 }
 
@@ -161,7 +161,7 @@ static void offer(input *in, size_t count)
         f->in = fuzz_copy(wire, f->in_size);
         f->metadata = fuzz_copy(from->metadata, from->metadata_size);
         f->metadata_size = from->metadata_size;
-        f->out_size = sfr_plaintext_size(receivers[i], f->in, f->in_size, f->clear);
+        f->out_size = sfr_unprotect_size(receivers[i], f->in, f->in_size, f->clear);
         f->out = fuzz_copy(NULL, f->out_size);
         free(wire);
     }
@@ -171,7 +171,7 @@ static void compare_with_single_call(size_t i)
 {
     const sfr_frame *batched = &opening[i];
     sfr_frame f = *batched;
-    f.out_size = sfr_plaintext_size(rows[i].p->alone, f.in, f.in_size, f.clear);
+    f.out_size = sfr_unprotect_size(rows[i].p->alone, f.in, f.in_size, f.clear);
     size_t room = f.out_size;
     f.out = fuzz_copy(NULL, room);
     MUST(sfr_unprotect(rows[i].p->alone, &f) == batched->status);
@@ -265,7 +265,7 @@ static void columns_there_and_back(input *in, size_t count)
     static columns sealed, opened;
     size_t damaged = fuzz_below(in, 2) ? count : fuzz_below(in, count);
     uint8_t *frames = lay_frames(in, &sealed, count);
-    size_t room = sfr_columns_room(senders, &sealed.in, count), size = sealed.in.size;
+    size_t room = sfr_protect_columns_size(senders, &sealed.in, count), size = sealed.in.size;
     if (room) { /* 0: a lease ends within the batch */
         uint8_t *wire = fuzz_copy(NULL, room), *back = fuzz_copy(NULL, size);
         MUST(sfr_protect_columns(senders, &sealed.in, count, wire, room, &sealed.to) == count);
@@ -273,7 +273,7 @@ static void columns_there_and_back(input *in, size_t count)
         memcpy(opened.in_lengths, sealed.lengths, sizeof sealed.lengths);
         lay(&opened, room, wire);
         if (damaged < count) wire[sealed.offsets[damaged] + sealed.lengths[damaged] - 1] ^= 1;
-        MUST(sfr_open_room(&opened.in, count) == room);
+        MUST(sfr_unprotect_columns_size(&opened.in, count) == room);
         MUST(sfr_unprotect_columns(receivers, &opened.in, count, back, &size, &opened.to) ==
              (damaged < count));
         MUST(size == sealed.in.size);

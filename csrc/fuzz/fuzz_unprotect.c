@@ -65,7 +65,7 @@ static uint8_t *open_one(sfr_receiver *r, const offer *o, sfr_frame *f)
 {
     uint8_t *wire = fuzz_copy(o->wire, o->size);
     uint8_t *metadata = fuzz_copy(o->metadata, o->metadata_size), *out;
-    size_t room = sfr_plaintext_size(r, wire, o->size, o->clear);
+    size_t room = sfr_unprotect_size(r, wire, o->size, o->clear);
     sfr_header header;
     *f = (sfr_frame){.in = wire, .in_size = o->size, .clear = o->clear};
     f->metadata = metadata, f->metadata_size = o->metadata_size;

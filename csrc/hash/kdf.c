@@ -251,7 +251,7 @@ static void key_fill(sfr_key *key, const sfr_suite *suite, const sfr_kernel *ker
     key->salt_head = sfr_load32(sframe_salt);
     key->salt_tail = sfr_load64(sframe_salt + 4);
     key->tag_size = suite->nt;
-    key->kind = (uint8_t)((kernel - sfr_kernel_at(0)) * SFR_FAMILIES + sfr_suite_family(suite));
+    key->ops_id = (uint8_t)((kernel - sfr_kernel_at(0)) * SFR_FAMILIES + sfr_suite_family(suite));
     key->ops->key_init(key->state, sframe_key);
 }
 

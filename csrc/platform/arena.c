@@ -199,11 +199,11 @@ static state_page *state(void)
 
 /* ---- locks ---- */
 
-bool sfr_turns;
+bool sfr_serialized;
 
-void sfr_callers_take_turns(void)
+void sfr_serialize_callers(void)
 {
-    sfr_turns = true;
+    sfr_serialized = true;
 }
 
 static void wait_a_little(unsigned turn)
@@ -237,7 +237,7 @@ void sfr_lock_wait(sfr_lock *lock, uint32_t generation)
  * Newcomers count themselves under the current parity. Synchronize turns the parity and waits
  * for both counts to have been zero since the unlinking, so newcomers cannot starve it. */
 
-unsigned sfr_run_enter(void)
+unsigned sfr_read_enter(void)
 {
     state_page *now = state();
     unsigned ticket = atomic_load(&now->parity) & 1;
@@ -245,7 +245,7 @@ unsigned sfr_run_enter(void)
     return ticket;
 }
 
-void sfr_run_leave(unsigned ticket)
+void sfr_read_leave(unsigned ticket)
 {
     atomic_fetch_sub_explicit(&state()->runs[ticket], 1, memory_order_release);
 }
@@ -255,7 +255,7 @@ static void wait_for_runs(const state_page *now, unsigned parity)
     for (unsigned turn = 0; atomic_load(&now->runs[parity]) != 0; turn++) wait_a_little(turn);
 }
 
-void sfr_run_synchronize(void)
+void sfr_read_synchronize(void)
 {
     state_page *now = state();
     atomic_thread_fence(memory_order_seq_cst);

@@ -35,16 +35,16 @@ class Columns(Party):
         self.to = self.ffi.new("sfr_rows_out *", self.made)
 
     def protect_room(self) -> int:
-        return self.lib.sfr_columns_room(self.owners, self.given, self.count)
+        return self.lib.sfr_protect_columns_size(self.owners, self.given, self.count)
 
     def open_room(self) -> int:
-        return self.lib.sfr_open_room(self.given, self.count)
+        return self.lib.sfr_unprotect_columns_size(self.given, self.count)
 
     def exact_open_room(self) -> int:
         start = int(self.ffi.cast("uintptr_t", self.given.data))
         rows = [(self.ffi.cast("uint8_t *", start + self.offsets[i]), self.lengths[i])
                 for i in range(self.count)]  # fmt: skip
-        size = self.lib.sfr_plaintext_size
+        size = self.lib.sfr_unprotect_size
         return sum(size(self.owners[i], *row, 0) for i, row in enumerate(rows))
 
     def protect(self, room: int) -> int:

@@ -31,7 +31,7 @@ def either_way(request):
 
     def in_turns(work):
         def promised():
-            load()[1].sfr_callers_take_turns()
+            load()[1].sfr_serialize_callers()
             work()
 
         in_child(promised)

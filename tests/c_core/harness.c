@@ -23,7 +23,7 @@ void *raw_key(const char *kernel_name, int suite, const uint8_t *sframe_key)
     const sfr_ops *ops = kernel->ops[family];
     sfr_key *key = sfr_arena_alloc(sizeof(sfr_key) + ops->state_size);
     key->ops = ops;
-    key->kind = (uint8_t)((kernel - sfr_kernel_at(0)) * SFR_FAMILIES + family);
+    key->ops_id = (uint8_t)((kernel - sfr_kernel_at(0)) * SFR_FAMILIES + family);
     key->tag_size = (uint8_t)tag_size_of(family, suite);
     ops->key_init(key->state, sframe_key);
     return key;
@@ -52,7 +52,7 @@ static void set_row(sfr_row *row, const spec *s, int sealing)
 {
     memset(row, 0, sizeof *row);
     row->key = s->key;
-    row->kind = row->key->kind;
+    row->ops_id = row->key->ops_id;
     memcpy(row->block, s->nonce, 12);
     set_aad(row, s);
     row->in = s->source;

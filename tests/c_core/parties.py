@@ -49,7 +49,7 @@ class CSender(Party):
 
     def protect(self, data: bytes, metadata: bytes = b"", clear: int = 0) -> tuple[int, bytes]:
         """(status, ciphertext)"""
-        room = self.lib.sfr_protected_size(self.pointer, len(data), 0)
+        room = self.lib.sfr_protect_size(self.pointer, len(data), 0)
         f = self.frame(data, metadata, clear, room)
         return self.lib.sfr_protect(self.pointer, f), self.output(f)
 

@@ -43,7 +43,9 @@ class Batch(Party):
     def protect(self) -> list[bytes]:
         senders = self.ffi.new("sfr_sender *[]", self.pointers)
         steady = self.ffi.new("int *")
-        assert self.lib.sfr_check_many(senders, self.frames, self.count, steady) == self.count
+        assert (
+            self.lib.sfr_protect_many_size(senders, self.frames, self.count, steady) == self.count
+        )
         assert self.lib.sfr_reserve_many(senders, self.frames, self.count) == self.count
         self.lib.sfr_seal_many(senders, self.frames, self.count)
         return self.outputs()

@@ -1,4 +1,4 @@
-"""sfr_open_room and sfr_unprotect_columns: what single frames give, and zeros for the rest."""
+"""Columns are opened as single frames are, and what is refused becomes zeros."""
 
 import pytest
 from c_core.columns import Columns

@@ -1,4 +1,4 @@
-"""sfr_columns_room and sfr_protect_columns: the bytes of single frames, or no room for any."""
+"""Columns are sealed to the bytes of single frames, or no row is sealed."""
 
 import pytest
 from c_core.columns import FILL, Columns

@@ -167,7 +167,7 @@ def frames_stay_inside(core, kernel, suite, secret, rng) -> int:
 
 def one_frame(core, sender, receiver, fences, frame, clear, at_end):
     ffi, lib = core
-    room = lib.sfr_protected_size(sender, len(frame), 0)
+    room = lib.sfr_protect_size(sender, len(frame), 0)
     metadata = b"metadata"
     f = ffi.new("sfr_frame *", {"in": fences[0].place(frame, at_end), "in_size": len(frame)})
     f.metadata, f.metadata_size = fences[1].place(metadata, at_end), len(metadata)

@@ -57,7 +57,7 @@ class FencedFrames:
     def seal(self, frames, rows, at_end, in_two_steps) -> list[bytes]:
         lib, steady = self.lib, self.ffi.new("int *")
         self.place(frames, rows, [0] * self.count, at_end)
-        assert lib.sfr_check_many(self.senders, frames, self.count, steady) == self.count
+        assert lib.sfr_protect_many_size(self.senders, frames, self.count, steady) == self.count
         if in_two_steps:
             assert lib.sfr_reserve_many(self.senders, frames, self.count) == self.count
         rooms = [f.out_size for f in frames]
@@ -107,13 +107,13 @@ def columns_stay_inside(core, kernel, suite, rng, sizes, at_end):
     rows, to, arrays = columns(ffi, count, fences[0].place(data, at_end), len(data))
     arrays[1][0:count] = sizes
     arrays[0][0:count] = [sum(sizes[:i]) for i in range(count)]
-    room = lib.sfr_columns_room(senders, rows, count)
+    room = lib.sfr_protect_columns_size(senders, rows, count)
     assert len(data) < room <= PAGE * PAGES
     wire = fences[1].place(bytes(room), at_end, writable=True)
     assert lib.sfr_protect_columns(senders, rows, count, wire, room, to) == count
     back, result, second = columns(ffi, count, wire, room)
     second[0][0:count], second[1][0:count] = list(arrays[2]), list(arrays[3])
-    assert lib.sfr_open_room(back, count) == room
+    assert lib.sfr_unprotect_columns_size(back, count) == room
     out = fences[2].place(bytes(len(data)), at_end, writable=True)
     used = ffi.new("size_t *", len(data))
     assert lib.sfr_unprotect_columns(receivers, back, count, out, used, result) == 0

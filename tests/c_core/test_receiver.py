@@ -63,7 +63,7 @@ def test_room(core, kernel, base_key):
     """Too small an output is the caller's fault: nothing is consumed, and it can be tried again."""
     _, lib = core
     receiver, ciphertext = CReceiver(kernel, 4, base_key), oracle(base_key).seal(3, b"frame")
-    assert lib.sfr_plaintext_size(receiver.pointer, ciphertext, len(ciphertext), 0) == 5
+    assert lib.sfr_unprotect_size(receiver.pointer, ciphertext, len(ciphertext), 0) == 5
     f = receiver.frame(ciphertext, b"", 0, 4)
     assert lib.sfr_unprotect(receiver.pointer, f) == lib.SFR_E_ROOM
     assert receiver.unprotect(ciphertext) == (lib.SFR_OK, b"frame")
@@ -109,13 +109,13 @@ def test_provisional_keys(core, kernel, base_key, rng):
     receiver = CReceiver(kernel, 4)
     keys = {kid: rng.randbytes(16) for kid in range(lib.SFR_MAX_ASKED + 2)}
     for kid in list(keys)[:-2]:
-        assert receiver.add(kid, keys[kid], lib.SFR_ASKED) == lib.SFR_OK
+        assert receiver.add(kid, keys[kid], lib.SFR_KEY_ASKED) == lib.SFR_OK
     assert receiver.unprotect(flipped(oracle(keys[0], 0).seal(0, b"x"), -1))[0] > 0
     assert receiver.confirmed() == []
     assert receiver.unprotect(oracle(keys[1], 1).seal(0, b"x"))[0] == lib.SFR_OK
     assert (receiver.confirmed(), receiver.confirmed()) == ([1], [])
     for kid in list(keys)[-2:]:
-        assert receiver.add(kid, keys[kid], lib.SFR_ASKED) == lib.SFR_OK
+        assert receiver.add(kid, keys[kid], lib.SFR_KEY_ASKED) == lib.SFR_OK
     there = receiver.keys()
     assert set(keys) - set(there) == {0}  # 1 is real, 0 was the oldest of the others
     assert [kid for kid, stats in there.items() if not stats.provisional] == [1]
@@ -128,12 +128,12 @@ def test_headers_push_out_no_key_that_was_derived_ahead(core, kernel, rng):
     _, lib = core
     receiver, base_key = CReceiver(kernel, 4), rng.randbytes(16)
     ahead, asked = range(lib.SFR_MAX_ASKED), range(1000, 1000 + lib.SFR_MAX_ASKED + 9)
-    assert {receiver.add(kid, base_key, lib.SFR_AHEAD) for kid in ahead} == {lib.SFR_OK}
-    assert {receiver.add(kid, base_key, lib.SFR_ASKED) for kid in asked} == {lib.SFR_OK}
+    assert {receiver.add(kid, base_key, lib.SFR_KEY_AHEAD) for kid in ahead} == {lib.SFR_OK}
+    assert {receiver.add(kid, base_key, lib.SFR_KEY_ASKED) for kid in asked} == {lib.SFR_OK}
     assert set(receiver.keys()) == {*ahead, *asked[9:]}
-    assert receiver.add(asked[-1], base_key, lib.SFR_AHEAD) == lib.SFR_OK
-    assert receiver.add(asked[-2], base_key, lib.SFR_GIVEN) == lib.SFR_OK
-    assert receiver.add(0, base_key, lib.SFR_ASKED) == lib.SFR_OK
+    assert receiver.add(asked[-1], base_key, lib.SFR_KEY_AHEAD) == lib.SFR_OK
+    assert receiver.add(asked[-2], base_key, lib.SFR_KEY_GIVEN) == lib.SFR_OK
+    assert receiver.add(0, base_key, lib.SFR_KEY_ASKED) == lib.SFR_OK
     there = receiver.keys()
     assert set(there) == {*ahead, *asked[9:]}, "0 had made room, and was asked for"
     assert [kid for kid, stats in there.items() if not stats.provisional] == [asked[-2]]

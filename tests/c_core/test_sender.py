@@ -34,7 +34,7 @@ def test_in_place(kernel, suite, rng):
     base_key, frame = rng.randbytes(16), rng.randbytes(200)
     sender, receiver = CSender(kernel, suite, base_key), CReceiver(kernel, suite, base_key)
     for clear in (0, 1, 30, 200):
-        room = sender.lib.sfr_protected_size(sender.pointer, 200, 0)
+        room = sender.lib.sfr_protect_size(sender.pointer, 200, 0)
         header = room - 200 - CipherSuite(suite).Nt
         memory = sender.ffi.new("uint8_t[]", room)
         sender.ffi.memmove(memory + header, frame, 200)

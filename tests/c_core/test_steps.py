@@ -65,7 +65,7 @@ def test_room_for_the_header_that_was(core, kernel, rng, either_way):
 
     def work():
         sender = CSender(kernel, 4, rng.randbytes(16), first=250)
-        room = lib.sfr_protected_size(sender.pointer, 5, 0)
+        room = lib.sfr_protect_size(sender.pointer, 5, 0)
         batch, senders = batch_of(sender, [b"frame"] * 64, [room] * 64)
         assert lib.sfr_protect_many(senders, batch.frames, 64) == 6
         assert batch.statuses()[6] == lib.SFR_E_ROOM
@@ -81,7 +81,7 @@ def test_steady(core, kernel, first, count, steady, rng):
     sender = CSender(kernel, 4, rng.randbytes(16), first=first)
     batch, senders = batch_of(sender, [b"frame"] * count, [0] * count)
     said = batch.ffi.new("int *")
-    assert lib.sfr_check_many(senders, batch.frames, count, said) == count
+    assert lib.sfr_protect_many_size(senders, batch.frames, count, said) == count
     rooms = [f.out_size for f in batch.frames]
     assert said[0] == steady and sender.next_ctr()[1] == first
     batch, senders = batch_of(sender, [b"frame"] * count, rooms)
@@ -97,7 +97,7 @@ def test_not_steady_in_the_key_s_second_half(core, kernel, rng):
     said = batch.ffi.new("int *")
     for blocks, steady in ((2**35 - 100, 1), (2**35, 1), (2**36 - 2, 0), (2**36, 0)):
         lib.sfr_sender_set_blocks(sender.pointer, blocks)
-        assert lib.sfr_check_many(senders, batch.frames, 1, said) == 1
+        assert lib.sfr_protect_many_size(senders, batch.frames, 1, said) == 1
         assert said[0] == steady
 
 
@@ -149,7 +149,7 @@ def in_place(receiver, wire, clear=0):
     at = getattr(f, "in") + clear
     assert receiver.lib.sfr_header_parse(at, len(wire) - clear, 1, header) == 0
     f.out = getattr(f, "in") + header.size
-    f.out_size = receiver.lib.sfr_plaintext_size(
+    f.out_size = receiver.lib.sfr_unprotect_size(
         receiver.pointer, getattr(f, "in"), len(wire), clear
     )
     return f

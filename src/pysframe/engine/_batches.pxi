@@ -7,7 +7,7 @@
 
 cdef enum:
     FEW = 64                       # rows that need no memory of their own
-    AHEAD = 32                     # rows: owners lie all over memory and are fetched early
+    PREFETCH_ROWS = 32             # rows: owners lie all over memory and are fetched early
 
 cdef struct Rows:
     Py_ssize_t count
@@ -300,8 +300,8 @@ cdef int _set_senders(Rows *rows, object senders, tuple listed) except -1:
         return 0
     for i in range(rows.count):
         sender = PyTuple_GET_ITEM(listed, i)
-        if i + AHEAD < rows.count:
-            prefetch(PyTuple_GET_ITEM(listed, i + AHEAD))
+        if i + PREFETCH_ROWS < rows.count:
+            prefetch(PyTuple_GET_ITEM(listed, i + PREFETCH_ROWS))
         if Py_TYPE(sender) != known:
             _require(<object>sender, SenderCore, "Sender", i)
             known = Py_TYPE(sender)
@@ -317,13 +317,13 @@ cdef bint _check_all(Rows *rows, object senders, tuple listed) except -1:
     and used in one pass."""
     cdef Py_ssize_t i
     cdef int steady = False
-    i = sfr_check_many(<sfr_sender **>rows.owners, rows.frames, rows.count, &steady)
+    i = sfr_protect_many_size(<sfr_sender **>rows.owners, rows.frames, rows.count, &steady)
     while i < rows.count:
         _refuse_row(rows, senders, listed, i)      # returns when a new lease came
-        i += sfr_check_many(<sfr_sender **>rows.owners + i, rows.frames + i, rows.count - i,
-                            &steady)
+        i += sfr_protect_many_size(<sfr_sender **>rows.owners + i, rows.frames + i, rows.count - i,
+                                   &steady)
         steady = False
-    return steady and TAKE_TURNS and rows.work < UNLOCKED_WORK
+    return steady and SERIALIZED and rows.work < UNLOCKED_WORK
 
 
 cdef int _check_lengths(Rows *rows) except -1:
@@ -456,10 +456,10 @@ cdef object _protect_columns(Rows *rows, object senders, tuple listed, object so
     cdef sfr_rows_out columns
     cdef size_t room
     cdef Bytes target
-    if not TAKE_TURNS or not _columns_in(rows, source, block, out, &rows_in, &target):
+    if not SERIALIZED or not _columns_in(rows, source, block, out, &rows_in, &target):
         return None
     _set_senders(rows, senders, listed)
-    room = sfr_columns_room(<sfr_sender **>rows.owners, &rows_in, rows.count)
+    room = sfr_protect_columns_size(<sfr_sender **>rows.owners, &rows_in, rows.count)
     if room == 0 or not _is_short(rows, room) or (out is not None and target.size < room):
         return None
     if out is None:
@@ -521,8 +521,8 @@ cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
     for i in range(rows.count):
         if listed is not None:
             receiver = PyTuple_GET_ITEM(listed, i)
-            if i + AHEAD < rows.count:
-                prefetch(PyTuple_GET_ITEM(listed, i + AHEAD))
+            if i + PREFETCH_ROWS < rows.count:
+                prefetch(PyTuple_GET_ITEM(listed, i + PREFETCH_ROWS))
         if Py_TYPE(receiver) != known:
             _require(<object>receiver, ReceiverCore, "Receiver", i)
             known = Py_TYPE(receiver)
@@ -537,7 +537,7 @@ cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
 cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out):
     cdef size_t total, refused
     cdef uint8_t *base
-    total = sfr_room_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
+    total = sfr_unprotect_many_size(<sfr_receiver **>rows.owners, rows.frames, rows.count)
     if out is None:
         data = PyBytes_FromStringAndSize(NULL, total)
         base = <uint8_t *>PyBytes_AS_STRING(data)
@@ -647,7 +647,7 @@ cdef object _unprotect_columns(Rows *rows, object receivers, tuple listed,
     _set_receivers(rows, receivers, listed)
     if rows.watching:
         return None
-    room = sfr_open_room(rows_in, rows.count)        # at most
+    room = sfr_unprotect_columns_size(rows_in, rows.count)  # at most
     if room == SIZE_MAX or not _is_short(rows, room):
         return None
     if out is not None and target.size < room:
@@ -668,7 +668,7 @@ cdef size_t _exact_room(Rows *rows, const sfr_rows_in *rows_in) noexcept:
     cdef Py_ssize_t i
     cdef size_t total = 0
     for i in range(rows.count):
-        total += sfr_plaintext_size(<sfr_receiver *>rows.owners[i],
+        total += sfr_unprotect_size(<sfr_receiver *>rows.owners[i],
                                     rows_in.data + rows_in.offsets[i], rows_in.lengths[i], 0)
     return total
 

@@ -6,7 +6,7 @@ Rules of this file:
      hooks (_lease_ended, _resolve, _confirmed) are for the rare other cases.
   2. Buffers are held as raw Py_buffer for the whole call; exact bytes need not even that.
   3. The GIL is let go only for work that takes longer than taking it back. It is also the lock of
-     senders and receivers (sfr_callers_take_turns), so of the C core only sealing and opening may
+     senders and receivers (sfr_serialize_callers), so of the C core only sealing and opening may
      run without it: nothing else is declared nogil, and Cython refuses to call it there.
 """
 
@@ -70,9 +70,9 @@ cdef extern from *:
         __atomic_store_n(flag, on, __ATOMIC_RELAXED);
     }
     #ifdef Py_GIL_DISABLED
-    static inline int callers_take_turns(void) { return 0; }
+    static inline int serialize_callers(void) { return 0; }
     #else
-    static inline int callers_take_turns(void) { sfr_callers_take_turns(); return 1; }
+    static inline int serialize_callers(void) { sfr_serialize_callers(); return 1; }
     #endif
     """
     void no_view(Py_buffer *)
@@ -88,7 +88,7 @@ cdef extern from *:
     object shortened(PyObject *data, Py_ssize_t size)       # takes `data`, of which nobody knows
     bint is_set(const bint *)
     void set_flag(bint *, bint)
-    bint callers_take_turns()
+    bint serialize_callers()
 
 cdef extern from "sfr.h":
     enum:
@@ -106,17 +106,17 @@ KERNELS = dict.fromkeys(
     [sfr_kernel_name(sfr_kernel_at(number)).decode() for number in range(sfr_kernel_count())],
     "not asked to run",
 )
-cdef bint TAKE_TURNS = False
+cdef bint SERIALIZED = False
 
 
 def init(max_isa):
     """Chooses and tests the kernels, once a process. max_isa: one of KERNELS, "none", or ""."""
-    global TAKE_TURNS
+    global SERIALIZED
     cdef bytes name = max_isa.encode()
     cdef size_t i
     cdef const sfr_kernel *kernel
     sfr_init(<const char *>name if name else <const char *>NULL)
-    TAKE_TURNS = callers_take_turns()
+    SERIALIZED = serialize_callers()
     VERSIONS["cpu"] = sfr_cpu_features().decode()
     for i in range(sfr_kernel_count()):
         kernel = sfr_kernel_at(i)
@@ -395,7 +395,7 @@ cdef inline bytes _protect(SenderCore self, sfr_frame *f):
                 self._rekey_due()
             return out
         if f.status == SFR_E_ROOM:
-            self._overhead = sfr_protected_size(self._ptr, 0, 0)
+            self._overhead = sfr_protect_size(self._ptr, 0, 0)
         else:
             self._refused(f)
 
@@ -476,7 +476,7 @@ cdef class SenderCore:
                     return f.out_size
                 if f.status == SFR_E_ROOM:
                     raise misuse(SFR_E_ROOM, limit=room.size,
-                                 size=sfr_protected_size(self._ptr, data.size, 0))
+                                 size=sfr_protect_size(self._ptr, data.size, 0))
                 self._refused(&f)
         finally:
             end_view(&data_view)
@@ -495,7 +495,7 @@ cdef class SenderCore:
 
     def protected_size(self, n, /):
         """Bytes the next frame of n bytes will take."""
-        return sfr_protected_size(self.pointer(), _size("n", n), 0)
+        return sfr_protect_size(self.pointer(), _size("n", n), 0)
 
     # -- state --
 
@@ -575,7 +575,7 @@ cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
     while True:
         # Another thread may be writing to the ciphertext: then the header may turn out shorter
         # (the surplus is cut) or longer (ROOM: look again).
-        room = sfr_plaintext_size(self._ptr, f.data, f.in_size, f.clear)
+        room = sfr_unprotect_size(self._ptr, f.data, f.in_size, f.clear)
         out = PyBytes_FromStringAndSize(NULL, room)
         f.out, f.out_size = <uint8_t *>PyBytes_AS_STRING(out), room
         if _run(self, f, room) == SFR_OK:
@@ -707,7 +707,7 @@ cdef class ReceiverCore:
             if _run(self, &f, room.size) != SFR_OK:
                 if f.status == SFR_E_ROOM:
                     raise misuse(SFR_E_ROOM, limit=room.size,
-                                 size=sfr_plaintext_size(receiver, f.data, f.in_size, f.clear))
+                                 size=sfr_unprotect_size(receiver, f.data, f.in_size, f.clear))
                 self._rejected(&f)
             if is_set(&self._watching):
                 self._tell_confirmed()

@@ -1,5 +1,5 @@
 # csrc/sfr.h, as far as the Python engine uses it. Only what is declared nogil may run without the
-# GIL, which is the lock of senders and receivers: sfr_callers_take_turns.
+# GIL, which is the lock of senders and receivers: sfr_serialize_callers.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -35,7 +35,7 @@ cdef extern from "sfr.h":
     const char *sfr_kernel_reason(const sfr_kernel *)
     const sfr_kernel *sfr_kernel_find(const char *name)
     int sfr_init(const char *max_isa)
-    void sfr_callers_take_turns()
+    void sfr_serialize_callers()
     const char *sfr_cpu_features()
     size_t sfr_memory_unlocked()
     size_t sfr_memory_dumped()
@@ -93,11 +93,11 @@ cdef extern from "sfr.h":
     void sfr_registry_close(const uint8_t *fingerprint, uint64_t next_ctr, bint spent,
                             uint64_t blocks)
 
-    size_t sfr_protected_size(sfr_sender *, size_t frame_size, size_t ahead)
+    size_t sfr_protect_size(sfr_sender *, size_t frame_size, size_t preceding)
     int sfr_protect(sfr_sender *, sfr_frame *)
-    size_t sfr_check_many(sfr_sender *const *, sfr_frame *frames, size_t count, int *steady)
+    size_t sfr_protect_many_size(sfr_sender *const *, sfr_frame *frames, size_t count, int *steady)
     size_t sfr_protect_many(sfr_sender *const *, sfr_frame *frames, size_t count)
-    size_t sfr_columns_room(sfr_sender *const *, const sfr_rows_in *, size_t count)
+    size_t sfr_protect_columns_size(sfr_sender *const *, const sfr_rows_in *, size_t count)
     size_t sfr_protect_columns(sfr_sender *const *, const sfr_rows_in *, size_t count,
                                uint8_t *out, size_t room, const sfr_rows_out *)
     int sfr_reserve(sfr_sender *, sfr_frame *)
@@ -126,11 +126,11 @@ cdef extern from "sfr.h":
 
     int sfr_receiver_reach(sfr_receiver *, const sfr_reach *)
     void sfr_receiver_forget(sfr_receiver *, uint64_t mask, uint64_t group)
-    size_t sfr_plaintext_size(const sfr_receiver *, const uint8_t *data, size_t size, size_t clear)
+    size_t sfr_unprotect_size(const sfr_receiver *, const uint8_t *data, size_t size, size_t clear)
     int sfr_unprotect(sfr_receiver *, sfr_frame *)
-    size_t sfr_room_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
+    size_t sfr_unprotect_many_size(sfr_receiver *const *, sfr_frame *frames, size_t count)
     size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
-    size_t sfr_open_room(const sfr_rows_in *, size_t count)
+    size_t sfr_unprotect_columns_size(const sfr_rows_in *, size_t count)
     size_t sfr_unprotect_columns(sfr_receiver *const *, const sfr_rows_in *, size_t count,
                                  uint8_t *out, size_t *room, const sfr_rows_out *)
     int sfr_screen(sfr_receiver *, sfr_frame *)

@@ -79,7 +79,7 @@ static void make_keys(const sfr_kernel *kernel)
         const sfr_ops *ops = kernel->ops[family];
         r->key = sfr_arena_alloc(sizeof(sfr_key) + ops->state_size);
         r->key->ops = ops;
-        r->key->kind = (uint8_t)family; /* there is one kernel */
+        r->key->ops_id = (uint8_t)family; /* there is one kernel */
         r->key->tag_size = (uint8_t)r->tag_size;
         ops->key_init(r->key->state, r->sframe_key);
     }
@@ -96,7 +96,7 @@ static void set_row(sfr_row *row, record *r, bool sealing, bool in_place)
     size_t head = r->aad_size < 16 ? r->aad_size : 16;
     memset(row, 0, sizeof *row);
     row->key = r->key;
-    row->kind = r->key->kind;
+    row->ops_id = r->key->ops_id;
     memcpy(row->block, r->nonce, SFR_NN);
     memcpy(row->aad_head, r->aad, head);
     row->aad_size = r->aad_size;
