@@ -73,7 +73,9 @@ def test_a_frame_opens_only_in_its_own_group(engine, rng, by_tier):
         groups = [Group(engine, suite, rng, replay_window=0) for _ in range(GROUPS)]
         frames = frames_of(groups, rng, by_tier(6, 12, 60))
         assert crossings(engine, groups, frames, rng) == 0
-        flows = [flow for group in groups for flow in group.receiver.key_flow(0).values()]
+        # Under None the flow repeats frames whose counters look like those of media in the clear.
+        found = [group.receiver.key_flow(0) for group in groups]
+        flows = [flow for flows in found for kid, flow in flows.items() if kid is not None]
         assert sum(flow.opened for flow in flows) == len(frames)
         assert sum(flow.rejected["authentication"] for flow in flows) == len(frames)
 
