@@ -7,6 +7,7 @@ import threading
 
 import isolated
 import pytest
+from racing import in_threads
 
 from pysframe import CounterExhausted, CounterStore, CounterStoreError, MisuseError
 from pysframe.counters import fingerprint
@@ -195,15 +196,8 @@ def test_renew_cares_for_the_others_when_one_key_has_no_counter_left(path, monke
 
 def test_threads_get_disjoint_leases(path):
     store = CounterStore(path, lease=10)
-    leases = []
-    threads = [
-        threading.Thread(target=lambda: leases.extend(store.lease(NAME) for _ in range(25)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    each = in_threads(*[lambda: [store.lease(NAME) for _ in range(25)]] * 4)
+    leases = [lease for mine in each for lease in mine]
     assert sorted(leases) == [(10 * n, 10 * n + 9) for n in range(100)]
 
 

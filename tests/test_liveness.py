@@ -1,6 +1,9 @@
-"""Key-flow states from counters and seconds; no receiver is needed to tell them."""
+"""Key-flow states from counters and seconds, as every engine tells them; no receiver is needed."""
 
+import copy
 import math
+import pickle
+import tracemalloc
 from collections import Counter
 from datetime import datetime
 from decimal import Decimal
@@ -11,16 +14,23 @@ from figures import load
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysframe import KeyFlow, KeyState, MisuseError
+from pysframe import KeyState, MisuseError
 from pysframe.limits import REMEMBERED
-from pysframe.liveness import Monitor
+from pysframe.liveness import seconds
 from pysframe.stats import KeyStats, ReceiverStats, StrangerStats
 
 WAITING, FLOWING, MISSING_KEY, WRONG_KEY, STALE_KEY, STALLED, NOT_SFRAME = KeyState
 
 
+@pytest.fixture(autouse=True, scope="module")
+def on_each_engine(engine):
+    Counters.engine = engine
+
+
 class Counters:
     """A receiver's counters, moved by hand, and a clock. CTRs go on, unless frames are stuck."""
+
+    engine = None
 
     def __init__(self, *kids, provisional=()):
         self.now, self.malformed, self.unknown = 1000.0, 0, 0
@@ -28,11 +38,14 @@ class Counters:
         self.replayed, self.too_old, self.stuck = Counter(), Counter(), Counter()
         self.kids, self.provisional, self.closed = list(kids), set(provisional), set()
         self.stale = set()
-        self.monitor = Monitor()
+        self.monitor = self.engine.KeyFlowMonitor()
 
     def poll(self, *, after=0.0):
         self.now += after
-        return self.monitor.poll(self.now, self.counted(), self.stale.__contains__)
+        return self.poll_at(self.now)
+
+    def poll_at(self, now):
+        return self.monitor.poll_stats(seconds(now), self.counted(), self.stale.__contains__)
 
     def counted(self):
         keys = [self.stats(kid) for kid in self.kids]
@@ -84,10 +97,10 @@ def told(rows):
 
 
 @pytest.mark.parametrize("case", load("key_flow_states")["cases"], ids=lambda case: case["name"])
-def test_the_table_of_states(case):
-    monitor = Monitor()
+def test_the_table_of_states(engine, case):
+    monitor = engine.KeyFlowMonitor()
     for number, poll in enumerate(case["polls"]):
-        flows = monitor.poll(poll["now"], told(poll))
+        flows = monitor.poll_stats(poll["now"], told(poll), lambda kid: False)
         states = {"" if kid is None else str(kid): flow.state.name for kid, flow in flows.items()}
         assert states == poll["states"], number
 
@@ -103,11 +116,11 @@ def test_waiting_however_long_it_takes(seven):
     assert seven.come(after=1000) is WAITING
 
 
-def test_a_flow_tells_its_counters(seven):
+def test_a_flow_tells_its_counters(engine, seven):
     seven.come(opened=3, failed=2)
     flow = seven.poll(after=0.5)[7]
     reasons = {"authentication": 2, "replayed": 0, "too old": 0}
-    assert flow == KeyFlow(WAITING, 7, 3, reasons, 2, flow.silent_for_s)
+    assert flow == engine.KeyFlow(WAITING, 7, 3, reasons, 2, flow.silent_for_s)
     assert flow.silent_for_s == pytest.approx(0.5)
 
 
@@ -456,13 +469,13 @@ def test_more_unknown_senders_than_are_tracked_are_senders(seven):
 @pytest.mark.parametrize("now", [None, "1", datetime(2026, 1, 1), 1j, True, Decimal(1), [1.0]])
 def test_a_time_that_is_no_number(seven, now):
     with pytest.raises(TypeError, match=f"now is a {type(now).__name__}"):
-        seven.monitor.poll(now, seven.counted())
+        seven.poll_at(now)
 
 
 @pytest.mark.parametrize("now", [math.nan, math.inf, -math.inf, 10**400])
 def test_a_time_that_is_not_finite(seven, now):
     with pytest.raises(MisuseError, match=r"now is -?(nan|inf); pass seconds"):
-        seven.monitor.poll(now, seven.counted())
+        seven.poll_at(now)
 
 
 @pytest.mark.parametrize("now", [None, math.nan, 10**400])
@@ -473,14 +486,14 @@ def test_a_wrong_time_changes_nothing(now):
     polled.failed[7] = other.failed[7] = 10
     polled.strangers[9] = polled.unknown = other.strangers[9] = other.unknown = 10
     with pytest.raises((TypeError, MisuseError)):
-        polled.monitor.poll(now, polled.counted())
+        polled.poll_at(now)
     for _ in range(5):
         assert polled.poll(after=0.9) == other.poll(after=0.9)
 
 
 @pytest.mark.parametrize("now", [5, Fraction(11, 2), 5.5])
 def test_any_real_number_is_a_time(now):
-    assert Counters(7).monitor.poll(now, Counters(7).counted())[7].silent_for_s == 0
+    assert Counters(7).poll_at(now)[7].silent_for_s == 0
 
 
 def test_a_clock_that_goes_back_hides_no_stall(seven):
@@ -516,16 +529,125 @@ def test_a_missing_key_is_told_however_often_one_polls(seven, after):
 
 
 def test_memory_is_bounded(seven):
-    for kid in range(10_000):
-        seven.kids = [kid]
-        seven.opened[kid] = 1
-        seven.strangers = Counter(range(kid, kid + 16))
-        seven.unknown += 16
-        seven.poll(after=0.01)
-    monitor = seven.monitor
-    assert len(monitor._known) == 1
-    assert len(monitor._strangers) == 16
-    assert len(monitor._removed) == REMEMBERED
+    def polls(kids):
+        for kid in kids:
+            seven.kids = [kid]
+            seven.opened = Counter({kid: 1})
+            seven.strangers = Counter(range(kid, kid + 16))
+            seven.unknown += 16
+            seven.poll(after=0.01)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = polls(range(1000))
+        assert polls(range(1000, 6000)) < before + 4096
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_latest_removed_kids_are_remembered(seven):
+    for kid in range(100, 101 + REMEMBERED):
+        seven.kids, seven.opened[kid] = [kid], 1
+        seven.poll()
+    seven.kids = []
+    seven.poll()
+    for kid in (100, 101, 100 + REMEMBERED):
+        seven.stray(20, kid=kid)
+    flows = seven.poll(after=1)
+    states = [flows[kid].state for kid in (100, 101, 100 + REMEMBERED)]
+    assert states == [MISSING_KEY, STALE_KEY, STALE_KEY]
+
+
+# ---- a flow is a value ----
+
+
+def test_a_flow_is_a_value(engine, seven):
+    seven.come(opened=3, failed=2)
+    seven.malformed += 50
+    seven.stray(20)
+    for flow in seven.poll(after=1).values():
+        names = engine.KeyFlow.__match_args__
+        fields = [getattr(flow, name) for name in names]
+        assert names == ("state", "kid", "opened", "rejected", "last_ctr", "silent_for_s")
+        for same in (engine.KeyFlow(*fields), copy.copy(flow), pickle.loads(pickle.dumps(flow))):
+            assert same == flow
+        words = ", ".join(f"{name}={value!r}" for name, value in zip(names, fields, strict=True))
+        assert repr(flow) == f"KeyFlow({words})"
+        assert flow != tuple(fields)
+        for position, other in enumerate((STALLED, 8, 99, {"replayed": 7}, 99, 99.0)):
+            assert engine.KeyFlow(*fields[:position], other, *fields[position + 1 :]) != flow
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(flow)
+        for name in names:
+            with pytest.raises(AttributeError):
+                setattr(flow, name, None)
+
+
+def test_a_flow_outlives_its_monitor_and_later_polls(seven):
+    seven.come(opened=3, failed=2)
+    flow = seven.poll()[7]
+    seven.come(opened=50, failed=50)
+    seven.monitor = None
+    assert (flow.opened, flow.rejected["authentication"], flow.last_ctr) == (3, 2, 2)
+
+
+# ---- how the CTRs of refused frames follow: the thresholds, from both sides ----
+
+
+def following(frames, advanced, counters=None):
+    """The state of a KID without a key so many of whose frames followed others."""
+    counters = counters or Counters()
+    counters.poll()
+    counters.stray(0, kid=9)
+    counters.strangers[9], counters.unknown = frames, frames
+    counters.stuck[9] = frames - 1 - advanced
+    counters.poll(after=0.1)
+    flow = counters.poll(after=0.5).get(9)
+    return flow and flow.state
+
+
+@pytest.mark.parametrize(
+    ("frames", "advanced", "state"),
+    [
+        (10, 7, MISSING_KEY),  # 0.7 of ten frames is plain
+        (10, 6, WAITING),
+        (19, 13, WAITING),  # 0.68: not plain, and too few for any case
+        (10, 3, WAITING),
+        (10, 2, None),  # 0.2: no sender's
+        (16, 4, None),  # 0.25
+        (15, 4, WAITING),
+        (20, 8, MISSING_KEY),  # 0.4 of twenty
+        (20, 7, MISSING_KEY),  # between: a guess, more than a third
+        (21, 7, None),  # a third is not more
+        (20, 6, None),
+    ],
+)
+def test_how_many_frames_must_follow_others(frames, advanced, state):
+    assert following(frames, advanced) is state
+
+
+@pytest.mark.parametrize(("advanced", "state"), [(8, MISSING_KEY), (7, None)])
+def test_who_was_no_sender_needs_two_in_five(advanced, state):
+    counters = Counters()
+    assert following(10, 0, counters) is None
+    counters.strangers[9] = counters.unknown = 20
+    counters.stuck[9] = 19 - advanced
+    flow = counters.poll(after=0.1).get(9)
+    assert (flow and flow.state) is state
+
+
+@pytest.mark.parametrize(("stuck", "state"), [(29, MISSING_KEY), (30, None)])
+def test_a_sender_is_one_until_only_a_quarter_follows(stuck, state):
+    """Ten frames that follow; then so many that do not: 10 of 39 are more than a quarter."""
+    counters = Counters()
+    counters.poll()
+    counters.strangers[9] = counters.unknown = 11
+    counters.poll(after=0.5)
+    counters.strangers[9] = counters.unknown = 11 + stuck - 1
+    counters.stuck[9] = stuck - 1
+    flow = counters.poll(after=0.1).get(9)
+    assert (flow and flow.state) is state
 
 
 @given(

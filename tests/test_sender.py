@@ -4,6 +4,7 @@ import copy
 import gc
 import inspect
 import io
+import itertools
 import logging
 import os
 import pickle
@@ -25,6 +26,7 @@ from parties import (
     new_sender,
     options,
 )
+from racing import in_threads
 from rich.console import Console
 
 from pysframe import (
@@ -330,20 +332,14 @@ def test_a_key_whose_counters_are_used_up_can_ratchet(engine, base_key):
 
 def test_of_many_threads_one_ratchets(engine, base_key):
     sender = new_sender(engine, GCM, base_key, layout=LAYOUT)
-    done = []
 
     def ratchet():
         try:
-            done.append(sender.ratchet())
+            return sender.ratchet()
         except SenderRetired:
-            done.append(None)
+            return None
 
-    threads = [threading.Thread(target=ratchet) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len([following for following in done if following]) == 1
+    assert len([following for following in in_threads(*[ratchet] * 8) if following]) == 1
 
 
 # ---- counter stores ----
@@ -455,7 +451,7 @@ def test_threads_that_meet_the_end_of_a_lease(engine, base_key, tmp_path):
     """Every counter once, while renew() and others hand leases over."""
     store = CounterStore(tmp_path / "counters", lease=64)
     sender = stored(engine, store, base_key)
-    taken, stop = [], threading.Event()
+    stop, sealing = threading.Event(), itertools.count(1)
 
     def seal():
         mine = []
@@ -464,22 +460,18 @@ def test_threads_that_meet_the_end_of_a_lease(engine, base_key, tmp_path):
                 mine += ctrs(sender, 1)
             except LeaseEnded:
                 stop.wait(0.001)
-        taken.extend(mine)
+        if next(sealing) == 4:
+            stop.set()
+        return mine
 
     def renew():
         (claim,) = store._senders.values()
         while not stop.is_set():
             store.renew()
             store.lease(claim.name.hex())
+        return []
 
-    threads = [threading.Thread(target=seal) for _ in range(4)]
-    renewer = threading.Thread(target=renew)
-    for thread in (*threads, renewer):
-        thread.start()
-    for thread in threads:
-        thread.join()
-    stop.set()
-    renewer.join()
+    taken = [ctr for mine in in_threads(*[seal] * 4, renew) for ctr in mine]
     assert len(taken) == len(set(taken)) == 2000
 
 

@@ -2,14 +2,13 @@
 
 import ctypes
 import itertools
-import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 import pytest
 from parties import GCM, SUITES, new_receiver, new_sender, pair
+from racing import again_and_again, in_threads, switching_often
 
 from pysframe import FrameStatus, MisuseError, SenderRetired, UnknownKey
 from pysframe import engine as engines
@@ -21,30 +20,8 @@ LONG = bytes(3000)  # 64 of them are enough for the native engine to let go of t
 
 @pytest.fixture(autouse=True)
 def _switch_often():
-    """Threads take turns as often as Python can, so that a race has its chance."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
-
-
-def in_threads(*works):
-    """What each work returned; all start together."""
-    barrier = threading.Barrier(len(works))
-
-    def started(work):
-        barrier.wait()
-        return work()
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        running = [pool.submit(started, work) for work in works]
-        return [future.result() for future in running]
-
-
-def again_and_again(call, seconds=0.3):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        call()
+    with switching_often():
+        yield
 
 
 # ---- one sender; its counters are in security/test_p05_counters.py ----

@@ -46,17 +46,22 @@ from .errors import (
 from .header import Header, parse_headers
 from .keys.layouts import MLSLayout, SenderKeyLayout
 from .keys.ratchet import ratchet_base_key
-from .liveness import KeyFlow
 from .receiver import Receiver
 from .sender import Sender
 from .stats import KeyState
 from .suites import CipherSuite
 
 if TYPE_CHECKING:
-    from .engine._native import protect_batch, protect_many, unprotect_batch, unprotect_many
+    from .engine._native import (
+        KeyFlow,
+        protect_batch,
+        protect_many,
+        unprotect_batch,
+        unprotect_many,
+    )
 else:
     _engine = default()
-    Sender, Receiver = _engine.Sender, _engine.Receiver
+    Sender, Receiver, KeyFlow = _engine.Sender, _engine.Receiver, _engine.KeyFlow
     protect_many, unprotect_many = _engine.protect_many, _engine.unprotect_many
     protect_batch, unprotect_batch = _engine.protect_batch, _engine.unprotect_batch
 

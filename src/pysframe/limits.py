@@ -23,9 +23,9 @@ MIN_BASE_KEY = 16  # bytes
 # Sealing q blocks and opening s keeps GCM's advantage below 2^-57 while q + s <= 2^36:
 # draft-irtf-cfrg-aead-limits.
 KEY_BUDGET = 1 << 36  # AES blocks
-# RFC 9605 7.5: a 4-byte tag is forged once in 2^32 tries. A key that has seen this many failures
-# closes itself, which leaves a forger a chance of 2^-20.
+# RFC 9605 7.5: a 4-byte tag is forged once in 2^32 tries.
 SHORT_TAG = 4  # bytes
+# Failures after which a key with a 4-byte tag closes itself: they leave a forger 2^-20.
 SHORT_TAG_FAILURES = 1 << 12
 
 # ---- frames ----

@@ -1,305 +1,33 @@
-"""Is the key flowing? States from differences of counters, so that silence is never a mystery.
+"""Is the key flowing? So that silence is never a mystery.
 
-Rules of this file:
-  1. Pure: counters and monotonic seconds come in, states come out. Nothing here drops a frame.
-  2. A single failure trips nothing. A state gets worse at once at its threshold, and better after
-     a bounded time of mostly good frames.
-  3. Memory is bounded, whatever headers claim: the engine tracks 16 unknown KIDs, and REMEMBERED
-     removed ones are kept here.
-  4. Between two polls the order of frames is not known; what cannot be told trips nothing.
+Theory of operation. A receiver counts, per KID, what it opened and what it refused and why; of the
+refused frames also those whose CTR follows an earlier one. Receiver.key_flow() is a poll: each
+engine's KeyFlowMonitor compares the counts with those of the poll before, and judges.
+
+    a KID with a key      WAITING -> FLOWING -> STALLED, and WRONG_KEY when tags fail
+    a KID without a key   WAITING -> MISSING_KEY, or STALE_KEY when the key was here before
+    no KID at all         NOT_SFRAME: media in the clear, or another format
+
+A state gets worse at its threshold at once and better after a bounded time of mostly good frames,
+so that one bad frame trips nothing and no state flickers. The thresholds are in limits.py, the
+states in stats.py, their table in vectors/key_flow_states.json, and the judging in
+engine/_key_flow.pxi and, as its specification, engine/twin/_key_flow.py.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from numbers import Real
 
-from ._pace import Pace, Share
 from .errors import MisuseError
-from .limits import (
-    CLEAR_SHARE,
-    CONSECUTIVE,
-    FLOWING_AFTER,
-    QUIET_S,
-    REMEMBERED,
-    SILENT_S,
-    UNKNOWN_FRAMES,
-    UNKNOWN_S,
-    WRONG_LEAST,
-    WRONG_SHARE,
-)
-from .stats import KeyState, KeyStats, ReceiverStats, StrangerStats
 
 
-@dataclass(frozen=True, slots=True)
-class KeyFlow:
-    """One KID's state, and the counters that say why: what Receiver.key_flow() returns.
-
-    kid: None for frames that are not SFrame. opened: frames. rejected: frames by reason, out of
-    "authentication", "replayed", "too old", "unknown key", "malformed"; for frames that are not
-    SFrame those of all KIDs that have a key and get nothing else. last_ctr: of the newest
-    frame opened, 0 before the first. silent_for_s: seconds since a poll saw a frame open, or
-    since a poll first saw the KID.
-
-    >>> import pysframe
-    >>> receiver = pysframe.Receiver(4)
-    >>> receiver.add_key(7, bytes(range(16)))
-    >>> receiver.key_flow(now=100.0)[7].state
-    <KeyState.WAITING: 'waiting'>
-    """
-
-    state: KeyState
-    kid: int | None
-    opened: int
-    rejected: dict[str, int]
-    last_ctr: int
-    silent_for_s: float
-
-
-def _never(kid: int) -> bool:
-    return False
-
-
-def _seconds(now: object) -> float:
-    """`now` as a float, or the error that says what it is instead."""
+def seconds(now: object) -> float:
+    """`now` as a finite float, or the error that says what it is instead."""
     if isinstance(now, bool) or not isinstance(now, Real):
         raise TypeError(f"now is a {type(now).__name__}; pass seconds, as time.monotonic() does")
     try:
-        seconds = float(now)
+        value = float(now)
     except OverflowError:
-        seconds = math.inf
-    if not math.isfinite(seconds):
-        raise MisuseError(f"now is {seconds}; pass seconds, as time.monotonic() does")
-    return seconds
-
-
-class Monitor:
-    """Turns a receiver's counters into states, poll by poll. Not thread-safe by itself."""
-
-    __slots__ = ("_before", "_clear", "_clock", "_known", "_now", "_removed", "_strangers")
-
-    def __init__(self) -> None:
-        self._before = -math.inf  # the poll before this one
-        self._now = self._clock = 0.0  # the caller's clock, and one that never goes back
-        self._known: dict[int, Known] = {}
-        self._removed: dict[int, None] = {}  # KIDs that flowed and are gone, oldest first
-        self._strangers: dict[int, Stranger] = {}
-        self._clear = Clear()
-
-    def poll(
-        self, now: float, stats: ReceiverStats, is_stale: Callable[[int], bool] = _never
-    ) -> dict[int | None, KeyFlow]:
-        """The state of every KID; now: monotonic seconds, stats: a receiver's _stats().
-
-        is_stale says of an unknown KID that it belongs to the past. Keys derived ahead are left
-        out until a frame comes under them. Raises TypeError when `now` is not a number and
-        MisuseError when it is not finite, and changes nothing.
-        """
-        clock = self._advance(_seconds(now))
-        kids = {key.kid for key in stats.keys}
-        self._forget_removed(kids)
-        flows = self._with_key(clock, stats.keys)
-        flows.update(self._without_key(clock, stats.strangers, kids, is_stale))
-        good = sum(known.good for known in self._known.values())
-        odd = sum(known.odd for known in self._known.values())
-        if self._clear.see(stats, self._strangers.values(), odd, good, clock):
-            flows[None] = self._not_sframe(stats)
-        self._before = clock
-        return flows
-
-    def _advance(self, now: float) -> float:
-        """Seconds since the first poll; where the caller's clock goes back, no time has passed."""
-        if math.isfinite(self._before):
-            self._clock += max(0.0, now - self._now)
-        self._now = now
-        return self._clock
-
-    def _forget_removed(self, kids: set[int]) -> None:
-        for kid in [kid for kid in self._known if kid not in kids]:
-            if self._known.pop(kid).opened:
-                self._removed[kid] = None
-        self._removed = {kid: None for kid in self._removed if kid not in kids}
-        for kid in list(self._removed)[:-REMEMBERED]:
-            del self._removed[kid]
-
-    def _with_key(self, now: float, keys: list[KeyStats]) -> dict[int | None, KeyFlow]:
-        flows: dict[int | None, KeyFlow] = {}
-        for key in keys:
-            if key.provisional and not key.auth_failed:
-                continue
-            known = self._known.setdefault(key.kid, Known(now))
-            flow = known.see(key, now)
-            if not (key.provisional and known.pace.is_odd):
-                flows[key.kid] = flow
-        return flows
-
-    def _without_key(
-        self,
-        now: float,
-        strangers: dict[int, StrangerStats],
-        kids: set[int],
-        is_stale: Callable[[int], bool],
-    ) -> dict[int | None, KeyFlow]:
-        before = self._strangers
-        self._strangers = {kid: before.get(kid) or Stranger(now, self._before) for kid in strangers}
-        flows: dict[int | None, KeyFlow] = {}
-        for kid, stranger in self._strangers.items():
-            state = stranger.see(strangers[kid], now)
-            if kid in kids or state is None:
-                continue
-            if state is KeyState.MISSING_KEY and (kid in self._removed or is_stale(kid)):
-                state = KeyState.STALE_KEY
-            reasons = {"unknown key": stranger.frames}
-            flows[kid] = KeyFlow(state, kid, 0, reasons, 0, now - stranger.since)
-        return flows
-
-    def _not_sframe(self, stats: ReceiverStats) -> KeyFlow:
-        odd = [k for k in stats.keys if k.kid in self._known and self._known[k.kid].pace.is_odd]
-        reasons = {
-            "malformed": stats.malformed,
-            "unknown key": stats.unknown,
-            "authentication": sum(key.auth_failed for key in odd),
-            "replayed": sum(key.replayed for key in odd),
-            "too old": sum(key.too_old for key in odd),
-        }
-        return KeyFlow(KeyState.NOT_SFRAME, None, 0, reasons, 0, 0.0)
-
-
-class Known:
-    """What the polls saw of one KID that has a key."""
-
-    __slots__ = (
-        "_advanced", "_refused", "failed", "good", "held", "last", "odd", "opened", "pace", "row",
-        "run", "share", "state",
-    )  # fmt: skip
-
-    def __init__(self, now: float) -> None:
-        self.state = KeyState.WAITING
-        self.last = now  # a poll that saw a frame open, or the first one
-        self.opened = self.failed = self._refused = self._advanced = 0  # the engine's counts
-        self.good = self.odd = 0  # frames since the poll before: SFrame, and what is none
-        self.row = 0  # failures since the last frame opened
-        self.held = 0  # failures of which is not known yet whether a sender's frames failed
-        self.run = 0  # frames opened since it last was wrong or stalled
-        self.share = Share(WRONG_SHARE, WRONG_LEAST, now)
-        self.pace = Pace()
-
-    def see(self, key: KeyStats, now: float) -> KeyFlow:
-        refused = key.auth_failed + key.replayed + key.too_old
-        if key.opened < self.opened or refused < self._refused:  # removed and added again
-            self.__init__(now)  # type: ignore[misc]
-        opened, failed = key.opened - self.opened, key.auth_failed - self.failed
-        self.pace.see(refused - self._refused, key.advanced - self._advanced)
-        self.odd = 0 if self.pace.looks_sent else refused - self._refused
-        self.opened, self.failed, self._refused = key.opened, key.auth_failed, refused
-        self._advanced = key.advanced
-        if self.pace.is_odd:
-            failed = 0
-        self.good = opened + failed
-        if opened:
-            self.last = now
-        self.state = self._judge(opened, failed, key.closed, now)
-        reasons = {
-            "authentication": key.auth_failed,
-            "replayed": key.replayed,
-            "too old": key.too_old,
-        }
-        return KeyFlow(self.state, key.kid, key.opened, reasons, key.last_ctr, now - self.last)
-
-    def _judge(self, opened: int, failed: int, closed: bool, now: float) -> KeyState:
-        self.run += opened
-        if self._is_wrong(opened, failed, closed, now):
-            self.run = self.run if self.state is KeyState.WRONG_KEY else 0
-            return KeyState.WRONG_KEY
-        if self.opened and now - self.last >= SILENT_S:
-            self.run = 0
-            return KeyState.STALLED
-        if self.run >= FLOWING_AFTER:
-            return KeyState.FLOWING
-        return KeyState.WAITING if self.state is KeyState.WRONG_KEY else self.state
-
-    def _is_wrong(self, opened: int, failed: int, closed: bool, now: float) -> bool:
-        if self.pace.is_odd:
-            self.row = self.held = 0
-            self.share.restart(now, False)
-        self.row = 0 if opened else self.row + failed
-        self.held += failed
-        if self.pace.is_sent:
-            failed, self.held = self.held, 0
-            self.share.see(opened, failed, now)
-        else:
-            self.share.see(opened, 0, now)
-        if closed or (self.row >= CONSECUTIVE and self.pace.is_sent):
-            self.share.restart(now, True)
-            self.run = 0
-        return self.share.is_high
-
-
-class Stranger:
-    """What the polls saw of one KID that has no key."""
-
-    __slots__ = ("_advanced", "came", "frames", "last", "news", "pace", "since")
-
-    def __init__(self, now: float, before: float) -> None:
-        self.since = self.last = now
-        self.came = before  # the last poll that did not see it, or -inf: it came after that
-        self.frames = self.news = self._advanced = 0
-        self.pace = Pace()
-
-    def see(self, stats: StrangerStats, now: float) -> KeyState | None:
-        """WAITING or MISSING_KEY; None when its frames have stopped, or are no sender's."""
-        if stats.frames < self.frames:  # the engine has forgotten this KID and met it anew
-            self.frames = self._advanced = 0
-        self.news = stats.frames - self.frames
-        self.pace.see(self.news, stats.advanced - self._advanced)
-        self.frames, self._advanced = stats
-        if self.news:
-            self.last = now
-        if self.pace.is_odd or now - self.last >= SILENT_S:
-            return None
-        lasting = now - self.came >= UNKNOWN_S
-        enough = self.frames >= UNKNOWN_FRAMES and lasting and self.pace.is_sent
-        return KeyState.MISSING_KEY if enough else KeyState.WAITING
-
-
-class Clear:
-    """Whether what arrives is SFrame at all: frames without a header that a sender would send."""
-
-    __slots__ = ("_good", "_last", "_malformed", "_share", "_unknown")
-
-    def __init__(self) -> None:
-        self._malformed = self._unknown = 0  # the engine's counts
-        self._last = float("-inf")  # a poll that saw odd frames
-        self._good = 0  # frames since then
-        self._share = Share(CLEAR_SHARE, CONSECUTIVE, 0.0)
-
-    def see(
-        self,
-        stats: ReceiverStats,
-        strangers: Collection[Stranger],
-        odd: int,
-        good: int,
-        now: float,
-    ) -> bool:
-        """odd, good: frames under known KIDs since the last call."""
-        unknown = max(0, stats.unknown - self._unknown)  # one may have been counted too early
-        sent = self._sent(unknown, strangers)
-        odd += stats.malformed - self._malformed + unknown - sent
-        good += sent
-        self._malformed, self._unknown = stats.malformed, stats.unknown
-        self._last = now if odd else self._last
-        self._good = 0 if odd else self._good + good
-        is_clear = self._share.see(good, odd, now)
-        silent = SILENT_S if self._good < FLOWING_AFTER else QUIET_S
-        if is_clear and now - self._last >= silent:
-            self._share.restart(now, False)
-        return self._share.is_high
-
-    def _sent(self, unknown: int, strangers: Collection[Stranger]) -> int:
-        """How many of these frames senders sent. Tracked KIDs are a sample of the others."""
-        like = [stranger for stranger in strangers if stranger.pace.looks_sent]
-        tracked = sum(stranger.news for stranger in strangers)
-        others = max(0, unknown - tracked) * len(like) // max(1, len(strangers))
-        return min(unknown, others + sum(stranger.news for stranger in like))
+        value = math.inf
+    if not math.isfinite(value):
+        raise MisuseError(f"now is {value}; pass seconds, as time.monotonic() does")
+    return value

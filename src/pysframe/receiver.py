@@ -12,13 +12,13 @@ from __future__ import annotations
 from ._buffers import ReadableBuffer, byte_view
 from ._common import Closing, policy_lock
 from ._tracebacks import without_locals
-from .engine import KeyKind, ReceiverBase, policy
+from .engine import KeyFlow, KeyFlowMonitor, KeyKind, ReceiverBase, policy
 from .keys.derived import DerivedKeys
 from .keys.epochs import Epochs
 from .keys.layouts import MLSLayout, SenderKeyLayout
 from .keys.ratchet import SenderKeys
 from .limits import DEFAULT_MAX_FRAME, LAST_KID, LIMIT_MAX_FRAME, LIMIT_WINDOW, checked
-from .liveness import KeyFlow, Monitor
+from .liveness import seconds
 from .suites import CipherSuite, allowed_suite
 
 
@@ -62,8 +62,8 @@ class Receiver(Closing, ReceiverBase):
         max_frame = checked("max_frame", max_frame, 0, LIMIT_MAX_FRAME)
         self._open(suite, replay_window, max_frame, bool(strict))  # first: it refuses a second time
         self.suite = suite
-        self._derived = DerivedKeys()
-        self._monitor: Monitor | None = None  # many receivers are never asked for their key flow
+        self._derived = DerivedKeys(self)
+        self._monitor: KeyFlowMonitor | None = None  # made when it is first asked
 
     # ---- keys ----
 
@@ -130,10 +130,10 @@ class Receiver(Closing, ReceiverBase):
         """
         layout.pack(generation, ratchet_step)
         with policy_lock:
-            rules = self._derived.ruled_by(self, SenderKeys(layout))
-            held = self._derived.admit(self, generation, base_key)
+            rules = self._derived.ruled_by(SenderKeys(layout))
+            held = self._derived.admit(generation, base_key)
             changes = rules.add(generation, ratchet_step, max_steps)
-            self._derived.hold(self, generation, held, changes)
+            self._derived.hold(generation, held, changes)
 
     def remove_sender_key(self, generation: int) -> bool:
         """Wipes a generation, which opens frames until then; False when it was not there.
@@ -142,7 +142,7 @@ class Receiver(Closing, ReceiverBase):
         again.
         """
         with policy_lock:
-            return self._derived.remove(self, SenderKeys, generation)
+            return self._derived.remove(SenderKeys, generation)
 
     @without_locals
     def add_epoch(
@@ -177,9 +177,9 @@ class Receiver(Closing, ReceiverBase):
         """
         layout.pack(epoch, 0)
         with policy_lock:
-            rules = self._derived.ruled_by(self, Epochs(layout))
-            held = self._derived.admit(self, epoch, base_key)
-            self._derived.hold(self, epoch, held, rules.add(epoch, senders))
+            rules = self._derived.ruled_by(Epochs(layout))
+            held = self._derived.admit(epoch, base_key)
+            self._derived.hold(epoch, held, rules.add(epoch, senders))
 
     def remove_epoch(self, epoch: int) -> bool:
         """Wipes an epoch and all its members' keys; False when it was not there.
@@ -188,19 +188,19 @@ class Receiver(Closing, ReceiverBase):
         frames again.
         """
         with policy_lock:
-            return self._derived.remove(self, Epochs, epoch)
+            return self._derived.remove(Epochs, epoch)
 
     # ---- what the engine asks and tells ----
 
     @without_locals
     def _resolve(self, kid: int) -> bool:
         with policy_lock:
-            return self._derived.resolve(self, kid)
+            return self._derived.resolve(kid)
 
     @without_locals
     def _confirmed(self, kids: list[int]) -> None:
         with policy_lock:
-            self._derived.confirm(self, kids)
+            self._derived.confirm(kids)
 
     # ---- liveness and end ----
 
@@ -215,8 +215,9 @@ class Receiver(Closing, ReceiverBase):
         as headers that anybody can write, so decide nothing by them but what to show and ask for.
         """
         with policy_lock:
-            self._monitor = self._monitor or Monitor()
-            return self._monitor.poll(now, self._stats(), self._derived.is_stale)
+            if self._monitor is None:
+                self._monitor = self._Monitor()
+            return self._monitor.poll(seconds(now), self, self._derived.is_stale)
 
     def close(self) -> None:
         """Wipes all keys; idempotent. Later calls raise MisuseError."""

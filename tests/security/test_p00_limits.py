@@ -240,7 +240,7 @@ def test_a_key_removed_and_added_again_starts_anew(engine, how, rng):
         again()
         add()
         expected = (REPLAYED, 1) if again is add else (OK, 0)
-        failures = sum(key.auth_failed for key in receiver._stats()[3] if key.kid == kid)
+        failures = sum(key.auth_failed for key in receiver._stats().keys if key.kid == kid)
         assert (status_of(receiver, frame)[0], failures) == expected
         assert status_of(receiver, bad)[0] == FAILED
 

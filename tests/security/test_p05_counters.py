@@ -3,8 +3,6 @@
 Beside this: tests/test_objects.py (no copies), tests/test_counters.py (the store).
 """
 
-import sys
-import threading
 import time
 from contextlib import nullcontext, suppress
 from itertools import count
@@ -16,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import ratchet
 from parties import GCM, LAST_CTR, new_sender
+from racing import in_threads, switching_often
 from security.ledger import Ledger
 
 from pysframe import (
@@ -37,10 +36,8 @@ ROWS = FrameBatch.from_frames([b""] * 1000)
 @pytest.fixture(autouse=True)
 def _switch_often():
     """Threads take turns as often as Python can, so that a race has its chance."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
+    with switching_often():
+        yield
 
 
 @pytest.fixture
@@ -53,7 +50,6 @@ def twin():
 
 def counters_from_threads(engine, sender, each):
     """All counters that THREADS threads used, `each` of them or some more, in every way."""
-    used = []
 
     def work():
         mine, out = [], bytearray(40)
@@ -65,14 +61,9 @@ def counters_from_threads(engine, sender, each):
             mine.append(numpy.array(singly, "uint64"))
             mine += [engine.protect_batch(sender, ROWS).ctr for _ in range(2)]
             mine.append(engine.protect_batch([sender] * 1000, ROWS).ctr)
-        used.extend(mine)
+        return numpy.concatenate([numpy.asarray(part, "uint64") for part in mine])
 
-    threads = [threading.Thread(target=work) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return numpy.concatenate([numpy.asarray(part, "uint64") for part in used])
+    return numpy.concatenate(in_threads(*[work] * THREADS))
 
 
 def test_a_million_counters(engine, rng, by_tier, figure):

@@ -12,7 +12,7 @@ from parties import SUITES, flipped, new_receiver
 
 from pysframe import FrameBatch, FrameRejected, FrameStatus, Header
 from pysframe import engine as engines
-from pysframe.engine.twin._arrival import Arrival
+from pysframe.engine.twin._arrival import Parsed
 
 EDGES = (0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025, 1299, 1300)
 FILLER, PAD = 0xA5, 40
@@ -131,13 +131,13 @@ def test_a_receiver_that_releases_plaintext_is_noticed(rng, monkeypatch):
     twin, suite = engines.bind("fallback"), SUITES[3]
     for way in (Victim.apart, Victim.in_place):
         victim = Victim(twin, suite, 100, rng)
-        monkeypatch.setattr(Arrival, "wipe", releasing({victim.ctr: victim.frame}))
+        monkeypatch.setattr(Parsed, "wipe", releasing({victim.ctr: victim.frame}))
         with pytest.raises(Fault):
             way(victim, *victim.changed(rng))
 
 
 def test_a_receiver_that_wipes_too_much_is_noticed(rng, monkeypatch):
-    monkeypatch.setattr(Arrival, "wipe", too_much)
+    monkeypatch.setattr(Parsed, "wipe", too_much)
     with pytest.raises(Fault):
         reject_single_frames(engines.bind("fallback"), SUITES[3], [100], rng)
 
@@ -197,7 +197,7 @@ def test_every_position_of_a_batch(engine, rng, by_tier, figure):
 def test_a_batch_that_releases_plaintext_is_noticed(rng, monkeypatch):
     twin = engines.bind("fallback")
     rows = [Row(twin, SUITES[3], ctr, rng, [100]) for ctr in range(5)]
-    monkeypatch.setattr(Arrival, "wipe", releasing({row.ctr: row.frame for row in rows}))
+    monkeypatch.setattr(Parsed, "wipe", releasing({row.ctr: row.frame for row in rows}))
     with pytest.raises(Fault):
         check_batch(twin, rows, {2}, rng)
     check_batch(twin, rows, set(), rng)

@@ -117,7 +117,7 @@ SCENES = pytest.mark.parametrize(
 def state(scene):
     """All that a header must not move: keys, windows, steps and secrets, and their counters."""
     receiver, derived = scene.receiver, scene.receiver._derived
-    keys = sorted(key for key in receiver._stats()[3] if not key.provisional)
+    keys = sorted(key for key in receiver._stats().keys if not key.provisional)
     chains = getattr(derived._rules, "_chains", {})
     flow = receiver.key_flow(now=1.0)[scene.current]
     return (

@@ -31,17 +31,19 @@ from . import _parts, _self_test
 from ._types import Backend, Engine, KeyKind, Reach
 
 if TYPE_CHECKING:
+    from ._native import KeyFlow, KeyFlowMonitor, Secret
     from ._native import ReceiverCore as ReceiverBase
-    from ._native import Secret
     from ._native import SenderCore as SenderBase
 else:
     # What policy classes derive from: bind() mixes them with the engine's own core class. Each
     # engine has a Secret of its own, too.
-    SenderBase = ReceiverBase = Secret = object
+    SenderBase = ReceiverBase = Secret = KeyFlow = KeyFlowMonitor = object
 
 __all__ = [
     "Backend",
     "Engine",
+    "KeyFlow",
+    "KeyFlowMonitor",
     "KeyKind",
     "Reach",
     "ReceiverBase",
@@ -71,9 +73,9 @@ def policy(cls: _Class) -> _Class:
     """Class decorator: registers Sender or Receiver, by its name, as what bind() completes.
 
     bind() derives a class from it and from the engine's SenderCore or ReceiverCore, in this
-    order, so the policy's hooks win. It adds the class attributes _kernel (for the core) and
-    _Secret (this engine's Secret), and slots for the attributes that the policy names in _fields;
-    the policy class itself must have empty __slots__.
+    order, so the policy's hooks win. It adds the class attributes _kernel (for the core), _Secret
+    and _Monitor (this engine's Secret and KeyFlowMonitor), and slots for the attributes that the
+    policy names in _fields; the policy class itself must have empty __slots__.
     """
     _policies[cls.__name__] = cls
     return cls
@@ -250,6 +252,7 @@ def _combine(name: str) -> Engine:
     shared = {
         "__module__": "pysframe",
         "_Secret": module.Secret,
+        "_Monitor": module.KeyFlowMonitor,
         "_kernel": kernel,
     }
 
@@ -263,6 +266,8 @@ def _combine(name: str) -> Engine:
         name=name,
         kernel=kernel,
         Secret=module.Secret,
+        KeyFlow=module.KeyFlow,
+        KeyFlowMonitor=module.KeyFlowMonitor,
         Sender=derive("Sender", module.SenderCore),
         Receiver=derive("Receiver", module.ReceiverCore),
         protect_many=module.protect_many,

@@ -1,12 +1,12 @@
 """The native engine, as the type checker sees it. The twin (fallback) offers exactly the same."""
 
-from collections.abc import Sequence
-from typing import ClassVar, Self
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Self, final
 
 from .._buffers import ReadableBuffer, WriteableBuffer
 from .._rows import Clear, Metadata
 from ..batch import FrameBatch
-from ..stats import ReceiverStats
+from ..stats import KeyState, ReceiverStats
 from ._types import KeyKind, Reach
 
 KERNELS: dict[str, str]
@@ -57,6 +57,7 @@ class SenderCore:
 
 class ReceiverCore:
     _kernel: ClassVar[str | None]
+    _Monitor: ClassVar[type[KeyFlowMonitor]]  # set by engine.bind
     _Secret: ClassVar[type[Secret]]  # set by engine.bind
 
     def unprotect(
@@ -81,6 +82,38 @@ class ReceiverCore:
     def _resolve(self, kid: int) -> bool: ...
     def _confirmed(self, kids: list[int]) -> None: ...
     def _stats(self) -> ReceiverStats: ...
+
+@final
+class KeyFlow:
+    def __init__(
+        self,
+        state: KeyState,
+        kid: int | None,
+        opened: int,
+        rejected: dict[str, int],
+        last_ctr: int,
+        silent_for_s: float,
+    ) -> None: ...
+    @property
+    def state(self) -> KeyState: ...
+    @property
+    def kid(self) -> int | None: ...
+    @property
+    def opened(self) -> int: ...
+    @property
+    def rejected(self) -> dict[str, int]: ...
+    @property
+    def last_ctr(self) -> int: ...
+    @property
+    def silent_for_s(self) -> float: ...
+
+class KeyFlowMonitor:
+    def poll(
+        self, now: float, receiver: ReceiverCore, is_stale: Callable[[int], bool]
+    ) -> dict[int | None, KeyFlow]: ...
+    def poll_stats(
+        self, now: float, stats: ReceiverStats, is_stale: Callable[[int], bool]
+    ) -> dict[int | None, KeyFlow]: ...
 
 def to_list(data: ReadableBuffer, columns: bytes, count: int) -> list[bytes]: ...
 def protect_many(

@@ -10,6 +10,7 @@ Rules of this file:
      run without it: nothing else is declared nogil, and Cython refuses to call it there.
 """
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
@@ -17,8 +18,9 @@ from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
 from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_INCREF, PyObject
+from libc.math cimport INFINITY
 from libc.stdint cimport (
     INT32_MAX, INT64_MAX, SIZE_MAX, UINT16_MAX, UINT32_MAX,
     int32_t, int64_t, uint8_t, uint32_t, uint64_t,
@@ -782,3 +784,4 @@ cdef class ReceiverCore:
 
 
 include "_batches.pxi"
+include "_key_flow.pxi"

@@ -49,6 +49,8 @@ class Engine:
     name: str  # as bind() takes it: "native:vaes512", "fallback:cryptography", ...
     kernel: str
     Secret: type[Any]
+    KeyFlow: type[Any]
+    KeyFlowMonitor: type[Any]
     Sender: type[Any]
     Receiver: type[Any]
     protect_many: Callable[..., Any]

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, TypeVar
+import weakref
+from typing import TypeVar
 
 from .._buffers import ReadableBuffer, byte_view
-from ..engine import KeyKind
+from ..engine import KeyKind, Secret
 from ..errors import MisuseError
 from .plan import Changes, Derive, Rules
-
-if TYPE_CHECKING:
-    from ..engine._native import Secret
-    from ..receiver import Receiver
+from .port import KeyRing
 
 STRIDE = 32  # ratchet steps between the secrets that are kept on the way to a far one
 
@@ -64,15 +62,18 @@ class Held:
 class DerivedKeys:
     """What one Receiver can derive: a secret for each generation or epoch, under one layout."""
 
-    __slots__ = ("_held", "_rules")
+    __slots__ = ("_held", "_ring", "_rules")
 
-    def __init__(self) -> None:
+    def __init__(self, ring: KeyRing) -> None:
+        # The ring's owner holds this object; a strong reference back would keep keys in memory
+        # until the cycle is collected.
+        self._ring: KeyRing = weakref.proxy(ring)
         self._rules: Rules | None = None
         self._held: dict[int, Held] = {}
 
     # ---- numbers come and go ----
 
-    def ruled_by(self, receiver: Receiver, rules: _Rules) -> _Rules:
+    def ruled_by(self, rules: _Rules) -> _Rules:
         """The rules in force: these, unless there are some already for the same layout.
 
         Raises MisuseError when there are others, since one KID would then mean two keys.
@@ -86,10 +87,10 @@ class DerivedKeys:
                 f"make another Receiver for {rules.layout}"
             )
         self._rules = rules
-        receiver._watch(True)
+        self._ring._watch(True)
         return rules
 
-    def admit(self, receiver: Receiver, number: int, base_key: ReadableBuffer) -> Held:
+    def admit(self, number: int, base_key: ReadableBuffer) -> Held:
         """The secret to hold under this number: a new one, or that which is held already.
 
         Raises MisuseError for another base_key under a number that is held, and when a KID that
@@ -99,22 +100,22 @@ class DerivedKeys:
         name = _name(base_key)
         held = self._held.get(number)
         if held is None:
-            self._refuse_overlap(receiver, number)
-            return Held(receiver._Secret(receiver.suite, base_key), name)
+            self._refuse_overlap(number)
+            return Held(self._ring._Secret(self._ring.suite, base_key), name)
         if held.name != name:
             raise MisuseError(f"another base_key is in use for {number}; remove that one first")
         return held
 
-    def hold(self, receiver: Receiver, number: int, held: Held, changes: Changes) -> None:
+    def hold(self, number: int, held: Held, changes: Changes) -> None:
         """Keeps what admit() returned, and does what the rules said to its coming."""
         self._held[number] = held
-        self._carry_out(receiver, changes)
+        self._carry_out(changes)
 
-    def remove(self, receiver: Receiver, rules: type[Rules], number: int) -> bool:
+    def remove(self, rules: type[Rules], number: int) -> bool:
         """Forgets a number of these rules; False when it is not held."""
         if not isinstance(self._rules, rules) or number not in self._held:
             return False
-        self._carry_out(receiver, self._rules.remove(number))
+        self._carry_out(self._rules.remove(number))
         return True
 
     def close(self) -> None:
@@ -133,23 +134,23 @@ class DerivedKeys:
                 f"KID {kid:#x} is of a sender key or epoch; add or remove that as a whole"
             )
 
-    def resolve(self, receiver: Receiver, kid: int) -> bool:
+    def resolve(self, kid: int) -> bool:
         """Adds the key of an unknown KID provisionally; False when it follows from nothing."""
         derive = self._rules.resolve(kid) if self._rules else None
         if derive is None:
             return False
-        self._derive(receiver, derive)
+        self._derive(derive)
         return True
 
-    def confirm(self, receiver: Receiver, kids: list[int]) -> None:
+    def confirm(self, kids: list[int]) -> None:
         """Tags have verified under these KIDs.
 
         Another thread may have moved on since: where a key is gone, or a new one is provisional
         under its KID, the news is about a key of the past.
         """
         if self._rules:
-            real = [kid for kid in kids if receiver._kind(kid) == KeyKind.GIVEN]
-            self._carry_out(receiver, self._rules.confirm(real))
+            real = [kid for kid in kids if self._ring._kind(kid) == KeyKind.GIVEN]
+            self._carry_out(self._rules.confirm(real))
 
     def is_stale(self, kid: int) -> bool:
         """Whether an unknown KID is of the past."""
@@ -159,9 +160,9 @@ class DerivedKeys:
         rules = self._rules
         return rules is not None and any(rules.covers(number, kid) for number in self._held)
 
-    def _refuse_overlap(self, receiver: Receiver, number: int) -> None:
+    def _refuse_overlap(self, number: int) -> None:
         rules = self._rules
-        for key in receiver._stats().keys:
+        for key in self._ring._stats().keys:
             if rules is not None and rules.covers(number, key.kid) and not self._owns(key.kid):
                 raise MisuseError(
                     f"KID {key.kid:#x} has a key of its own; remove_key({key.kid:#x}) first"
@@ -169,27 +170,27 @@ class DerivedKeys:
 
     # ---- changes ----
 
-    def _carry_out(self, receiver: Receiver, changes: Changes) -> None:
+    def _carry_out(self, changes: Changes) -> None:
         assert self._rules is not None
         for number in changes.forget:
-            receiver._forget(*self._rules.group(number))
+            self._ring._forget(*self._rules.group(number))
             self._held.pop(number).close()
         for kid in changes.drop:
-            receiver._remove(kid)
+            self._ring._remove(kid)
         for derive in changes.derive:
-            self._derive(receiver, derive)
+            self._derive(derive)
         for number, steps in changes.advance:
             self._held[number].advance(steps)
         for reach in changes.reach:
-            receiver._reach(reach)
+            self._ring._reach(reach)
 
-    def _derive(self, receiver: Receiver, derive: Derive) -> None:
+    def _derive(self, derive: Derive) -> None:
         held = self._held[derive.number]
         if not derive.steps:
-            receiver._add(derive.kid, held.secret, derive.kind)
+            self._ring._add(derive.kid, held.secret, derive.kind)
             return
         secret = held.ahead(derive.steps)
-        receiver._add(derive.kid, secret, derive.kind)
+        self._ring._add(derive.kid, secret, derive.kind)
         secret.close()
 
 

@@ -39,7 +39,7 @@ LINES = [
      "tests/test_sender.py::test_a_second_sender_is_refused"),
     ("4.4.1 MUST NOT", "csrc/frame/registry.c", C_DUPLICATE, "",
      "tests/c_core/test_sender.py::test_one_live_sender_for_each_key"),
-    ("4.4.4 MUST", f"{TWIN}/_receiver.py", "arrival.wipe(out)  # RFC 9605 4.4.4 MUST: discarded",
+    ("4.4.4 MUST", f"{TWIN}/_receiver.py", "parsed.wipe(out)  # RFC 9605 4.4.4 MUST: discarded",
      "pass", "tests/test_bad_input.py::test_rejected_frames_leave_no_plaintext"),
     ("4.4.4 MUST", "csrc/frame/receiver.c", C_REFUSED, "if (k->closed) {",
      "tests/c_core/test_receiver.py::test_a_refused_frame_leaves_zeros"),

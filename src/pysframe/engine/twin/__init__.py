@@ -8,6 +8,8 @@ It does the same in the same order, so it reads as the specification of csrc/:
     _shares    who has a key derived, who waits      frame/reach.c
     _strangers unknown KIDs, few of them             frame/receiver.c
     _trail     what refused frames look like         frame/receiver.c
+    _key_flow  what counts say of a key             engine/_key_flow.pxi
+    _pace      whether a sender sent refused frames engine/_key_flow.pxi
     _batch     many of both at once                  aead/run.c
     _window    the replay window                     frame/receiver.c
     _registry  the senders of this process           frame/registry.c
@@ -21,11 +23,14 @@ the native engine promises about memory is best effort here: Python cannot wipe 
 from .. import _aead
 from ._batch import protect_batch, protect_many, unprotect_batch, unprotect_many
 from ._cores import ReceiverCore, SenderCore
+from ._key_flow import KeyFlow, KeyFlowMonitor
 from ._keys import Secret
 
 __all__ = [
     "KERNELS",
     "VERSIONS",
+    "KeyFlow",
+    "KeyFlowMonitor",
     "ReceiverCore",
     "Secret",
     "SenderCore",

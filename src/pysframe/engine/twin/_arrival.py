@@ -1,8 +1,12 @@
-"""A frame that came from the network: where its parts lie, and what may be written for it.
+"""A frame that came from the network: its bytes, and where parsing finds its parts.
 
-Rule: its bytes are read once, into memory of its own, so that what is authenticated is what is
-      returned even while another thread writes to the caller's buffer.
+Rules of this file:
+  1. The bytes are read once, into memory of their own, so that what is authenticated is what is
+     returned even while another thread writes to the caller's buffer.
+  2. Both classes are immutable: parsing returns what it found, and changes nothing.
 """
+
+from typing import NamedTuple
 
 from ..._buffers import ReadableBuffer, byte_view
 from ..._rows import clear_bytes
@@ -12,65 +16,76 @@ from ...suites import CipherSuite
 from ._memory import distance, metadata_view, overlap
 
 
-class Arrival:
-    """clear || header || ciphertext || tag; kid and ctr are what the header claims."""
+class Arrival(NamedTuple):
+    """A ciphertext as its caller gave it: clear || header || ciphertext || tag."""
 
-    __slots__ = ("_body", "_wire", "clear", "ctr", "kid", "metadata", "size", "view")
+    view: memoryview  # the caller's memory
+    wire: bytes  # what it held when the call began
+    metadata: memoryview
+    clear: int  # bytes
 
-    def __init__(
-        self, ciphertext: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int
-    ) -> None:
-        self.view = byte_view(ciphertext, "ciphertext")
-        self.metadata = metadata_view(metadata)
-        self.clear = clear_bytes(clear)
-        if self.clear < 0:
-            reason = f"clear is {clear} and the frame has {self.view.nbytes} bytes"
-            raise misuse(MisuseCode.ARGUMENT, reason=reason)
-        self._wire = bytes(self.view)
-        self._body = self.clear  # where the ciphertext begins, once parsed
-        self.kid = self.ctr = 0
-        self.size = 0  # bytes of the frame it may open to, clear bytes included
-
-    def parse(self, suite: CipherSuite, max_frame: int, strict: bool) -> None:
+    def parse(self, suite: CipherSuite, max_frame: int, strict: bool) -> "Parsed":
         """Reads the header, or raises MalformedFrame; the receiver's constants suffice."""
         least = self.clear + 1 + suite.Nt
-        if len(self._wire) < least:
-            detail = f"it has {len(self._wire)} bytes where the least is {least}"
+        if len(self.wire) < least:
+            detail = f"it has {len(self.wire)} bytes where the least is {least}"
             raise rejection(FrameStatus.MALFORMED, detail=detail)
-        claimed = self._wire[self.clear : len(self._wire) - suite.Nt]
-        self.kid, self.ctr, header_bytes = parse_header(claimed, strict)
-        self._body = self.clear + header_bytes
-        self.size = self.clear + len(claimed) - header_bytes
-        if self.size > max_frame:
-            detail = f"its frame has {self.size} bytes, more than max_frame={max_frame}"
-            raise rejection(FrameStatus.MALFORMED, self.kid, self.ctr, detail)
+        claimed = self.wire[self.clear : len(self.wire) - suite.Nt]
+        kid, ctr, header_bytes = parse_header(claimed, strict)
+        size = self.clear + len(claimed) - header_bytes
+        if size > max_frame:
+            detail = f"its frame has {size} bytes, more than max_frame={max_frame}"
+            raise rejection(FrameStatus.MALFORMED, kid, ctr, detail)
+        return Parsed(self, kid, ctr, self.clear + header_bytes, size)
+
+    def wipe_before_key(self, out: memoryview | None) -> None:
+        """Clears `out` although no key ran: what it held before must not pass for the frame.
+
+        Unless `out` holds the ciphertext itself, which the caller may want to try again.
+        """
+        if out is None:
+            return
+        written = out[: len(self.wire)]
+        if not overlap(self.view, written):
+            written[:] = bytes(written.nbytes)
+
+
+class Parsed(NamedTuple):
+    """An arrival and the places of its parts; kid and ctr are what the header claims."""
+
+    arrival: Arrival
+    kid: int
+    ctr: int
+    body: int  # where the ciphertext begins
+    size: int  # bytes of the frame it may open to, clear bytes included
 
     def check_out(self, out: memoryview | None) -> None:
-        """Refuses an `out` that is too small, or overlaps other than exactly in place."""
+        """Refuses an `out` that is too small, or that overlaps other than exactly in place."""
         if out is None:
             return
         if self.size > out.nbytes:
             raise misuse(MisuseCode.ROOM, size=self.size, limit=out.nbytes)
-        written = out[: self.size]
-        if overlap(self.metadata, written):
+        written, arrival = out[: self.size], self.arrival
+        if overlap(arrival.metadata, written):
             raise misuse(MisuseCode.OVERLAP)
-        if overlap(self.view, written) and distance(out, self.view) != self._body - self.clear:
+        in_place = self.body - arrival.clear
+        if overlap(arrival.view, written) and distance(out, arrival.view) != in_place:
             raise misuse(MisuseCode.OVERLAP)
 
     @property
     def aad(self) -> bytes:
         """The received header, minimal or not, clear bytes, metadata: RFC 9605 4.4.4."""
-        wire, clear = self._wire, self.clear
-        return b"".join((wire[clear : self._body], wire[:clear], self.metadata))
+        wire, clear = self.arrival.wire, self.arrival.clear
+        return b"".join((wire[clear : self.body], wire[:clear], self.arrival.metadata))
 
     @property
     def sealed(self) -> bytes:
         """Ciphertext and tag."""
-        return self._wire[self._body :]
+        return self.arrival.wire[self.body :]
 
     def deliver(self, payload: bytes, out: memoryview | None) -> bytes:
-        """The frame, written to `out` when there is one."""
-        frame = self._wire[: self.clear] + payload
+        """The frame, also written to `out` when there is one."""
+        frame = self.arrival.wire[: self.arrival.clear] + payload
         if out is not None:
             out[: len(frame)] = frame
         return frame
@@ -80,13 +95,13 @@ class Arrival:
         if out is not None:
             out[: self.size] = bytes(self.size)
 
-    def wipe_before_key(self, out: memoryview | None) -> None:
-        """The same for a frame whose key did not run: whatever `out` held is not to pass for it.
 
-        Unless `out` holds the ciphertext itself, which the caller may want to try again.
-        """
-        if out is None:
-            return
-        written = out[: len(self._wire)]
-        if not overlap(self.view, written):
-            written[:] = bytes(written.nbytes)
+def arrival(ciphertext: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int) -> Arrival:
+    """A ciphertext to be opened; MisuseError for a negative number of clear bytes."""
+    view = byte_view(ciphertext, "ciphertext")
+    extra = metadata_view(metadata)
+    count = clear_bytes(clear)
+    if count < 0:
+        reason = f"clear is {clear} and the frame has {view.nbytes} bytes"
+        raise misuse(MisuseCode.ARGUMENT, reason=reason)
+    return Arrival(view, bytes(view), extra, count)

@@ -10,7 +10,7 @@ Rules of this file:
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from ..._buffers import ReadableBuffer, WriteableBuffer, writable_view
 from ..._rows import Clear, Metadata, as_rows, clear_per_row, per_row
@@ -26,6 +26,14 @@ _Receivers: TypeAlias = ReceiverCore | Sequence[ReceiverCore]
 _Frames: TypeAlias = "Sequence[ReadableBuffer]"
 _Owner = TypeVar("_Owner", SenderCore, ReceiverCore)
 _Result = TypeVar("_Result")
+
+
+class Outcome(NamedTuple):
+    """What became of one row; kid and ctr are what its header says, if it could be read."""
+
+    status: FrameStatus
+    kid: int | None
+    ctr: int | None
 
 
 def protect_many(
@@ -67,8 +75,8 @@ def protect_batch(
     data, rows = _lay_out([one.size_of(departure) for one, departure in jobs], target)
     for (one, departure), row in zip(jobs, rows, strict=True):
         row[:] = one.seal(departure)
-    kids, ctrs = [one.kid for one in reserved], [one.ctr for one in reserved]
-    return _finish(out, data, rows, kids, ctrs, [FrameStatus.OK] * len(rows))
+    outcomes = [Outcome(FrameStatus.OK, one.kid, one.ctr) for one in reserved]
+    return _finish(out, data, rows, outcomes)
 
 
 def unprotect_many(
@@ -111,23 +119,22 @@ def _receive(
 ) -> FrameBatch:
     jobs = list(zip(owners, arrivals, strict=True))
     data, rows = _lay_out([receiver_state(owner).room(arrival) for owner, arrival in jobs], target)
-    statuses = [_status(*job, row) for job, row in zip(jobs, rows, strict=True)]
+    outcomes = [_outcome(*job, row) for job, row in zip(jobs, rows, strict=True)]
     _tell_receivers(owners)
     for number, (owner, arrival) in enumerate(jobs):
-        unknown = statuses[number] == FrameStatus.UNKNOWN_KEY
-        if unknown and knows_now(owner, arrival.kid):
-            statuses[number] = _status(owner, arrival, rows[number])
+        unknown = outcomes[number].status == FrameStatus.UNKNOWN_KEY
+        if unknown and knows_now(owner, outcomes[number].kid):
+            outcomes[number] = _outcome(owner, arrival, rows[number])
     _tell_receivers(owners)
-    kids, ctrs = [arrival.kid for arrival in arrivals], [arrival.ctr for arrival in arrivals]
-    return _finish(out, data, rows, kids, ctrs, statuses)
+    return _finish(out, data, rows, outcomes)
 
 
-def _status(owner: ReceiverCore, arrival: Arrival, row: memoryview) -> FrameStatus:
+def _outcome(owner: ReceiverCore, arrival: Arrival, row: memoryview) -> Outcome:
     try:
-        receiver_state(owner).attempt(arrival, row)
+        kid, ctr, _ = receiver_state(owner).attempt(arrival, row)
     except FrameRejected as error:
-        return error.status
-    return FrameStatus.OK
+        return Outcome(error.status, error.kid, error.ctr)
+    return Outcome(FrameStatus.OK, kid, ctr)
 
 
 # ---- a row and its owner ----
@@ -251,17 +258,15 @@ def _finish(
     out: "WriteableBuffer | None",
     data: memoryview,
     rows: list[memoryview],
-    kids: list[int],
-    ctrs: list[int],
-    statuses: list[FrameStatus],
+    outcomes: list[Outcome],
 ) -> FrameBatch:
     """The batch of these rows; a rejected one has length, KID and counter 0."""
     sizes = [row.nbytes for row in rows]
     columns = pack_columns(
         [end - size for end, size in zip(accumulate(sizes), sizes, strict=True)],
-        [0 if status else size for status, size in zip(statuses, sizes, strict=True)],
-        [0 if status else kid for status, kid in zip(statuses, kids, strict=True)],
-        [0 if status else ctr for status, ctr in zip(statuses, ctrs, strict=True)],
-        statuses,
+        [0 if one.status else size for one, size in zip(outcomes, sizes, strict=True)],
+        [0 if one.status else one.kid or 0 for one in outcomes],
+        [0 if one.status else one.ctr or 0 for one in outcomes],
+        [one.status for one in outcomes],
     )
     return FrameBatch._from_columns(bytes(data) if out is None else out, columns, len(rows))

@@ -249,8 +249,9 @@ def receiver_state(core: ReceiverCore) -> ReceiverState:
     return core._twin
 
 
-def knows_now(core: ReceiverCore, kid: int) -> bool:
+def knows_now(core: ReceiverCore, kid: int | None) -> bool:
     """Whether a KID that was unknown is known by now, after asking the policy if need be."""
+    assert kid is not None  # an unknown KID was read from a header
     state = receiver_state(core)
     found = state.knows(kid) or (state.may_derive(kid) and core._resolve(kid))
     if found:
@@ -260,9 +261,9 @@ def knows_now(core: ReceiverCore, kid: int) -> bool:
 
 def tell(core: ReceiverCore) -> None:
     """Tells the policy which keys have become real."""
-    news = receiver_state(core).take_news()
-    if news:
-        core._confirmed(news)
+    confirmed = receiver_state(core).take_confirmed()
+    if confirmed:
+        core._confirmed(confirmed)
 
 
 def _send(
@@ -281,13 +282,13 @@ def _send(
     return sealed
 
 
-def _receive(core: ReceiverCore, arrival: Arrival, out: memoryview | None) -> bytes:
+def _receive(core: ReceiverCore, given: Arrival, out: memoryview | None) -> bytes:
     state = receiver_state(core)
     try:
-        frame = state.attempt(arrival, out)
+        opened = state.attempt(given, out)
     except FrameRejected as error:
-        if error.status != FrameStatus.UNKNOWN_KEY or not knows_now(core, arrival.kid):
+        if error.status != FrameStatus.UNKNOWN_KEY or not knows_now(core, error.kid):
             raise
-        frame = state.attempt(arrival, out)
+        opened = state.attempt(given, out)
     tell(core)
-    return frame
+    return opened.frame

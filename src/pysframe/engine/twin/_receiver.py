@@ -9,6 +9,8 @@ Rules of this file:
   4. A frame that is refused leaves zeros in `out`, never plaintext.
 """
 
+from typing import NamedTuple
+
 from ..._buffers import ReadableBuffer
 from ...errors import FrameRejected, FrameStatus, MisuseCode, misuse, rejection
 from ...limits import LIMIT_MAX_FRAME, LIMIT_WINDOW, MAX_ASKED, SHORT_TAG, SHORT_TAG_FAILURES
@@ -16,7 +18,7 @@ from ...stats import KeyStats, ReceiverStats
 from ...suites import CipherSuite
 from .._aead import Provider
 from .._types import KeyKind, Reach
-from ._arrival import Arrival
+from ._arrival import Arrival, Parsed, arrival
 from ._guard import new_lock
 from ._keys import FrameKey, Secret
 from ._shares import Shares
@@ -72,6 +74,14 @@ class Slot:
         )
 
 
+class Opened(NamedTuple):
+    """A frame whose tag has verified, and the KID and counter that it came under."""
+
+    kid: int
+    ctr: int
+    frame: bytes
+
+
 class ReceiverState:
     """The keys and replay windows of one KID namespace. Thread-safe; goes on in a forked child.
 
@@ -79,7 +89,7 @@ class ReceiverState:
     """
 
     __slots__ = (
-        "_asked", "_lock", "_malformed", "_max_frame", "_news", "_shares", "_slots", "_source",
+        "_asked", "_confirmed", "_lock", "_malformed", "_max_frame", "_shares", "_slots", "_source",
         "_strangers", "_strict", "_window", "closed", "suite", "watched",
     )  # fmt: skip
 
@@ -100,7 +110,7 @@ class ReceiverState:
         self._shares = Shares()
         self._strangers = Strangers()
         self._malformed = 0  # frames
-        self._news: list[int] = []  # KIDs confirmed, and not yet told to the policy
+        self._confirmed: list[int] = []  # KIDs confirmed, and not yet told to the policy
         self.closed = False
         self.watched = False  # the policy wants to be asked and told
 
@@ -166,13 +176,13 @@ class ReceiverState:
         with self._lock:
             self._strangers.take_back(kid)
 
-    def take_news(self) -> list[int]:
+    def take_confirmed(self) -> list[int]:
         """Provisional keys that became real since the last call, if the policy wants to know."""
-        if not self.watched or not self._news:
+        if not self.watched or not self._confirmed:
             return []
         with self._lock:
-            news, self._news = self._news, []
-            return [kid for kid in news if kid in self._slots]
+            confirmed, self._confirmed = self._confirmed, []
+            return [kid for kid in confirmed if kid in self._slots]
 
     def stats(self) -> ReceiverStats:
         """What was counted, as the policy reads it."""
@@ -218,70 +228,72 @@ class ReceiverState:
         self, ciphertext: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int
     ) -> Arrival:
         """A frame to be opened here."""
-        arrival = Arrival(ciphertext, metadata, clear)
+        given = arrival(ciphertext, metadata, clear)
         self.check_open()
-        return arrival
+        return given
 
-    def room(self, arrival: Arrival) -> int:
+    def room(self, given: Arrival) -> int:
         """Bytes this frame may open to, were it not strict; 0 when its sizes are wrong."""
         try:
-            arrival.parse(self.suite, self._max_frame, False)
+            return given.parse(self.suite, self._max_frame, False).size
         except FrameRejected:
             return 0
-        return arrival.size
 
-    def attempt(self, arrival: Arrival, out: memoryview | None) -> bytes:
+    def attempt(self, given: Arrival, out: memoryview | None) -> Opened:
         """Parse, resolve, open, commit; writes to `out`, and wipes it when the frame is refused."""
         try:
-            arrival.parse(self.suite, self._max_frame, self._strict)
-            arrival.check_out(out)
-            slot = self._resolve(arrival)
-        except FrameRejected as error:
-            self._count(error.status, arrival)
-            arrival.wipe_before_key(out)
+            parsed = self._parse(given)
+            parsed.check_out(out)
+            slot = self._resolve(parsed)
+        except FrameRejected:
+            given.wipe_before_key(out)
             raise
-        opened = slot.key.open(arrival.ctr, arrival.aad, arrival.sealed)
+        opened = slot.key.open(parsed.ctr, parsed.aad, parsed.sealed)
         try:
             with self._lock:
-                payload = self._commit(slot, arrival, opened)
+                payload = self._commit(slot, parsed, opened)
         except FrameRejected:
-            arrival.wipe(out)  # RFC 9605 4.4.4 MUST: discarded
+            parsed.wipe(out)  # RFC 9605 4.4.4 MUST: discarded
             raise
-        return arrival.deliver(payload, out)
+        return Opened(parsed.kid, parsed.ctr, parsed.deliver(payload, out))
 
-    def _resolve(self, arrival: Arrival) -> Slot:
+    def _parse(self, given: Arrival) -> Parsed:
+        try:
+            return given.parse(self.suite, self._max_frame, self._strict)
+        except FrameRejected:
+            with self._lock:
+                self._malformed += 1
+            raise
+
+    def _resolve(self, parsed: Parsed) -> Slot:
+        kid, ctr = parsed.kid, parsed.ctr
         with self._lock:
-            slot = self._slots.get(arrival.kid)
+            slot = self._slots.get(parsed.kid)
             if slot is None:
+                self._strangers.note(kid, ctr)
                 detail = f"{len(self._slots)} keys are known"
-                raise rejection(FrameStatus.UNKNOWN_KEY, arrival.kid, arrival.ctr, detail)
-            verdict = slot.judge(arrival.ctr)
+                raise rejection(FrameStatus.UNKNOWN_KEY, kid, ctr, detail)
+            verdict = slot.judge(ctr)
         if verdict != FrameStatus.OK:
-            raise rejection(verdict, arrival.kid, arrival.ctr)
+            raise rejection(verdict, kid, ctr)
         return slot
 
-    def _commit(self, slot: Slot, arrival: Arrival, opened: bytes | None) -> bytes:
-        if self._slots.get(arrival.kid) is not slot:  # removed meanwhile
-            raise rejection(FrameStatus.UNKNOWN_KEY, arrival.kid, arrival.ctr)
-        verdict = slot.judge(arrival.ctr)
+    def _commit(self, slot: Slot, parsed: Parsed, opened: bytes | None) -> bytes:
+        kid, ctr = parsed.kid, parsed.ctr
+        if self._slots.get(kid) is not slot:  # removed since
+            raise rejection(FrameStatus.UNKNOWN_KEY, kid, ctr)
+        verdict = slot.judge(ctr)
         if verdict != FrameStatus.OK:
-            raise rejection(verdict, arrival.kid, arrival.ctr)
+            raise rejection(verdict, kid, ctr)
         if opened is None or slot.closed:
             slot.fail(1)
-            slot.refused.follow(arrival.ctr)
-            raise rejection(FrameStatus.AUTHENTICATION_FAILED, arrival.kid, arrival.ctr)
-        slot.window.mark(arrival.ctr)
+            slot.refused.follow(ctr)
+            raise rejection(FrameStatus.AUTHENTICATION_FAILED, kid, ctr)
+        slot.window.mark(ctr)
         slot.opened += 1
         self._shares.count_opened()
         if slot.kind != KeyKind.GIVEN:
             slot.kind = KeyKind.GIVEN
             self._asked.pop(slot.kid, None)
-            self._news.append(slot.kid)
+            self._confirmed.append(slot.kid)
         return opened
-
-    def _count(self, status: FrameStatus, arrival: Arrival) -> None:
-        with self._lock:
-            if status == FrameStatus.MALFORMED:
-                self._malformed += 1
-            elif status == FrameStatus.UNKNOWN_KEY:
-                self._strangers.note(arrival.kid, arrival.ctr)

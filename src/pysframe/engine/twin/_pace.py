@@ -1,14 +1,12 @@
 """What refused frames say about who sent them, and shares of frames that are judged slowly.
 
-Media in the clear can be read as SFrame headers, too: H.264 as KID 0, Opus as KID 4, 5 or 7. A
-sender's CTRs go up from frame to frame (RFC 9605 4.4.1); those of such headers stand still or jump
-about. The figures here separate real media of many codecs from SFrame over bad networks:
+Media in the clear can be read as SFrame headers: H.264 as KID 0, Opus as KID 4, 5 or 7. A sender's
+CTRs go up from frame to frame (RFC 9605 4.4.1); those of such headers stand still or jump about.
+The thresholds in limits.py separate real media of many codecs from SFrame over bad networks:
 tests/test_clear_media.py.
 """
 
-from __future__ import annotations
-
-from .limits import (
+from ...limits import (
     ANY_FRAMES,
     GOOD_FRAMES,
     GUESS_ONE_IN,
@@ -25,16 +23,16 @@ from .limits import (
 
 
 class Pace:
-    """Whether one KID's refused frames are a sender's, by how their CTRs go on."""
+    """Whether one KID's refused frames are a sender's, judged by how their CTRs follow."""
 
     __slots__ = ("_advanced", "_frames", "is_odd", "is_sent")
 
     def __init__(self) -> None:
         self._frames = self._advanced = 0.0  # of late
-        self.is_sent = self.is_odd = False  # a sender's; no SFrame; neither: not known yet
+        self.is_sent = self.is_odd = False  # a sender's; not SFrame; neither: not known yet
 
     def see(self, frames: int, advanced: int) -> None:
-        """Notes frames refused since the last call, and how many of them went on from others."""
+        """Adds frames refused since the last call; advanced: those that followed earlier ones."""
         if not frames:
             return
         self._frames, self._advanced = self._frames + frames, self._advanced + advanced
@@ -46,8 +44,9 @@ class Pace:
 
     @property
     def looks_sent(self) -> bool:
-        """is_sent, or a guess where that is not known yet."""
-        return self.is_sent or (not self.is_odd and self._advanced > self._frames / GUESS_ONE_IN)
+        """is_sent, or a guess while that is not known."""
+        guess = self._advanced > self._frames / GUESS_ONE_IN
+        return self.is_sent or (not self.is_odd and guess)
 
     def _judge(self, share: float) -> None:
         enough = self._frames >= ANY_FRAMES
@@ -65,18 +64,18 @@ class Share:
     __slots__ = ("_bad", "_began", "_frames", "_least", "_limit", "is_high")
 
     def __init__(self, limit: float, least: int, now: float) -> None:
-        self._limit, self._least = limit, least  # bad frames: a share, and how many at least
+        self._limit, self._least = limit, least  # bad frames: their share, and the fewest
         self.is_high = False
         self.restart(now, False)
 
     def restart(self, now: float, is_high: bool) -> None:
-        """Forgets what came, and says how it is."""
+        """Forgets the frames so far and sets the verdict."""
         self.is_high = is_high
         self._bad = self._frames = 0
         self._began = now
 
     def see(self, good: int, bad: int, now: float) -> bool:
-        """Notes frames since the last call; half the limit takes back what the limit told."""
+        """Adds frames since the last call; half the limit takes back what the limit told."""
         self._bad, self._frames = self._bad + bad, self._frames + good + bad
         if self._bad >= self._least and self._bad > self._limit * self._frames:
             self.restart(now, True)
