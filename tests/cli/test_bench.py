@@ -6,8 +6,9 @@ import re
 import pytest
 
 from pysframe import CipherSuite
-from pysframe.cli import _contest, bench, main
-from pysframe.cli._contest import Timing, contestants, p50_p99, race
+from pysframe.cli import bench, main
+from pysframe.demo import contest
+from pysframe.demo.contest import Timing, contestants, p50_p99, race
 
 
 def test_the_table(capsys):
@@ -40,14 +41,14 @@ def test_streams_are_what_fits_into_a_second():
 
 def test_the_crowd_is_as_large_as_it_says(monkeypatch):
     """Every stream of it has keys of its own and takes part in every round."""
-    monkeypatch.setattr(_contest, "CROWD", 100)
-    monkeypatch.setattr(_contest, "CROWD_ROWS", 20)
+    monkeypatch.setattr(contest, "CROWD", 100)
+    monkeypatch.setattr(contest, "CROWD_ROWS", 20)
     seen = []
     monkeypatch.setattr(
-        _contest, "_one_block", lambda way, frames: (seen.append(way), (1.0, 2.0))[1]
+        contest, "_one_block", lambda way, frames: (seen.append(way), (1.0, 2.0))[1]
     )
     suite = CipherSuite.AES_128_GCM_SHA256_128
-    timings = _contest.crowd(suite, 80, 0.0, lambda share: None)
+    timings = contest.crowd(suite, 80, 0.0, lambda share: None)
     assert list(timings) == ["calls", "batch"] and len(timings["batch"].seal) == 5
     assert len({id(s) for way in seen for s in way.senders}) == 100
 
@@ -58,12 +59,12 @@ def test_percentiles_are_over_blocks():
 
 
 def test_a_wrong_answer_ends_the_run(capsys, monkeypatch):
-    class Forgetful(_contest.Calls):
+    class Forgetful(contest.Calls):
         def open(self, sealed):
             return [*super().open(sealed)[:-1], b""]
 
     monkeypatch.setattr(
-        _contest, "contestants", lambda suite: [Forgetful(_contest.streams(suite, _contest.BLOCK))]
+        contest, "contestants", lambda suite: [Forgetful(contest.streams(suite, contest.BLOCK))]
     )
     assert main(["bench", "--seconds", "0.1"]) == 1
     assert "did not give back the frames" in capsys.readouterr().err

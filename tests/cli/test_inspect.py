@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pysframe import CipherSuite, Header, MalformedFrame
 from pysframe.cli import main
-from pysframe.cli._anatomy import Anatomy
+from pysframe.demo.anatomy import Anatomy
 
 # The frame of RFC 9605 C.3, suite 4: KID 0x123, CTR 0x4567, 21 bytes of payload.
 FRAME = "9901234567b7412c2513a1b66dbb48841bbaf17f598751176ad847681a69c6d0b091c07018ce4adb34eb"

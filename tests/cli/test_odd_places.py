@@ -8,8 +8,9 @@ from importlib.metadata import entry_points, version
 
 import pytest
 
-from pysframe.cli import _contest, main
-from pysframe.cli._console import trouble
+from pysframe.cli import main
+from pysframe.demo import contest
+from pysframe.demo.optional import trouble
 
 MAIN = [sys.executable, "-c", "import sys; from pysframe_command import main; sys.exit(main())"]
 COMMANDS = {
@@ -189,8 +190,8 @@ def test_what_is_wrong_with_an_optional_library(source, why, tmp_path, monkeypat
 def test_bench_goes_on_without_a_broken_peer(tmp_path, monkeypatch, capsys):
     (tmp_path / "broken_peer.py").write_text("raise type('Panic', (BaseException,), {})('rust')")
     monkeypatch.syspath_prepend(tmp_path)
-    peers = {"broken_peer": _contest.Cryptography, "Crypto.Cipher.AES": _contest.PyCryptodome}
-    monkeypatch.setattr(_contest, "PEERS", peers)
+    peers = {"broken_peer": contest.Cryptography, "Crypto.Cipher.AES": contest.PyCryptodome}
+    monkeypatch.setattr(contest, "PEERS", peers)
     assert main(["bench", "--seconds", "0.1"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^frame +ns each +calls +batch +pycryptodome$", out, re.M)

@@ -14,9 +14,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any, Literal, TextIO, cast
 
+from ..demo.optional import trouble
 from ._streams import Output, columns, limit, visible, write
 
 if TYPE_CHECKING:
@@ -43,19 +43,6 @@ def need(extra: str, **modules: str) -> None:
         raise CommandError(
             f"{why}; this installs what is needed:\n    pip install 'pysframe[{extra}]'"
         )
-
-
-def trouble(module: str) -> str:
-    """Why a module cannot be imported, or nothing. A broken one may raise anything."""
-    try:
-        import_module(module)
-    except ModuleNotFoundError as error:
-        return "is not installed" if error.name == module else f"is broken: {error}"
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a panic of Rust code is no Exception
-        return f"is broken: {error!r}"
-    return ""
 
 
 def fancy() -> bool:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import CipherSuite, backend_info
+from ..demo.contest import BLOCK, CROWD, Timing, WrongAnswer, absent, crowd, p50_p99, race
 from ._console import CommandError, Table, fancy, say, say_json
-from ._contest import BLOCK, CROWD, Timing, WrongAnswer, absent, crowd, p50_p99, race
 from ._streams import complain
 from ._terminal import Display, display
 

@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from .. import CipherSuite, Header, MalformedFrame, MLSLayout, SenderKeyLayout
+from ..demo.anatomy import Anatomy, Field
 from ..limits import KID_BITS
-from ._anatomy import Anatomy, Field
 from ._console import CommandError, say, say_json, say_pair
 from ._material import given
 

@@ -21,7 +21,7 @@ from time import perf_counter_ns
 from typing import Any, Protocol
 
 from .. import CipherSuite, FrameBatch, Receiver, Sender, protect_batch, unprotect_batch
-from ._console import trouble
+from .optional import trouble
 
 BLOCK = 64  # frames timed at once: a timer costs as much as a frame
 TURN = 4  # blocks in a row; the first wakes up caches and wide units, and is not counted
