@@ -80,6 +80,9 @@ def member(module, owner: str, name: str):
 )
 def test_the_twin_offers_what_the_stub_says(owner, name):
     found = member(twin, owner, name)
+    if inspect.ismemberdescriptor(found):  # a field of a dataclass, for a property of the stub
+        assert stubbed()[owner, name] == (["self"], [])
+        return
     function = getattr(found, "fget", None) or getattr(found, "__func__", found)
     parameters = inspect.signature(function).parameters.values()
     keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]

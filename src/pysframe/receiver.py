@@ -1,10 +1,11 @@
-"""Receiver: which keys there are, and which may come. The engine opens frames.
+"""Receiver: decides which keys exist and which may come next. The engine opens frames.
 
 Rules of this file:
-  1. Nothing here runs for a frame whose key is known: the engine parses, resolves, opens and
-     commits by itself, asks here about unknown KIDs (_resolve), and tells which derived keys a
-     verified tag has confirmed (_confirmed).
-  2. Keys derived ahead are provisional. Only _confirmed, after authentication, moves a ratchet.
+  1. No code in this file runs for a frame whose key is known. The engine parses, resolves, opens
+     and commits on its own; it calls _resolve for an unknown KID, and _confirmed when a tag has
+     verified under a derived key.
+  2. Derived keys are provisional until then. Only _confirmed, after authentication, moves a
+     ratchet.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Receiver(Closing, ReceiverBase):
     arrive, 0..2^20; 0 switches replay protection off. strict: refuse headers that are not
     minimal. max_frame: bytes a frame may have. Suites with 4-byte tags need allow_short_tags=True.
 
-    Thread-safe. After a fork it goes on in both processes, each with its own replay windows. It
-    cannot be copied or pickled. close(), or leaving `with`, wipes all keys.
+    Thread-safe. After a fork, parent and child both go on, each with its own replay windows. A
+    Receiver cannot be copied or pickled. close(), or leaving `with`, wipes all keys.
 
     >>> import pysframe
     >>> suite = pysframe.CipherSuite.AES_128_GCM_SHA256_128
@@ -60,7 +61,8 @@ class Receiver(Closing, ReceiverBase):
         suite = allowed_suite(suite, allow_short_tags)
         replay_window = checked("replay_window", replay_window, 0, LIMIT_WINDOW)
         max_frame = checked("max_frame", max_frame, 0, LIMIT_MAX_FRAME)
-        self._open(suite, replay_window, max_frame, bool(strict))  # first: it refuses a second time
+        # First, because it refuses to be called twice.
+        self._open(suite, replay_window, max_frame, bool(strict))
         self.suite = suite
         self._derived = DerivedKeys(self)
         self._monitor: KeyFlowMonitor | None = None  # made when it is first asked
@@ -69,9 +71,9 @@ class Receiver(Closing, ReceiverBase):
 
     @without_locals
     def add_key(self, kid: int, base_key: ReadableBuffer) -> None:
-        """Takes the key of one KID, 0..2^64-1; base_key: 16 bytes or more.
+        """Adds the key of one KID, 0..2^64-1; base_key: 16 bytes or more.
 
-        The same key again changes nothing: its replay window goes on. Raises MisuseError for
+        Adding the same key again changes nothing: its replay window stays. Raises MisuseError for
         another key under a live KID; remove_key() first.
         """
         kid = checked("kid", kid, 0, LAST_KID)
@@ -84,9 +86,9 @@ class Receiver(Closing, ReceiverBase):
     def remove_key(self, kid: int) -> bool:
         """Wipes the key of one KID; False when there was none.
 
-        Its replay window and its count of failed tags go with it: added again, it accepts old
-        frames again. Raises MisuseError for a KID of a sender key or epoch, which would be derived
-        again.
+        The replay window and the count of failed tags are dropped with the key: when it is added
+        again, it accepts old frames again. Raises MisuseError for a KID of a sender key or epoch,
+        whose key would be derived again.
         """
         kid = checked("kid", kid, 0, LAST_KID)
         with policy_lock:
@@ -108,16 +110,16 @@ class Receiver(Closing, ReceiverBase):
         ratchet_step: int = 0,
         max_steps: int = 16,
     ) -> None:
-        """Takes a sender key whose owner may ratchet it forward: RFC 9605 5.1.
+        """Adds a sender key whose owner may ratchet it forward: RFC 9605 5.1.
 
         ratchet_step: the step base_key belongs to. Frames may be up to max_steps ratchet steps
-        ahead of the last one that opened, and two behind (one for R=2, none for R=1). A KID comes
-        again after 2^R steps: a frame so late that its KID can mean a step ahead is
-        AuthenticationFailed, not UnknownKey. Generations before this one stay until a
-        tag has verified under it; then one of them stays, for frames under way. A step within
-        reach is derived when a first frame names it, once, and kept: no flood of forged frames
-        delays it. The same key again changes nothing; MisuseError for another one under a
-        generation that is there.
+        ahead of the last one that opened, and two behind (one for R=2, none for R=1). KIDs repeat
+        after 2^R steps, so a frame so late that its KID can also mean a step ahead raises
+        AuthenticationFailed, not UnknownKey. Earlier generations stay until a tag verifies under
+        this one; then the latest of them stays, for frames still in flight. A step within reach
+        is derived once, when a frame first names it, and kept, so no flood of forged frames delays
+        it. Adding the same key again changes nothing; a different one under a generation that is
+        present is a MisuseError.
 
         >>> import pysframe
         >>> layout, key = pysframe.SenderKeyLayout(4), bytes(range(16))
@@ -136,10 +138,10 @@ class Receiver(Closing, ReceiverBase):
             self._derived.hold(generation, held, changes)
 
     def remove_sender_key(self, generation: int) -> bool:
-        """Wipes a generation, which opens frames until then; False when it was not there.
+        """Wipes a generation, which opened frames until now; False when it was not present.
 
-        Its replay windows and counts of failed tags go with it: added again, it accepts old frames
-        again.
+        Its replay windows and counts of failed tags are dropped with it: when it is added again, it
+        accepts old frames again.
         """
         with policy_lock:
             return self._derived.remove(SenderKeys, generation)
@@ -153,18 +155,19 @@ class Receiver(Closing, ReceiverBase):
         layout: MLSLayout,
         senders: int | None = None,
     ) -> None:
-        """Takes the key of an MLS epoch, from which every member's follows: RFC 9605 5.2.
+        """Adds the key of an MLS epoch, from which every member's key follows: RFC 9605 5.2.
 
-        senders: how many members there are. With it KIDs of others are unknown at once, and each
-        of the first 4,096 members is heard from the first frame on; without it, the first 64. All
-        others, and contexts other than 0, can be named without end by who forges frames, so they
-        share: 64 are heard at once, and from then on each by its 192nd frame, or, when a forged KID
-        falls into the same one of 1,024 shares, with a chance of 1 in 192 or more at each frame,
-        however many forged ones there are (all but one in a million within 2,700 frames).
+        senders: the size of the roster. With it, KIDs beyond the roster are unknown at once, and
+        each of the first 4,096 members is heard from its first frame; without it, each of the
+        first 64. An attacker can name the other members, and contexts other than 0, without end,
+        so these share an allowance: 64 are heard at once, and after that each by its 192nd frame.
+        When a forged KID falls into the same one of 1,024 shares, each frame has a chance of 1 in
+        192 or more, however many forged frames there are (all but one member in a million are
+        heard within 2,700 frames).
 
-        An earlier epoch with the same low E bits is wiped, as the RFC demands. The same epoch again
-        may bring another roster; MisuseError for another key, or an older epoch with the same low
-        bits.
+        An earlier epoch with the same low E bits is wiped, as the RFC demands. Adding the same
+        epoch again may change its roster; a different key, or an older epoch with the same low
+        bits, is a MisuseError.
 
         >>> import pysframe
         >>> layout = pysframe.MLSLayout(E=4, S=6)
@@ -182,15 +185,15 @@ class Receiver(Closing, ReceiverBase):
             self._derived.hold(epoch, held, rules.add(epoch, senders))
 
     def remove_epoch(self, epoch: int) -> bool:
-        """Wipes an epoch and all its members' keys; False when it was not there.
+        """Wipes an epoch and all its members' keys; False when it was not present.
 
-        Their replay windows and counts of failed tags go with them: added again, it accepts old
-        frames again.
+        Their replay windows and counts of failed tags are dropped with them: when the epoch is
+        added again, it accepts old frames again.
         """
         with policy_lock:
             return self._derived.remove(Epochs, epoch)
 
-    # ---- what the engine asks and tells ----
+    # ---- called by the engine ----
 
     @without_locals
     def _resolve(self, kid: int) -> bool:
@@ -207,12 +210,16 @@ class Receiver(Closing, ReceiverBase):
     def key_flow(self, now: float) -> dict[int | None, KeyFlow]:
         """Whether each KID's key is flowing; now: monotonic seconds. See pysframe.KeyFlow.
 
-        The entry under None, if any, tells of frames that are not SFrame at all, such as media in
-        the clear; KIDs that only such media seems to have get no state for it. Differences between
-        two calls count, so call it regularly, about once a second. Raises TypeError when `now` is
-        not a number and MisuseError when it is not finite, and changes nothing; where `now` is
-        before that of the last call, no time has passed. Thread-safe; the states are only as good
-        as headers that anybody can write, so decide nothing by them but what to show and ask for.
+        The entry under None, if present, tells of frames that are not SFrame at all, such as media
+        in the clear; KIDs that only such media seems to carry get no state of their own. States
+        follow from the differences between two calls, so call it regularly, about once a second.
+        Raises TypeError when `now` is not a number and MisuseError when it is not finite, and then
+        changes nothing; when `now` lies before that of the last call, no time has passed.
+        Of KIDs without a key sixteen are tracked. When many more are unknown at once (about 100, or
+        40 over a network with 200 ms of jitter), their frames can read as NOT_SFRAME as well.
+
+        Thread-safe. Anybody can write headers, so use the states to decide what to show and which
+        keys to ask for, and nothing else.
         """
         with policy_lock:
             if self._monitor is None:

@@ -1,9 +1,9 @@
-"""Sender: which key and which counters. The engine reserves and seals.
+"""Sender: chooses the key and the counters. The engine reserves a counter and seals.
 
 Rules of this file:
-  1. A key and a counter meet at most once (RFC 9605 7.4 MUST). So a Sender is either told where
-     its counters go on, 0 for a fresh key, or leases them from a store on disk.
-  2. Nothing here runs for a frame, but for the rare end of a lease and one warning.
+  1. A key and a counter meet at most once (RFC 9605 7.4 MUST). A Sender is therefore either told
+     which counter comes next, 0 for a fresh key, or leases its counters from a store on disk.
+  2. No code in this file runs for a frame, except at the end of a lease and for one warning.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Sender(Closing, SenderBase):
 
     suite: a CipherSuite or its number. kid: 0..2^64-1. base_key: 16 bytes or more, for this
     sender alone, such as suite.generate_base_key() makes. Exactly one of
-      next_ctr  0 for a key that was never used; who resumes a key must know where it stopped;
+      next_ctr  0 for a key that was never used; to resume a key, the counter where it stopped;
       counters  a CounterStore, which remembers.
     layout: a SenderKeyLayout, for senders that ratchet() (RFC 9605 5.1); kid is that of the step
     which base_key belongs to. max_frame: bytes a frame may have, clear bytes included. Suites with
@@ -61,13 +61,13 @@ class Sender(Closing, SenderBase):
     _layout: SenderKeyLayout | None
     _secret: Secret | None  # for the next step; None without a layout, and once retired
     _frame_limit: int
-    _first: int  # counter this key began with
-    _last: int  # counter up to which the engine has leases
-    _waiting: list[tuple[int, int]]  # leases that the engine has not got yet
+    _first: int  # the first counter of this Sender
+    _last: int  # the last counter leased to the engine
+    _waiting: list[tuple[int, int]]  # leases not yet passed on to the engine
     _counters: CounterStore | None
-    _claim: Claim | None  # on its key, there
+    _claim: Claim | None  # on the key, in the store
 
-    if not TYPE_CHECKING:  # for a type checker these names do not exist at all
+    if not TYPE_CHECKING:  # to a type checker these names do not exist
         generate = Removed(
             "base_key = suite.generate_base_key(), then "
             "Sender(suite, kid=..., base_key=base_key, next_ctr=0)"
@@ -195,17 +195,17 @@ class Sender(Closing, SenderBase):
         return self._layout, self._secret, checked("next_ctr", next_ctr or 0, 0, LAST_CTR)
 
     def _refuse_retired(self) -> None:
-        """Raises SenderRetired, also in a forked child; a key whose counters ended may go on."""
+        """Raises SenderRetired, also in a forked child. A key without counters may be ratcheted."""
         with suppress(CounterExhausted):
             _ = super().next_ctr
 
     # ---- leases ----
 
     def _lease_ended(self) -> bool:
-        """The engine has used its counters up; True when there are more."""
+        """Called by the engine when its counters are used up; True when there are more."""
         with policy_lock:
             with suppress(CounterExhausted):
-                return super().next_ctr >= 0  # another thread was here first
+                return super().next_ctr >= 0  # another thread has extended the lease
             if not self._waiting:
                 raise LeaseEnded(
                     f"the leased counters of KID {self.kid:#x} are used up; call renew() on its "
@@ -222,7 +222,7 @@ class Sender(Closing, SenderBase):
             except CounterExhausted:
                 return waiting
             except SenderRetired:
-                return LAST_CTR  # it needs no more
+                return LAST_CTR  # a retired sender needs no counters
 
     def _grant(self, first: int, last: int) -> None:
         with policy_lock:
@@ -238,14 +238,14 @@ class Sender(Closing, SenderBase):
     # ---- events and end ----
 
     def _rekey_due(self) -> None:
-        """Half of the key's 2^36 AES blocks are used: the engine says so once."""
+        """Called by the engine, once: half of the key's 2^36 AES blocks are used."""
         _log.warning(
             "KID %#x has sealed 2^35 AES blocks; give it a fresh key before 2^36, where it refuses",
             self.kid,
         )
 
     def _warn_if_past_half(self) -> None:
-        """A key resumed past half of its budget never crosses it, so the engine would not tell."""
+        """The engine warns when the meter crosses half; a key resumed beyond it never does."""
         if 2 * self.blocks >= KEY_BUDGET:
             self._rekey_due()
 

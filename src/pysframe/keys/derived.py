@@ -1,9 +1,9 @@
-"""Keys that follow from others: the secrets of a Receiver, and what the rules do with them.
+"""Keys that follow from others: the secrets of one Receiver, moved as the rules decide.
 
 Rules of this file:
-  1. Secrets are the engine's objects; their bytes never come here. When a chain advances or a
-     number is forgotten, the older secret is closed: what it led to cannot be derived again.
-  2. The rules (ratchet.py, epochs.py) decide, this file carries out. Its caller holds the lock.
+  1. Secrets are objects of the engine; their bytes never enter this file. When a chain advances or
+     a number is forgotten, the older secret is closed, so its keys cannot be derived again.
+  2. The rules (ratchet.py, epochs.py) decide and this file carries out. The caller holds the lock.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from ..errors import MisuseError
 from .plan import Changes, Derive, Rules
 from .port import KeyRing
 
-STRIDE = 32  # ratchet steps between the secrets that are kept on the way to a far one
+STRIDE = 32  # ratchet steps between two secrets that are kept on the way to a distant one
 
 _process_salt = os.urandom(32)
 _Rules = TypeVar("_Rules", bound=Rules)
 
 
 class Held:
-    """A secret, and the name of the base_key that it came from.
+    """A secret, and the name of the base_key it was extracted from.
 
-    On the way to a far ratchet step every STRIDEth secret is kept, since a forger may ask for all
-    steps: each costs STRIDE steps at most, however far it is.
+    A forger may ask for every ratchet step. Every STRIDEth secret is therefore kept, so that
+    deriving one costs at most STRIDE steps, however distant it is.
     """
 
     __slots__ = ("_marks", "name")
@@ -43,7 +43,7 @@ class Held:
         return self._marks[0]
 
     def ahead(self, steps: int) -> Secret:
-        """The secret so many ratchet steps on: RFC 9605 5.1. A new one, for the caller to close."""
+        """A new secret, `steps` ratchet steps ahead (RFC 9605 5.1), for the caller to close."""
         while len(self._marks) <= steps // STRIDE:
             self._marks.append(self._marks[-1].ratchet(STRIDE))
         return self._marks[steps // STRIDE].ratchet(steps % STRIDE)
@@ -71,7 +71,7 @@ class DerivedKeys:
         self._rules: Rules | None = None
         self._held: dict[int, Held] = {}
 
-    # ---- numbers come and go ----
+    # ---- generations and epochs ----
 
     def ruled_by(self, rules: _Rules) -> _Rules:
         """The rules in force: these, unless there are some already for the same layout.
@@ -91,10 +91,10 @@ class DerivedKeys:
         return rules
 
     def admit(self, number: int, base_key: ReadableBuffer) -> Held:
-        """The secret to hold under this number: a new one, or that which is held already.
+        """The secret to hold under this number: a new one, or the one already held.
 
-        Raises MisuseError for another base_key under a number that is held, and when a KID that
-        was added by hand would fall under it.
+        Raises MisuseError for a different base_key under a held number, and when a KID that was
+        added by hand would belong to it.
         """
         base_key = byte_view(base_key, "base_key")
         name = _name(base_key)
@@ -107,12 +107,12 @@ class DerivedKeys:
         return held
 
     def hold(self, number: int, held: Held, changes: Changes) -> None:
-        """Keeps what admit() returned, and does what the rules said to its coming."""
+        """Keeps what admit() returned, and carries out what the rules answered."""
         self._held[number] = held
         self._carry_out(changes)
 
     def remove(self, rules: type[Rules], number: int) -> bool:
-        """Forgets a number of these rules; False when it is not held."""
+        """Forgets a number under these rules; False when it is not held."""
         if not isinstance(self._rules, rules) or number not in self._held:
             return False
         self._carry_out(self._rules.remove(number))
@@ -135,7 +135,7 @@ class DerivedKeys:
             )
 
     def resolve(self, kid: int) -> bool:
-        """Adds the key of an unknown KID provisionally; False when it follows from nothing."""
+        """Adds the key of an unknown KID provisionally; False when it follows from nothing held."""
         derive = self._rules.resolve(kid) if self._rules else None
         if derive is None:
             return False
@@ -145,8 +145,8 @@ class DerivedKeys:
     def confirm(self, kids: list[int]) -> None:
         """Tags have verified under these KIDs.
 
-        Another thread may have moved on since: where a key is gone, or a new one is provisional
-        under its KID, the news is about a key of the past.
+        Another thread may have advanced the chain since. When a key is gone, or a new provisional
+        one lives under its KID, the confirmation was for a key of the past and is ignored.
         """
         if self._rules:
             real = [kid for kid in kids if self._ring._kind(kid) == KeyKind.GIVEN]
@@ -168,7 +168,7 @@ class DerivedKeys:
                     f"KID {key.kid:#x} has a key of its own; remove_key({key.kid:#x}) first"
                 )
 
-    # ---- changes ----
+    # ---- carrying out ----
 
     def _carry_out(self, changes: Changes) -> None:
         assert self._rules is not None
@@ -195,7 +195,7 @@ class DerivedKeys:
 
 
 def _name(base_key: memoryview) -> bytes:
-    """Equal for equal base keys, and meaningless outside this process."""
+    """Equal for equal base keys; without meaning outside this process."""
     digest = hashlib.sha256(_process_salt)
     digest.update(base_key)
     return digest.digest()

@@ -1,9 +1,9 @@
-"""Which KIDs belong to which MLS epoch: RFC 9605 5.2.
+"""Decides which KIDs belong to which MLS epoch: RFC 9605 5.2.
 
 Rules of this file:
-  1. Decisions over KIDs and epochs only. It holds no key and derives none.
-  2. A KID shows only the low E bits of its epoch, so two epochs with equal low bits never live at
-     the same time.
+  1. It decides over KIDs and epochs only. It holds no key and derives none.
+  2. A KID shows only the low E bits of its epoch, so two epochs with equal low bits are never
+     live at the same time.
 """
 
 from typing import NamedTuple
@@ -46,10 +46,10 @@ class Epochs:
         self._retired: tuple[int, ...] = ()
 
     def add(self, epoch: int, senders: int | None = None) -> Changes:
-        """Takes an epoch in; the members of context 0 that are known get their keys now.
+        """Adds an epoch; the known members of context 0 get their keys now.
 
-        An epoch that is there gets another roster. Raises MisuseError for one that is older than
-        the epoch with the same low bits, and for a roster that S bits cannot number.
+        An epoch that is present gets a new roster. Raises MisuseError for an epoch older than the
+        one with the same low bits, and for a roster that S bits cannot number.
         """
         low = self._low(epoch)
         there = self._by_low_bits.get(low)
@@ -69,11 +69,11 @@ class Epochs:
         return changes._replace(forget=(there.number,))
 
     def group(self, number: int) -> tuple[int, int]:
-        """The low E bits of a KID tell its epoch."""
+        """The low E bits of a KID name its epoch."""
         return (1 << self.layout.E) - 1, self._low(number)
 
     def covers(self, number: int, kid: int) -> bool:
-        """Whether the low bits of this KID are this epoch's."""
+        """Whether the low bits of this KID are those of this epoch."""
         return self.layout.unpack(kid).epoch == self._low(number)
 
     def resolve(self, kid: int) -> Derive | None:
@@ -89,17 +89,17 @@ class Epochs:
         return Derive(kid, epoch.number, 0, KeyKind.AHEAD if is_few else KeyKind.ASKED)
 
     def confirm(self, kids: list[int]) -> Changes:
-        """A member was heard. This moves nothing: epochs come and go by what MLS says."""
+        """A member was heard, which moves nothing: MLS alone adds and removes epochs."""
         return Changes()
 
     def remove(self, number: int) -> Changes:
-        """Forgets an epoch, which must be there."""
+        """Forgets an epoch, which must be present."""
         del self._by_low_bits[self._low(number)]
         self._retired = (*self._retired, number)[-RETIRED:]
         return Changes(forget=(number,))
 
     def is_stale(self, kid: int) -> bool:
-        """Whether this KID is of an epoch that went, and of none that is there."""
+        """Whether this KID is of a forgotten epoch and of no present one."""
         low = self.layout.unpack(kid).epoch
         return low not in self._by_low_bits and any(self._low(n) == low for n in self._retired)
 
@@ -107,10 +107,10 @@ class Epochs:
         return epoch % (1 << self.layout.E)
 
     def _reach(self, epoch: int, senders: int | None) -> Reach:
-        """Members in context 0 are few, if a roster names them or they are the first of theirs."""
+        """The few: members in context 0 that a roster names, or the first ones without a roster."""
         limit = 1 << self.layout.S
         few = min(limit, READY_MEMBERS) if senders is None else min(senders, LIMIT_ROSTER)
-        # Of S = 64 bits the last number is out of reach: a total has no bit for it.
+        # With S = 64 the last index is out of reach: a 64-bit total cannot count it.
         total = min(limit if senders is None else senders, LAST_KID)
         mask, group = self.group(epoch)
         return Reach(mask, group, limit - 1, self.layout.E, 0, total, few)

@@ -1,6 +1,6 @@
-"""Key IDs laid out as RFC 9605 5 proposes: which bits of a KID say what.
+"""Layouts of key IDs as RFC 9605 5 proposes them: the meaning of each bit of a KID.
 
-Rule: this module packs and unpacks integers. It knows no keys and makes no decisions.
+Rule: this module packs and unpacks integers. It holds no keys and makes no decisions.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class SenderKeyLayout:
     |  key generation  | ratchet step |
     +------------------+--------------+
 
-    R is 0..64; 2^R is how many steps a receiver can tell apart. MisuseError otherwise.
+    R is 0..64, MisuseError otherwise; a receiver can tell 2^R steps apart.
 
     >>> layout = SenderKeyLayout(4)
     >>> hex(layout.pack(generation=2, ratchet_step=17))
@@ -74,8 +74,8 @@ class MLSLayout:
     |   context   | sender index |  epoch  |
     +-------------+--------------+---------+
 
-    E and S together are at most 64. Keep S fixed while a group lives: another S gives every
-    member another KID. MisuseError otherwise.
+    E and S are at most 64 in sum, MisuseError otherwise. Keep S fixed for the life of a group: a
+    different S changes every member's KID.
 
     >>> layout = MLSLayout(E=4, S=6)
     >>> hex(layout.pack(epoch=17, sender_index=33))

@@ -1,4 +1,4 @@
-"""What the rules of ratchet.py and epochs.py answer: which keys are to come and which to go.
+"""The answers of the rules in ratchet.py and epochs.py: which keys to derive and which to drop.
 
 Rule: numbers only. A `number` names a secret: a key generation (RFC 9605 5.1) or an epoch (5.2).
 """
@@ -19,17 +19,17 @@ class Derive(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What to do, in this order. Steps to derive count from the secrets before they advance."""
+    """What to do, in this order. Steps to derive are counted before the secrets advance."""
 
     forget: tuple[int, ...] = ()  # numbers: close the secret, drop all keys under its KIDs
     drop: tuple[int, ...] = ()  # KIDs
     derive: tuple[Derive, ...] = ()
     advance: tuple[tuple[int, int], ...] = ()  # (number, steps): the older secret is closed
-    reach: tuple[Reach, ...] = ()  # what can be derived when a frame asks for it, from now on
+    reach: tuple[Reach, ...] = ()  # what can be derived from now on, when a frame asks for it
 
 
 class Rules(Protocol):
-    """The decisions for one layout of KIDs. None holds a key; all are to be called under a lock."""
+    """The decisions for one layout of KIDs. They hold no key; the caller holds a lock."""
 
     @property
     def layout(self) -> SenderKeyLayout | MLSLayout: ...
@@ -38,7 +38,7 @@ class Rules(Protocol):
         """(mask, group): this generation or epoch has the KIDs with kid & mask == group."""
 
     def covers(self, number: int, kid: int) -> bool:
-        """Whether this KID can only be of this generation or epoch."""
+        """Whether this KID can belong to this generation or epoch alone."""
 
     def resolve(self, kid: int) -> Derive | None:
         """How to get the key of an unknown KID; None when it follows from nothing known."""
@@ -47,7 +47,7 @@ class Rules(Protocol):
         """Tags have verified under these derived keys."""
 
     def remove(self, number: int) -> Changes:
-        """A generation or epoch is to go."""
+        """Forgets a generation or epoch."""
 
     def is_stale(self, kid: int) -> bool:
-        """Whether an unknown KID is of the past: its sender is behind, not we."""
+        """Whether an unknown KID is of the past: the sender is behind, not the receiver."""

@@ -1,10 +1,10 @@
-"""Which ratchet steps and generations a receiver may meet next: RFC 9605 5.1.
+"""Decides which ratchet steps and generations a receiver may meet next: RFC 9605 5.1.
 
 Rules of this file:
-  1. Decisions over KIDs and steps only. It holds no key and derives none.
-  2. A KID proposes, a verified tag decides: resolve() moves nothing, confirm() comes after
-     authentication alone. A forged KID can make each of max_steps keys be derived once; so these
-     keys are few, and are kept.
+  1. It decides over KIDs and steps only. It holds no key and derives none.
+  2. A KID proposes and a verified tag decides: resolve() moves nothing, and confirm() is called
+     only after authentication. A forged KID can cause each of max_steps keys to be derived once;
+     they are few, and they are kept.
   3. No two live steps of a generation share a KID, which shows a step only modulo 2^R.
 
     steps        ... s-3 | s-2  s-1 |    s    | s+1  s+2 | s+3 ... s+max_steps | ...
@@ -18,13 +18,13 @@ from ..suites import CipherSuite
 from .layouts import SenderKeyLayout
 from .plan import Changes, Derive
 
-STEPS_BEHIND = 2  # steps kept behind the confirmed one, for frames overtaken on their way
-STEPS_AHEAD = 2  # steps derived before any frame asks for them
+STEPS_BEHIND = 2  # kept behind the confirmed step, for frames that were overtaken in the network
+STEPS_AHEAD = 2  # derived before any frame names them
 RETIRED = 16  # generations remembered as past
 
 
 class Chain:
-    """The steps of one generation, as far as KIDs tell."""
+    """The ratchet steps of one generation, as far as KIDs show them."""
 
     __slots__ = ("_ahead", "_behind", "_layout", "_reach", "generation", "live", "step")
 
@@ -34,13 +34,13 @@ class Chain:
         self._behind = max(0, min(STEPS_BEHIND, steps - 1 - STEPS_AHEAD))
         self._reach = min(max_steps, steps - 1 - self._behind)
         self._ahead = min(STEPS_AHEAD, self._reach)
-        self.live = {self.kid_of(step): step}  # KID -> step, of the keys that were derived
+        self.live = {self.kid_of(step): step}  # KID -> step, of the keys that have been derived
 
     def kid_of(self, step: int) -> int:
         return self._layout.pack(self.generation, step)
 
     def distance(self, kid: int) -> int:
-        """Steps from the confirmed one forward to the next that this KID can stand for."""
+        """Steps from the confirmed one to the next that this KID can mean."""
         return (self._layout.unpack(kid).ratchet_step - self.step) % (1 << self._layout.R)
 
     def resolve(self, kid: int) -> Derive | None:
@@ -59,9 +59,9 @@ class Chain:
         return Reach(mask, group, numbers, 0, self.step & numbers, total, total)
 
     def advance(self, step: int) -> tuple[tuple[int, ...], tuple[Derive, ...]]:
-        """Makes this step the confirmed one: the KIDs to drop and the keys to derive.
+        """Confirms this step: returns the KIDs to drop and the keys to derive.
 
-        Steps that were jumped over are derived, too: their last frames may still be under way.
+        Skipped steps are derived as well: their last frames may still be in flight.
         """
         first, last = step - self._behind, step + self._ahead
         drop = tuple(kid for kid, live in self.live.items() if live < first)
@@ -80,8 +80,8 @@ class Chain:
 class SenderKeys:
     """The generations of one sender. Not thread-safe by itself.
 
-    A new generation leaves the ones before it alone until a tag verifies under it; then one
-    generation back is kept, for frames under way, and older ones go.
+    A new generation leaves earlier ones untouched until a tag verifies under it. Then one earlier
+    generation is kept, for frames in flight, and older ones are forgotten.
 
     >>> keys = SenderKeys(SenderKeyLayout(4))
     >>> [hex(key.kid) for key in keys.add(1, 0, max_steps=8).derive]
@@ -103,9 +103,9 @@ class SenderKeys:
         self._retired: tuple[int, ...] = ()
 
     def add(self, generation: int, step: int, max_steps: int) -> Changes:
-        """A generation and the step its base_key belongs to; one that is there stays as it is.
+        """Adds a generation and the step of its base_key; one already present is unchanged.
 
-        The first one's key is real at once; those of later ones when a tag verifies.
+        The first generation's key is real at once; a later one's becomes real when a tag verifies.
         """
         max_steps = checked("max_steps", max_steps, 0, LIMIT_MAX_STEPS)
         if generation in self._chains:
@@ -149,13 +149,13 @@ class SenderKeys:
         return Changes(forget, tuple(drop), tuple(derive), tuple(advance), tuple(reach))
 
     def remove(self, number: int) -> Changes:
-        """Forgets a generation, which must be there."""
+        """Forgets a generation, which must be present."""
         del self._chains[number]
         self._retired = (*self._retired, number)[-RETIRED:]
         return Changes(forget=(number,))
 
     def is_stale(self, kid: int) -> bool:
-        """Whether this KID is of a generation that went, or nearer behind than ahead."""
+        """Whether this KID is of a forgotten generation, or nearer behind than ahead."""
         generation = self.layout.unpack(kid).generation
         chain = self._chains.get(generation)
         if chain is None:
@@ -164,7 +164,7 @@ class SenderKeys:
         return (1 << self.layout.R) - ahead < ahead
 
     def _newest_steps(self, kids: list[int]) -> dict[Chain, int]:
-        """The furthest confirmed step of each chain, all counted before any of them moves."""
+        """The furthest confirmed step of each chain, determined before any chain moves."""
         newest: dict[Chain, int] = {}
         for kid in kids:
             chain = self._chains.get(self.layout.unpack(kid).generation)
@@ -188,7 +188,8 @@ def group_of(layout: SenderKeyLayout, generation: int) -> tuple[int, int]:
 def ratchet_base_key(suite: CipherSuite | int, base_key: bytes, steps: int = 1) -> bytes:
     """The base_key `steps` ratchet steps on, Nh bytes: RFC 9605 5.1.
 
-    To hand to who joins now, and to nobody else. The bytes are Python's: they cannot be wiped.
+    Give it to members who join now, and to nobody else. Python owns the bytes: they cannot be
+    wiped.
 
     >>> ratchet_base_key(4, bytes(range(16))).hex()[:16]
     'fb75d8d5782da6c6'
