@@ -70,7 +70,8 @@ def set_slow(clauses: str) -> None:
 
 @dataclass(frozen=True)
 class Point:
-    """One verdict's place. kind and size are those of a clause in delay.c."""
+    """One verdict's place. kind and size are those of a clause in delay.c; without a kind none
+    slows it, and `unreached` says why."""
 
     asked: Verdict
     begin: Callable[[], Contest]
@@ -78,6 +79,7 @@ class Point:
     family: str
     half: str
     size: str
+    unreached: str = ""
 
     def clause(self, amount: float, kind: str = "") -> str:
         kernel = self.asked.kernel
@@ -97,6 +99,13 @@ SHAPE_KINDS = {
     "memory": "bytes",
     "Sender(...)": "init",
     "Receiver.add_key": "init",
+    "tick: columns sealed": "",
+    "tick:": "frame",
+}
+KINDS = {"floors": "frame", "around": ""}
+UNREACHED = {
+    "ticks": "what it is compared with is the same call, which a delay in a kernel slows as much",
+    "around": "it reaches no kernel, and the delays lie between the library and its kernels",
 }
 
 
@@ -112,13 +121,19 @@ def rows(kernel: str) -> Iterator[list[Point]]:
 
 
 def _point(asked: Verdict, begin: Callable[[], Contest], kind: str, row: dict[str, Any]) -> Point:
-    if kind == "shapes":
-        found = next(k for name, k in SHAPE_KINDS.items() if row["shape"].startswith(name))
-        return Point(asked, begin, found, "*", "*", "*")
+    if "shape" in row:
+        found = _kind_of(kind, row["shape"])
+        return Point(asked, begin, found, "*", "*", "*", "" if found else UNREACHED[kind])
     words = asked.where.split()  # suite 4 80 B open
     opens = words[-1] == "open" or row.get("call", "").startswith("un")
     family = str(FAMILY_OF_SUITE[int(words[1])])
     return Point(asked, begin, "frame", family, "open" if opens else "seal", words[2])
+
+
+def _kind_of(kind: str, shape: str) -> str:
+    if kind in KINDS:
+        return KINDS[kind]
+    return next(found for name, found in SHAPE_KINDS.items() if shape.startswith(name))
 
 
 # ---- how much a delay must be ----

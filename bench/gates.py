@@ -68,7 +68,9 @@ def shape_points(kernel: str, row: dict[str, Any]) -> Points:
     yield "", shapes.SHAPES[row["shape"]].begin
 
 
-POINTS = {"rows": call_points, "kernels": kernel_points, "shapes": shape_points}
+POINTS = {"rows": call_points, "kernels": kernel_points} | dict.fromkeys(
+    shapes.KINDS, shape_points
+)
 
 
 # ---- a tier ----
@@ -127,6 +129,7 @@ def judge(
     """The verdicts of one tier. slower > 1 pretends that ours took so much longer: for tests."""
     budget = budgets()
     for kind, points in POINTS.items():
+        begun, judged = time.monotonic(), 0
         for row in budget[kernel].get(kind, []):
             if words and not any(word in name_of(row) for word in words):
                 continue
@@ -134,7 +137,11 @@ def judge(
                 tell(f"--   {kernel:8}{name_of(row)}: not measured: {reason}")
                 continue
             for where, begin in points(kernel, row):
+                judged += 1
                 yield decide(asked(kernel, row, where, budget), begin(), slower)
+        if judged:
+            spent = time.monotonic() - begun
+            tell(f"--   {kernel:8}{kind}: {judged} verdicts in {spent:.1f} s")
 
 
 def run_tier(kernel: str, options: argparse.Namespace) -> int:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from interleave import BLOCK, Contender
+from peers import KEY_SIZES
 from workloads import blocks_of, flat, require
 
 import pysframe
@@ -100,15 +101,22 @@ def _peer() -> Contender:
     return Contender("cryptography", COUNT, _keys, run, check)
 
 
-CONTEXT = KID.to_bytes(8, "big") + SUITE.to_bytes(2, "big")
-LABELS = b"SFrame 1.0 Secret key " + CONTEXT, b"SFrame 1.0 Secret salt " + CONTEXT
+def labels(suite: int, kid: int) -> tuple[bytes, bytes]:
+    context = kid.to_bytes(8, "big") + suite.to_bytes(2, "big")
+    return b"SFrame 1.0 Secret key " + context, b"SFrame 1.0 Secret salt " + context
 
 
-def keys_of(base_key: bytes) -> tuple[AESGCM, bytes]:
-    secret = HKDF.extract(SHA256(), None, base_key)
-    key_label, salt_label = LABELS
-    key = HKDFExpand(SHA256(), 16, key_label).derive(secret)
-    return AESGCM(key), HKDFExpand(SHA256(), 12, salt_label).derive(secret)
+LABELS = labels(SUITE, KID)
+HASHES = {4: SHA256(), 5: SHA512()}
+
+
+def keys_of(
+    base_key: bytes, suite: int = SUITE, names: tuple[bytes, bytes] = LABELS
+) -> tuple[AESGCM, bytes]:
+    secret = HKDF.extract(HASHES[suite], None, base_key)
+    key_label, salt_label = names
+    key = HKDFExpand(HASHES[suite], KEY_SIZES[suite], key_label).derive(secret)
+    return AESGCM(key), HKDFExpand(HASHES[suite], 12, salt_label).derive(secret)
 
 
 def _opened(ciphertext: bytes, aead: AESGCM, salt: bytes) -> bytes:

@@ -5,23 +5,24 @@ Every figure is a ratio to something timed in the same turns, or an amount of me
 
 import random
 from bisect import bisect
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import around
 import edges
+import floors
 import memory
 import objects
+import ticks
+from contests import SUITES, Amount, Shape, Worst, in_suites
 from frames import mixed
 from interleave import BLOCK, Contender, Match
 from threads import ThreadsContest
-from verdicts import Contest, Measured
+from verdicts import Contest
 from workloads import Batches, Workload, blocks_of, flat, require
 
 import pysframe
-
-SUITES = (4, 5)
 
 # ---- mixed lengths, many keys ----
 
@@ -126,37 +127,6 @@ def _with_metadata(w: Workload) -> Contender:
 # ---- contests ----
 
 
-class Worst:
-    """The worst of several matches, each of which goes on."""
-
-    def __init__(
-        self, matches: list[Match], turns: int, figure: Callable[[Match], float], pick: Any = max
-    ) -> None:
-        self.matches, self.turns, self.figure, self.pick = matches, turns, figure, pick
-
-    def go_on(self, longer: int) -> Measured:
-        for match in self.matches:
-            match.go_on(self.turns * longer)
-        return Measured(self.pick(self.figure(match) for match in self.matches))
-
-
-class Amount:
-    """What does not depend on time: the least of what was found."""
-
-    def __init__(self, measure: Callable[[], float]) -> None:
-        self.measure, self.found = measure, float("inf")
-
-    def go_on(self, longer: int) -> Measured:
-        self.found = min(self.found, *(self.measure() for _ in range(longer)))
-        return Measured(self.found)
-
-
-def in_suites(
-    make: Callable[[int], list[Contender]], turns: int, figure: Callable[[Match], float]
-) -> Contest:
-    return Worst([Match(partial(make, suite)) for suite in SUITES], turns, figure)
-
-
 def at_edges() -> Contest:
     matches = [match for suite in SUITES for match in edges.matches(suite)]
     return Worst(matches, 11, lambda match: match.times("edge", "middle"))
@@ -170,24 +140,11 @@ def made(name: str) -> Contest:
 # ---- the list that budgets.toml names ----
 
 
-@dataclass(frozen=True)
-class Shape:
-    """most: the bar is a ceiling. cores: it takes so many."""
-
-    unit: str
-    most: bool
-    begin: Callable[[], Contest]
-    cores: int = 1
-
-    def measure(self) -> float:
-        return self.begin().go_on(2).figure
-
-
 def _threads(size: int, rows: int, lets_go: bool) -> Shape:
     return Shape("x peer's", False, partial(ThreadsContest, size, rows, lets_go), cores=2)
 
 
-SHAPES = {
+OF_TRAFFIC = {
     "mixed traffic": Shape("x uniform", True, partial(in_suites, mixed_traffic, 11, of_uniform)),
     "10,000 keys": Shape("x 64 + wait", True, partial(in_suites, many_keys, 15, of_memory)),
     "page edges": Shape("x mid-page", True, at_edges),
@@ -210,3 +167,12 @@ SHAPES = {
     "Sender(...)": Shape("x faster", False, partial(made, "Sender(...)")),
     "Receiver.add_key": Shape("x faster", False, partial(made, "Receiver.add_key")),
 }
+
+# The tables of budgets.toml that name shapes.
+KINDS: dict[str, dict[str, Shape]] = {
+    "shapes": OF_TRAFFIC,
+    "ticks": ticks.SHAPES,
+    "around": around.SHAPES,
+    "floors": floors.SHAPES,
+}
+SHAPES = {name: shape for shapes in KINDS.values() for name, shape in shapes.items()}

@@ -4,7 +4,8 @@
     python bench/trial.py delayed --runs 20     whole runs of a copy that is slow in one row of each
                                                 kernel: each of those rows must fail each time
     python bench/trial.py every                 every row once, slow, run alone: each must fail;
-                                                with --only WORD, rows with that word in their name
+                                                with --only WORD, rows with that word in their name.
+                                                Rows that no delay reaches are named, with the reason
     python bench/trial.py late                  the same for the 99th percentile of every call
 
 `delayed`, `every` and `late` build a copy of the library with real delays (delays.py). Exit status
@@ -159,6 +160,9 @@ def every(late: bool, word: str) -> int:
             if point.name == SLOW[kernel] or word not in point.name:
                 continue
             if late and not point.asked.late_gate:
+                continue
+            if point.unreached:
+                say(f"not tried {kernel} {point.name}: {point.unreached}")
                 continue
             number += 1
             wrong += not (seen_late if late else seen)(kernel, point)
