@@ -34,7 +34,16 @@ C_LINES = {
     "ipsec-sse": ("ipsec-mb SSE", "#9a6700", "#d29922", ":"),
     "openssl": ("OpenSSL EVP", "#0969da", "#58a6ff", "-"),
 }
+TICKS = {  # name in the report: how its bar is called
+    "list sealed": "bytes to a list, sealed",
+    "list opened": "bytes to a list, opened",
+    "columns sealed": "columns, built and sealed",
+    "buffer, to_list": "buffer to a list, opened",
+    "buffer, each row": "buffer, opened, each row read",
+}
+TICK_PEERS = {"list sealed": "sealed", "list opened": "opened"}
 SIZE = (8, 4.2)
+BAR = 0.29  # inches of a figure for each bar
 
 
 def draw(report: dict[str, Any], folder: Path) -> None:
@@ -59,21 +68,54 @@ def save(path: Path, theme: str, paint: Callable[..., None], report: dict[str, A
 
 
 def frame(axes: Axes, report: dict[str, Any], theme: str) -> None:
-    """Bars from zero; pycryptodome, a hundred times longer, is cut and says so."""
-    color, row = THEMES[theme], report["calls"]["4"]["seal"][HERO_SIZE]
-    bars = [(name, times["median"]) for name, times in row.items() if not name.endswith(".out")]
-    bars.sort(key=lambda bar: -bar[1])
-    longest = max(ns for name, ns in bars if name != "pycryptodome")
-    shown = [min(ns, longest * 1.12) for _, ns in bars]
-    paints = [color["ours" if "pysframe" in name else "quiet"] for name, _ in bars]
-    names = [label(name) for name, _ in bars]
-    axes.barh(names, shown, color=paints, height=0.66)
-    for at, (name, ns) in enumerate(bars):
-        cut = " (bar cut)" if name == "pycryptodome" else ""
+    """Bars from zero, one frame a call or 64, and then a tick; pycryptodome's, a hundred times
+    longer, is cut and says so."""
+    groups = {"One frame": single_bars(report)}
+    if "ticks" in report:
+        groups["A tick of 500 frames, all of it"] = tick_bars(report["ticks"])
+    places, at = [], 0.0
+    for title, bars in reversed(groups.items()):
+        places += [(at + i, *bar) for i, bar in enumerate(reversed(bars))]
+        at += len(bars) + 1.6
+        axes.text(0, at - 1.6 + 0.05, title, color=THEMES[theme]["ink"], weight="bold")
+    axes.figure.set_size_inches(SIZE[0], BAR * at)
+    put_bars(axes, places, THEMES[theme])
+
+
+def single_bars(report: dict[str, Any]) -> list[tuple[str, float]]:
+    """The shortest first."""
+    row = report["calls"]["4"]["seal"][HERO_SIZE]
+    bars = [
+        (label(name), times["median"]) for name, times in row.items() if not name.endswith(".out")
+    ]
+    return sorted(bars, key=lambda bar: bar[1])
+
+
+def tick_bars(found: dict[str, dict[str, float]]) -> list[tuple[str, float]]:
+    bars = [(f"pysframe {said}", next(iter(ours(found[name])))) for name, said in TICKS.items()]
+    peers = [
+        (f"cryptography and Python, {said}", found[name]["cryptography"])
+        for name, said in TICK_PEERS.items()
+    ]
+    return sorted(bars + peers, key=lambda bar: bar[1])
+
+
+def ours(times: dict[str, float]) -> list[float]:
+    return [ns for who, ns in times.items() if who != "cryptography"]
+
+
+def put_bars(axes: Axes, places: list[tuple[float, str, float]], color: dict[str, str]) -> None:
+    longest = max(ns for _, name, ns in places if name != "pycryptodome")
+    for at, name, ns in places:
+        shown, cut = min(ns, longest * 1.12), " (bar cut)" if name == "pycryptodome" else ""
+        paint = color["ours" if "pysframe" in name else "quiet"]
+        axes.barh(at, shown, color=paint, height=0.66)
         words = f"{ns:,.0f} ns{cut}"
-        axes.text(shown[at] + longest / 80, at, words, va="center", color=color["ink"])
+        axes.text(shown + longest / 80, at, words, va="center", color=color["ink"])
+    axes.set_yticks([at for at, _, _ in places], [name for _, name, _ in places])
     axes.set_xticks([])
     axes.set_xlim(0, longest * 1.42)
+    axes.set_ylim(-0.6, max(at for at, _, _ in places) + 1.2)
 
 
 def label(name: str) -> str:

@@ -1,8 +1,8 @@
 """The whole SFrame operation beside its floor: a bare AEAD on the same kernel.
 
 The floor (c/floor.pyx) goes through a binding like the engine's: one key, nonce and AAD ready, no
-header, counter, look-up or replay window, no columns but the bytes. The whole operation has 64 keys.
-It is compiled here alone, and no package contains it.
+header, counter, look-up or replay window, no columns but the bytes. The whole operation has 64
+keys. The floor is compiled here alone, and no package contains it.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ from typing import Any
 
 from calls import OURS
 from contests import Shape, in_suites
-from interleave import BLOCK, Contender, Match
+from interleave import BLOCK, Contender
 from workloads import Workload, blocks_of, flat, require
 
 import pysframe
@@ -58,7 +58,9 @@ def floor(suite: int) -> Any:
 # ---- the floors ----
 
 
-def _floor(w: Workload, given: Callable[[], list[Any]], call: Callable[..., Any], right: Any) -> Any:
+def _floor(
+    w: Workload, given: Callable[[], list[Any]], call: Callable[..., Any], right: Any
+) -> Any:
     """right: what the results are when they are opened; each of a block is what call returns."""
 
     def run(blocks: list[Any]) -> list[Any]:
@@ -82,7 +84,9 @@ def one_sealed(w: Workload) -> Contender:
 
 def one_opened(w: Workload) -> Contender:
     key = floor(w.suite)
-    sealed = [([key.open] * BLOCK, [key.seal(f) for f in block]) for (block,) in blocks_of(w.frames)]
+    sealed = [
+        ([key.open] * BLOCK, [key.seal(f) for f in block]) for (block,) in blocks_of(w.frames)
+    ]
     return _floor(w, lambda: sealed, each, lambda out: flat(out) == w.frames)
 
 

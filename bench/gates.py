@@ -68,9 +68,7 @@ def shape_points(kernel: str, row: dict[str, Any]) -> Points:
     yield "", shapes.SHAPES[row["shape"]].begin
 
 
-POINTS = {"rows": call_points, "kernels": kernel_points} | dict.fromkeys(
-    shapes.KINDS, shape_points
-)
+POINTS = {"rows": call_points, "kernels": kernel_points} | dict.fromkeys(shapes.KINDS, shape_points)
 
 
 # ---- a tier ----

@@ -67,14 +67,17 @@ def p99(ns: list[float]) -> float:
     return quantiles(ns, n=100, method="inclusive")[98] if len(ns) > 1 else ns[0]
 
 
-def race(contenders: list[Contender], repetitions: int = 31, seed: int = 0) -> dict[str, Timing]:
-    """The timings of all contenders, after one repetition that only warms up."""
+def race(
+    contenders: list[Contender], repetitions: int = 31, seed: int = 0, warm: bool = False
+) -> dict[str, Timing]:
+    """The timings of all contenders, after one repetition that only warms up; warm: each in the
+    middle of its work, which a run of a single block needs."""
     keep_pages()
     order = random.Random(seed)
     results: dict[str, list[float]] = {c.name: [] for c in contenders}
     for repetition in range(repetitions + 1):
         for contender in order.sample(contenders, len(contenders)):
-            ns = once(contender)
+            ns = once(contender, warm)
             if repetition:
                 results[contender.name].append(ns)
     return {name: Timing(name, tuple(ns)) for name, ns in results.items()}

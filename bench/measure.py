@@ -17,6 +17,7 @@ from typing import Any
 import c_peers
 import peers
 import scale
+import ticks
 from calls import OURS
 from interleave import Contender, Timing, by_block, p99, race
 from shapes import SHAPES
@@ -48,6 +49,7 @@ def parts(kernels: list[str]) -> dict[str, Part]:
             found[f"kernels/{suite}/{half}"] = partial(c_kernels, suite, half, kernels)
     for name in SHAPES:
         found[f"shapes/{name}"] = partial(shape, name)
+    found["ticks"] = tick_times
     found["scale"] = scale.curve
     return found
 
@@ -114,6 +116,13 @@ def c_kernels(suite: int, half: str, kernels: list[str]) -> list[dict[str, Any]]
     ipsec = [c_peers.IPSEC[kernel] for kernel in kernels]
     engines = ["openssl", *ipsec, *kernels]
     return c_peers.run(suite, half == "open", list(SIZES[:-1]), engines, reps=15)
+
+
+def tick_times() -> dict[str, dict[str, float]]:
+    """Median ns per frame of each way through a tick, in suite 4, and of the peer's same way."""
+    made = {name: race(make(4), REPETITIONS, warm=True) for name, make in ticks.MADE.items()}
+    made["columns sealed"] = race(ticks.columns_sealed(4)[:1], REPETITIONS, warm=True)
+    return {name: {who: t.median for who, t in times.items()} for name, times in made.items()}
 
 
 def shape(name: str) -> dict[str, Any]:

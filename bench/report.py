@@ -3,6 +3,8 @@
     python bench/report.py               measures everything anew, in minutes
     python bench/report.py --resume      goes on where a run was broken off
     python bench/report.py --write       writes page and charts again from the last JSON
+    python bench/report.py --only ticks  measures the parts anew whose names begin so, and keeps all
+                                         others of the last JSON, which must be this machine's
 
 Writes docs/bench/report.json, docs/benchmarks.md, and the charts beside the JSON, each for light
 and dark pages. A peer that is missing, or a figure that cannot be checked, ends the run.
@@ -49,6 +51,24 @@ def measured(resume: bool) -> dict[str, Any]:
     for number, (name, part) in enumerate(parts.items(), 1):
         put(report, name, kept(name) or keep(name, part()))
         progress(number, len(parts), time.monotonic() - begun, name)
+    return report
+
+
+def refreshed(report: dict[str, Any], only: str) -> dict[str, Any]:
+    """The last report with some of its parts measured anew."""
+    here, known = what(), report["about"]
+    differ = [key for key in ("machine", "engine") if here[key] != known[key]]
+    if differ:
+        sys.exit(f"the last report is another machine's: {', '.join(differ)}; measure everything")
+    found = {name: part for name, part in measure.parts(kernels()).items() if name.startswith(only)}
+    if not found:
+        sys.exit(f"no part begins with {only!r}")
+    for number, (name, part) in enumerate(found.items(), 1):
+        begun = time.monotonic()
+        put(report, name, part())
+        said = {"date": here["date"], "commit": here["commit"]}
+        report.setdefault("refreshed", {})[name] = said
+        progress(number, len(found), time.monotonic() - begun, name)
     return report
 
 
@@ -104,10 +124,14 @@ def main() -> int:
     again.add_argument("--resume", action="store_true", help="keep the parts that are there")
     again.add_argument("--write", action="store_true", help="measure nothing")
     parser.add_argument("--out", type=Path, default=ROOT, help="where docs/ lies")
+    again.add_argument("--only", metavar="PART", help="measure these parts anew, keep the others")
     options = parser.parse_args()
     path = options.out / JSON
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not options.write:
+    if options.only:
+        last = json.loads(path.read_text())
+        path.write_text(json.dumps(refreshed(last, options.only), indent=1) + "\n")
+    elif not options.write:
         path.write_text(json.dumps(measured(options.resume), indent=1) + "\n")
     report = json.loads(path.read_text())
     (options.out / "docs" / "benchmarks.md").write_text(page.markdown(report))

@@ -5,7 +5,7 @@
                                                 kernel: each of those rows must fail each time
     python bench/trial.py every                 every row once, slow, run alone: each must fail;
                                                 with --only WORD, rows with that word in their name.
-                                                Rows that no delay reaches are named, with the reason
+                                                A row that no delay reaches is named, and told why
     python bench/trial.py late                  the same for the 99th percentile of every call
 
 `delayed`, `every` and `late` build a copy of the library with real delays (delays.py). Exit status

@@ -12,12 +12,14 @@ from time import perf_counter_ns
 import machine
 import pytest
 
+import pysframe
 from pysframe import engine
 
 BENCH = Path(__file__).parent.parent / "bench"
 BLOCK = 64
 TIERS = machine.X86_KERNELS
-ROWS = ("rows", "kernels", "shapes")
+SHAPED = ("ticks", "around", "floors")
+ROWS = ("rows", "kernels", "shapes", *SHAPED)
 CPUS = ("zen4", "zen5", "")
 
 
@@ -112,7 +114,8 @@ def test_every_call_and_shape_has_a_gate_in_every_tier(gates, bench):
     budget = gates.budgets()
     for kernel in TIERS:
         assert {row["call"] for row in budget[kernel]["rows"]} == set(bench("calls").OURS)
-        assert {row["shape"] for row in budget[kernel]["shapes"]} == set(gates.shapes.SHAPES)
+        for kind, known in gates.shapes.KINDS.items():
+            assert {row["shape"] for row in budget[kernel][kind]} == set(known)
         suites = {row["suite"] for row in budget[kernel]["kernels"]}
         assert suites == {1, 4, 5, 6}
 
@@ -176,6 +179,67 @@ def test_a_slow_call_fails(gates, bench, monkeypatch, call):
     assert verdicts.decide(asked, calls.CallContest(call, 4, 80)).passed
 
 
+def twice_as_long(run):
+    """The same call, and a real delay that takes as long."""
+
+    def slow(blocks):
+        start = perf_counter_ns()
+        result = run(blocks)
+        end = 2 * perf_counter_ns() - start
+        while perf_counter_ns() < end:
+            pass
+        return result
+
+    return slow
+
+
+def slowed(make):
+    def made():
+        ours = ("ours", "built")
+        return [replace(c, run=twice_as_long(c.run)) if c.name in ours else c for c in make()]
+
+    return made
+
+
+def matched(gates, kind):
+    """The shapes of a kind that are contests of contenders, each with its matches."""
+    for name, shape in gates.shapes.KINDS[kind].items():
+        if name != "import pysframe":
+            yield name, shape, shape.begin()
+
+
+def decided(verdicts, shape, figure, contest):
+    """The verdict where the gate lies half of a figure beyond it."""
+    gate = figure * 1.5 if shape.most else figure / 1.5
+    asked = verdicts.Verdict("any", "", "", shape.unit, gate, gate, "any", most=shape.most)
+    return verdicts.decide(asked, contest)
+
+
+@pytest.mark.parametrize("kind", SHAPED)
+def test_a_slow_tick_step_or_whole_operation_fails(gates, bench, monkeypatch, kind):
+    verdicts, seen = bench("verdicts"), 0
+    monkeypatch.setattr(verdicts, "ROUNDS", (1, 2))
+    for name, shape, contest in matched(gates, kind):
+        figure = contest.go_on(1).figure
+        assert decided(verdicts, shape, figure, contest).passed, name
+        slow = shape.begin()
+        for match in slow.matches:
+            match.make = slowed(match.make)
+        assert not decided(verdicts, shape, figure, slow).passed, name
+        seen += 1
+    assert seen >= 5
+
+
+def test_a_slow_import_fails(gates, bench, monkeypatch):
+    around, verdicts = bench("around"), bench("verdicts")
+    monkeypatch.setattr(verdicts, "ROUNDS", (1, 2))
+    shape = around.SHAPES["import pysframe"]
+    figure = shape.begin().go_on(1).figure
+    waits = "import time; time.sleep(0.3 if '{modules}' == 'pysframe' else 0); "
+    monkeypatch.setattr(around, "IMPORT", around.IMPORT.replace("spent =", waits + "spent ="))
+    assert not decided(verdicts, shape, figure, shape.begin()).passed
+
+
 def test_late_blocks_fail_though_the_best_turn_does_not_tell(gates, bench, monkeypatch):
     calls, verdicts = bench("calls"), bench("verdicts")
     monkeypatch.setattr(verdicts, "ROUNDS", (1, 2))
@@ -232,10 +296,28 @@ def test_a_wrong_frame_ends_the_run(bench, gates):
                 contender.check(given, spoilt(contender.run(given)))
 
 
+@pytest.mark.parametrize("kind", SHAPED)
+def test_a_wrong_result_in_a_shape_ends_the_run(bench, gates, kind):
+    wrong = bench("workloads").WrongResult
+    for name, _, contest in matched(gates, kind):
+        for contender in (c for match in contest.matches for c in match.make()):
+            given = contender.prepare()
+            with pytest.raises((wrong, ValueError)):
+                contender.check(given, spoilt(contender.run(given)))
+                pytest.fail(f"{name}: {contender.name}")
+
+
 def spoilt(results):
     """The same with a result missing in the last block."""
-    last = results[-1]
-    return [*results[:-1], last[:-1] if isinstance(last, list) else type(last)(b"", [], [])]
+    return [*results[:-1], shorter(results[-1])]
+
+
+def shorter(result):
+    if isinstance(result, list | bytes):
+        return result[:-1]
+    if isinstance(result, dict):
+        return {}
+    return pysframe.parse_headers([]) if hasattr(result, "size") else type(result)(b"", [], [])
 
 
 # ---- the whole ----
@@ -273,16 +355,32 @@ def copy(trial, built, monkeypatch):
 
 
 @pytest.mark.timeout(600)  # it builds the library
-@pytest.mark.parametrize("place", ["unprotect_batch.out suite 5 1200 B", "Receiver.add_key"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "unprotect_batch.out suite 5 1200 B",
+        "Receiver.add_key",
+        "tick: list sealed",
+        "unprotect_batch, its floor",
+    ],
+)
 def test_a_real_delay_a_quarter_beyond_the_gate_fails_its_row(copy, place):
     kernel = engine.default().name.removeprefix("native:")
     clause, figure, gate = copy.amount_in(kernel, place)
     assert figure < gate / 1.2
-    failed, judged = copy.failed_in(kernel, clause, place.split()[0])
+    row = place.partition(" suite")[0]
+    failed, judged = copy.failed_in(kernel, clause, row)
     assert place in failed
     assert judged >= len(failed)
-    passed, _ = copy.failed_in(kernel, "", place.split()[0])
+    passed, _ = copy.failed_in(kernel, "", row)
     assert place not in passed
+
+
+def test_a_row_that_no_delay_reaches_says_why(trial):
+    points = [point for kernel in TIERS for row in trial.delays.rows(kernel) for point in row]
+    unreached = {point.name for point in points if point.unreached}
+    assert unreached == {"tick: columns sealed", *trial.delays.gates.shapes.KINDS["around"]}
+    assert all(bool(point.kind) != bool(point.unreached) for point in points)
 
 
 @pytest.mark.timeout(600)
