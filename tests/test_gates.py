@@ -179,13 +179,13 @@ def test_a_slow_call_fails(gates, bench, monkeypatch, call):
     assert verdicts.decide(asked, calls.CallContest(call, 4, 80)).passed
 
 
-def twice_as_long(run):
-    """The same call, and a real delay that takes as long."""
+def delayed(run):
+    """The same call, and a real delay of twice its time."""
 
     def slow(blocks):
         start = perf_counter_ns()
         result = run(blocks)
-        end = 2 * perf_counter_ns() - start
+        end = 3 * perf_counter_ns() - 2 * start
         while perf_counter_ns() < end:
             pass
         return result
@@ -196,7 +196,7 @@ def twice_as_long(run):
 def slowed(make):
     def made():
         ours = ("ours", "built")
-        return [replace(c, run=twice_as_long(c.run)) if c.name in ours else c for c in make()]
+        return [replace(c, run=delayed(c.run)) if c.name in ours else c for c in make()]
 
     return made
 
@@ -219,6 +219,7 @@ def decided(verdicts, shape, figure, contest):
 def test_a_slow_tick_step_or_whole_operation_fails(gates, bench, monkeypatch, kind):
     verdicts, seen = bench("verdicts"), 0
     monkeypatch.setattr(verdicts, "ROUNDS", (1, 2))
+    monkeypatch.setattr(bench("around"), "MANY", 1000)
     for name, shape, contest in matched(gates, kind):
         figure = contest.go_on(1).figure
         assert decided(verdicts, shape, figure, contest).passed, name
@@ -235,7 +236,10 @@ def test_a_slow_import_fails(gates, bench, monkeypatch):
     monkeypatch.setattr(verdicts, "ROUNDS", (1, 2))
     shape = around.SHAPES["import pysframe"]
     figure = shape.begin().go_on(1).figure
-    waits = "import time; time.sleep(0.3 if '{modules}' == 'pysframe' else 0); "
+    waits = (
+        "end = 3 * now() - 2 * start if '{modules}' == 'pysframe' else 0\n"
+        "while now() < end: pass\n"
+    )
     monkeypatch.setattr(around, "IMPORT", around.IMPORT.replace("spent =", waits + "spent ="))
     assert not decided(verdicts, shape, figure, shape.begin()).passed
 
@@ -297,7 +301,8 @@ def test_a_wrong_frame_ends_the_run(bench, gates):
 
 
 @pytest.mark.parametrize("kind", SHAPED)
-def test_a_wrong_result_in_a_shape_ends_the_run(bench, gates, kind):
+def test_a_wrong_result_in_a_shape_ends_the_run(bench, gates, monkeypatch, kind):
+    monkeypatch.setattr(bench("around"), "MANY", 1000)
     wrong = bench("workloads").WrongResult
     for name, _, contest in matched(gates, kind):
         for contender in (c for match in contest.matches for c in match.make()):

@@ -30,7 +30,7 @@ SFR_INLINE void floor_row(sfr_row *row, const sfr_key *key, uint64_t number, con
                           size_t size, uint8_t *out)
 {
     row->key = key;
-    row->kind = 0;
+    row->ops_id = 0;
     row->block[0] = number;
     row->block[1] = 0;
     row->aad_head[0] = 0x0100000034129b;
