@@ -125,10 +125,11 @@ struct sfr_kernel {
 
 enum {
     SFR_CPU_AESNI = 1 << 0,        /* AES, PCLMULQDQ, SSSE3, SSE4.1 */
-    SFR_CPU_VAES256 = 1 << 1,      /* AVX2, BMI2, VAES, VPCLMULQDQ, and YMM state saved by the OS */
+    SFR_CPU_VAES256 = 1 << 1,      /* VAES and VPCLMULQDQ, beside SFR_CPU_AVX2 */
     SFR_CPU_VAES512 = 1 << 2,      /* AVX-512 F, BW, DQ, VL as well, and ZMM state saved */
     SFR_CPU_SHANI = 1 << 3,
-    SFR_CPU_SLOW_CLMUL = 1 << 4    /* not what it can do: a 512-bit VPCLMULQDQ takes two cycles */
+    SFR_CPU_SLOW_CLMUL = 1 << 4,   /* not what it can do: a 512-bit VPCLMULQDQ takes two cycles */
+    SFR_CPU_AVX2 = 1 << 5          /* AVX2, BMI2, and YMM state saved: enough for hashes */
 };
 
 uint32_t sfr_cpu(void);            /* the bits above, after caps; 0 before sfr_init */

@@ -19,7 +19,7 @@
 static sfr_kernel kernels[] = {
     {"vaes512", SFR_CPU_VAES512,
      {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512, &sfr_ctr_hmac128_vaes512, &sfr_ctr_hmac256_vaes512}},
-    {"vaes256", SFR_CPU_VAES256,
+    {"vaes256", SFR_CPU_VAES256 | SFR_CPU_AVX2,
      {&sfr_gcm128_vaes256, &sfr_gcm256_vaes256, &sfr_ctr_hmac128_vaes256, &sfr_ctr_hmac256_vaes256}},
     {"aesni", SFR_CPU_AESNI,
      {&sfr_gcm128_aesni, &sfr_gcm256_aesni, &sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}},
@@ -105,7 +105,8 @@ static bool clmul_is_slow(void)
 static uint32_t detect(void)
 {
     static const char *const aesni[] = {"ssse3", "sse4.1", "aes", "pclmul", NULL};
-    static const char *const vaes256[] = {"avx", "avx2", "bmi2", "vaes", "vpclmul", NULL};
+    static const char *const avx2[] = {"avx", "avx2", "bmi2", NULL};
+    static const char *const vaes256[] = {"vaes", "vpclmul", NULL};
     static const char *const vaes512[] = {"avx512f", "avx512dq", "avx512bw", "avx512vl", NULL};
     static const char *const shani[] = {"sha", "ssse3", "sse4.1", NULL};
     bool present[FEATURES];
@@ -119,7 +120,8 @@ static uint32_t detect(void)
     }
     uint32_t saved = saved_state(), bits = 0;
     if (all(present, aesni)) bits |= SFR_CPU_AESNI;
-    if (all(present, vaes256) && (saved & 6) == 6) bits |= SFR_CPU_VAES256;
+    if (all(present, avx2) && (saved & 6) == 6) bits |= SFR_CPU_AVX2;
+    if (bits & SFR_CPU_AVX2 && all(present, vaes256)) bits |= SFR_CPU_VAES256;
     if (all(present, vaes512) && (saved & 0xe6) == 0xe6) bits |= SFR_CPU_VAES512;
     if (all(present, shani)) bits |= SFR_CPU_SHANI;
     if (clmul_is_slow()) bits |= SFR_CPU_SLOW_CLMUL;

@@ -108,7 +108,7 @@ const sfr_hash *sfr_hash_of(int nh)
     uint32_t cpu = sfr_cpu();
     if (nh == 32 && cpu & SFR_CPU_SHANI) return &sfr_hash256_ni;
     if (nh == 32 && cpu & SFR_CPU_AESNI) return &sfr_hash256_ssse3;
-    if (nh == 64 && cpu & SFR_CPU_VAES256) return &sfr_hash512_bmi2;
+    if (nh == 64 && cpu & SFR_CPU_AVX2) return &sfr_hash512_bmi2;
     if (nh == 64 && cpu & SFR_CPU_AESNI) return &sfr_hash512_ssse3;
 #endif
     return nh == 32 ? &sfr_hash256_portable : &sfr_hash512_portable;

@@ -104,8 +104,8 @@ static const struct {
     {"sha256 avx512", &sfr_hash256_avx512, SFR_CPU_VAES512},
     {"sha512 portable", &sfr_hash512_portable, 0},
     {"sha512 ssse3", &sfr_hash512_ssse3, SFR_CPU_AESNI},
-    {"sha512 bmi2", &sfr_hash512_bmi2, SFR_CPU_VAES256},
-    {"sha512 avx2", &sfr_hash512_avx2, SFR_CPU_VAES256},
+    {"sha512 bmi2", &sfr_hash512_bmi2, SFR_CPU_AVX2},
+    {"sha512 avx2", &sfr_hash512_avx2, SFR_CPU_AVX2},
     {"sha512 avx512", &sfr_hash512_avx512, SFR_CPU_VAES512},
 };
 
