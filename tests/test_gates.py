@@ -238,8 +238,7 @@ def test_a_slow_import_fails(gates, bench, monkeypatch):
     shape = around.SHAPES["import pysframe"]
     figure = shape.begin().go_on(1).figure
     waits = (
-        "end = 3 * now() - 2 * start if '{modules}' == 'pysframe' else 0\n"
-        "while now() < end: pass\n"
+        "end = 3 * now() - 2 * start if '{modules}' == 'pysframe' else 0\nwhile now() < end: pass\n"
     )
     monkeypatch.setattr(around, "IMPORT", around.IMPORT.replace("spent =", waits + "spent ="))
     assert not decided(verdicts, shape, figure, shape.begin()).passed
