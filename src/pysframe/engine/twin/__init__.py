@@ -1,23 +1,23 @@
-"""The twin: the native engine in plain Python, for machines where that cannot run.
+"""The twin: the native engine in plain Python, for machines on which that cannot run.
 
-It does the same in the same order, so it reads as the specification of csrc/:
+It does the same things in the same order, and serves as the readable specification of csrc/:
 
-    _cores     the contract, as the policy sees it   engine/_native.pyx
+    _cores     the contract with the policy          engine/_native.pyx
     _sender    reserve -> seal                       frame/sender.c
     _receiver  parse -> resolve -> open -> commit    frame/receiver.c, frame/keyring.c
-    _shares    who has a key derived, who waits      frame/reach.c
-    _strangers unknown KIDs, few of them             frame/receiver.c
-    _trail     what refused frames look like         frame/receiver.c
+    _shares    whose key is derived, who waits       frame/reach.c
+    _strangers a bounded sample of unknown KIDs      frame/receiver.c
+    _trail     the CTRs of refused frames            frame/receiver.c
     _key_flow  what counts say of a key             engine/_key_flow.pxi
     _pace      whether a sender sent refused frames engine/_key_flow.pxi
-    _batch     many of both at once                  aead/run.c
+    _batch     many frames in one call               aead/run.c
     _window    the replay window                     frame/receiver.c
     _registry  the senders of this process           frame/registry.c
-    _process   what a fork looks like                platform/arena.c
+    _process   how a fork is detected                platform/arena.c
     _keys      secrets and keys                      hash/kdf.c, platform/arena.c
 
-AES comes from an AEAD provider: `cryptography` where it is installed, else pycryptodome. What
-the native engine promises about memory is best effort here: Python cannot wipe all copies.
+AES comes from an AEAD provider: `cryptography` where it is installed, otherwise pycryptodome. The
+native engine's promises about memory are best effort here: Python cannot wipe every copy.
 """
 
 from .. import _aead
@@ -46,5 +46,5 @@ VERSIONS = {name: _aead.provider(name).VERSION for name, why in KERNELS.items() 
 
 
 def memory() -> str:
-    """How the memory of keys is kept."""
+    """How the memory that holds keys is protected."""
     return "Python's: keys in it cannot be locked, nor be wiped for certain"

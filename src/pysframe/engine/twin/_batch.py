@@ -1,11 +1,11 @@
-"""Many frames at once: what one call after the other would do, in row order.
+"""Many frames in one call, equal to single calls in row order.
 
 Rules of this file:
-  1. Sending: all rows are checked, then all counters are reserved, then all rows are sealed. A
-     MisuseError names its row, and nothing was sealed.
-  2. Receiving: a bad frame never raises, it fills its status. Frames under unknown KIDs are
-     tried once more after all others, when their keys can be derived.
-  3. The output lies apart from the input.
+  1. Sending: check every row, then reserve every counter, then seal every row. A MisuseError names
+     its row, and nothing has been sealed.
+  2. Receiving: a bad frame raises nothing; it sets its row's status. Frames under unknown KIDs are
+     retried once after all others, in case their keys can be derived by then.
+  3. The output does not overlap the input.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -44,8 +44,8 @@ def protect_many(
 ) -> list[bytes]:
     """Protects each frame under its sender: one for all, or one per frame.
 
-    metadata and clear: None, one for all, or one per frame. Raises what protect raises, with the
-    row's number, and then nothing was sealed.
+    metadata and clear: None, one for all, or one per frame. Raises what protect raises, prefixed
+    with the row's number, and then nothing has been sealed.
     """
     owners, departures = _departures(senders, as_rows("frames", frames), metadata, clear)
     reserved = _each(_reserve, owners, departures)
@@ -68,7 +68,7 @@ def protect_batch(
         if departure.size > MAX_ROW:
             raise too_long_for_a_batch(number, departure.size)
     target = _apart(out, [(departure.frame, departure.metadata) for departure in departures])
-    # Once before a counter is taken, with the longest headers that this batch can have.
+    # Before any counter is taken, with the longest headers this batch can have.
     _lay_out([_expected(*job, len(owners)) for job in zip(owners, departures, strict=True)], target)
     reserved = _each(_reserve, owners, departures)
     jobs = list(zip(reserved, departures, strict=True))
@@ -87,8 +87,8 @@ def unprotect_many(
 ) -> FrameBatch:
     """Opens each ciphertext under its receiver: one for all, or one per ciphertext.
 
-    A rejected frame has length 0 and its status; it raises nothing. MisuseError and TypeError
-    are about the arguments, and name the row.
+    A rejected frame has length 0 and its status, and raises nothing. MisuseError and TypeError
+    concern the arguments and name the row.
     """
     owners, arrivals = _arrivals(receivers, as_rows("ciphertexts", ciphertexts), metadata, clear)
     return _receive(owners, arrivals, None, None)
@@ -156,13 +156,13 @@ def _arrive(
 
 
 def _expected(owner: SenderCore, departure: Departure, rows: int) -> int:
-    """Bytes that will do for this row, wherever in the batch it stands."""
+    """Bytes that suffice for this row at any place in the batch."""
     return sender_state(owner).protected_size(departure.size, rows)
 
 
 def _reserve(owner: SenderCore, departure: Departure) -> Reserved:
     reserved = sender_state(owner).reserve(departure, None, owner._lease_ended)
-    if reserved.rekey_due:  # told now: the rest of the batch may be refused
+    if reserved.rekey_due:  # now, since the rest of the batch may be refused
         owner._rekey_due()
     return reserved
 
@@ -218,7 +218,7 @@ def _metadata(given: "Metadata", count: int) -> "Sequence[ReadableBuffer | None]
 
 
 def _each(function: Callable[..., _Result], *columns: Iterable[Any]) -> list[_Result]:
-    """Calls function for each row; what it raises names the row."""
+    """Calls function for each row; its errors are raised with the row's number."""
     results = []
     for row, values in enumerate(zip(*columns, strict=True)):
         try:
@@ -234,7 +234,7 @@ def _each(function: Callable[..., _Result], *columns: Iterable[Any]) -> list[_Re
 def _apart(
     out: "WriteableBuffer | None", read: list[tuple[memoryview, memoryview]]
 ) -> memoryview | None:
-    """A view of `out`, which shares no byte with what the rows read: frame and metadata."""
+    """A view of `out`, which must not overlap any frame or metadata."""
     if out is None:
         return None
     target = writable_view(out)
@@ -245,7 +245,7 @@ def _apart(
 
 
 def _lay_out(sizes: list[int], target: memoryview | None) -> tuple[memoryview, list[memoryview]]:
-    """The buffer, and one slice of it per row, back to back."""
+    """The buffer and one slice of it for each row, back to back."""
     needed = sum(sizes)
     data = memoryview(bytearray(needed)) if target is None else target
     if needed > data.nbytes:

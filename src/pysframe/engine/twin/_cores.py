@@ -1,9 +1,9 @@
-"""The classes that the policy derives from: the engine's contract, over the states behind it.
+"""The base classes of the policy: the engine's contract, over the states behind it.
 
-Rule: a core has one attribute and no method beyond the contract, so that a policy class can call
-      its own what it likes.
+Rule: a core has one attribute and no method beyond the contract, so that policy classes are free
+      to choose their own names.
 
-RFC 9605 4.4.1 MUST: a key is for sealing or for opening; the class that holds it is the mark.
+RFC 9605 4.4.1 MUST: a key is for sealing or for opening; the class that holds it says which.
 """
 
 from operator import index
@@ -32,7 +32,7 @@ class SenderCore(Unshareable):
     _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best there is
     _twin: SenderState | None
 
-    @without_locals  # of __init__'s arguments, which come here first
+    @without_locals  # the arguments of __init__ pass through here first
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = super().__new__(cls)
         self._twin = None
@@ -58,8 +58,8 @@ class SenderCore(Unshareable):
     ) -> int:
         """protect, written to the start of `out`; returns the bytes written.
 
-        `out` lies apart from frame and metadata, or so that the payload stays where it is
-        (frame begins a header's size behind out); MisuseError otherwise, and when it is small.
+        `out` does not overlap frame and metadata, or the payload stays where it is (frame begins
+        one header behind the start of out); MisuseError otherwise, and when `out` is too small.
         """
         target = writable_view(out)
         sealed = _send(self, frame, metadata, clear, target)
@@ -88,16 +88,16 @@ class SenderCore(Unshareable):
         return sender_state(self).blocks
 
     def close(self) -> None:
-        """Lets go of the key; what comes after raises SenderRetired. Idempotent."""
+        """Releases the key; later calls raise SenderRetired. Idempotent."""
         if self._twin:
             self._twin.retire()
 
-    # ---- what the policy uses ----
+    # ---- for the policy ----
 
     def _open(
         self, suite: int, kid: int, secret: Secret, first: int, last: int, max_frame: int
     ) -> None:
-        """Counters first..last of this KID are this sender's. Called once.
+        """Gives this sender the counters first..last of its KID. Called once.
 
         Raises DuplicateSender when this process has, or had, a sender that may have used them.
         """
@@ -111,15 +111,15 @@ class SenderCore(Unshareable):
         sender_state(self).extend(first, last)
 
     def _retire(self, reason: str) -> None:
-        """close(), with a reason that SenderRetired will tell."""
+        """close(), with the reason that SenderRetired will state."""
         sender_state(self).retire(reason)
 
     def _raise_blocks(self, blocks: int) -> None:
-        """Raises the meter, never lowers it; beyond 2^36 it stays there. For resumed keys."""
+        """Raises the meter, never lowers it, to at most 2^36. For resumed keys."""
         sender_state(self).raise_blocks(blocks)
 
     def _lease_blocks(self, last: int) -> None:
-        """How far the meter may go, 2^36 at most and at first; never below where it is."""
+        """Sets how far the meter may go: 2^36 initially and at most, and never below its value."""
         sender_state(self).lease_blocks(last)
 
     def _lease_ended(self) -> bool:
@@ -167,19 +167,19 @@ class ReceiverCore(Unshareable):
     ) -> int:
         """unprotect, written to the start of `out`; returns the bytes written.
 
-        `out` lies apart from ciphertext and metadata, or so that the payload stays where it is
-        (out begins a header's size behind ciphertext). A rejected frame leaves zeros in it.
+        `out` does not overlap ciphertext and metadata, or the payload stays where it is (out
+        begins one header behind the start of ciphertext). A rejected frame leaves zeros in it.
         """
         target = writable_view(out)
         arrival = receiver_state(self).arrival(ciphertext, metadata, clear)
         return len(_receive(self, arrival, target))
 
     def close(self) -> None:
-        """Lets go of all keys; what comes after raises MisuseError. Idempotent."""
+        """Releases all keys; later calls raise MisuseError. Idempotent."""
         if self._twin:
             self._twin.close()
 
-    # ---- what the policy uses ----
+    # ---- for the policy ----
 
     def _open(self, suite: int, replay_window: int, max_frame: int, strict: bool) -> None:
         """replay_window in frames, 0..2^20 (0: no checks); max_frame in bytes. Called once."""
@@ -189,11 +189,10 @@ class ReceiverCore(Unshareable):
         self._twin = ReceiverState(CipherSuite(suite), replay_window, max_frame, strict, source)
 
     def _add(self, kid: int, secret: Secret, kind: KeyKind) -> None:
-        """Knows a key: GIVEN, derived AHEAD, or ASKED for by a header that may be forged.
+        """Adds a key: GIVEN, derived AHEAD, or ASKED for by a header that may be forged.
 
-        The same one again changes nothing but, at most, its kind to an earlier one. MisuseError
-        when another key lives under this KID. Of more than 128 keys that are ASKED for the oldest
-        makes room.
+        Adding the same key again can only change its kind, to an earlier one. MisuseError when
+        another key lives under this KID. The oldest of more than 128 ASKED keys makes room.
         """
         receiver_state(self).add(kid, secret, kind)
 
@@ -217,11 +216,11 @@ class ReceiverCore(Unshareable):
         receiver_state(self).forget(mask, group)
 
     def _watch(self, on: bool) -> None:
-        """Whether _resolve and _confirmed are to be called."""
+        """Switches the calls to _resolve and _confirmed on or off."""
         receiver_state(self).watched = on
 
     def _stats(self) -> ReceiverStats:
-        """What was counted, as the policy reads it."""
+        """The counts, by name."""
         return receiver_state(self).stats()
 
     def _resolve(self, kid: int) -> bool:
@@ -232,7 +231,7 @@ class ReceiverCore(Unshareable):
         """Policy hook: under these provisional keys a tag has verified; they are real now."""
 
 
-# ---- what is behind a core; also for batches ----
+# ---- behind a core; also for batches ----
 
 
 def sender_state(core: SenderCore) -> SenderState:
@@ -250,7 +249,7 @@ def receiver_state(core: ReceiverCore) -> ReceiverState:
 
 
 def knows_now(core: ReceiverCore, kid: int | None) -> bool:
-    """Whether a KID that was unknown is known by now, after asking the policy if need be."""
+    """Whether a KID that was unknown has a key by now, after asking the policy if necessary."""
     assert kid is not None  # an unknown KID was read from a header
     state = receiver_state(core)
     found = state.knows(kid) or (state.may_derive(kid) and core._resolve(kid))
@@ -260,7 +259,7 @@ def knows_now(core: ReceiverCore, kid: int | None) -> bool:
 
 
 def tell(core: ReceiverCore) -> None:
-    """Tells the policy which keys have become real."""
+    """Reports to the policy which keys have become real."""
     confirmed = receiver_state(core).take_confirmed()
     if confirmed:
         core._confirmed(confirmed)

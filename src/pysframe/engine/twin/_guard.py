@@ -1,9 +1,9 @@
-"""What every object of the twin has in common: it is locked, and there is one of it.
+"""What every object of the twin shares: it is locked, and it cannot be duplicated.
 
 Rules of this file:
-  1. A copy of a sender would use its counters twice, a copy of a receiver would open a frame
-     twice: neither can be copied, pickled, or sent to another process.
-  2. A forked child finds every lock free: whoever held one stayed in the parent.
+  1. A copy of a sender would repeat its counters, and a copy of a receiver would open a frame
+     twice, so neither can be copied, pickled or sent to another process.
+  2. A forked child finds every lock free: the threads that held them stayed in the parent.
 """
 
 import os
@@ -22,14 +22,14 @@ class Unshareable:
 
 
 def new_lock() -> "threading.RLock":
-    """A lock that is free in a forked child, unless the thread that forked holds it.
+    """A lock that is free in a forked child, unless the forking thread holds it.
 
-    Used with `with`. Reentrant, because a finalizer that takes it may run wherever its holder
-    allocates. No Python code runs when it is taken and dropped: where memory is out, that could
-    fail in between, and the lock be held for ever.
+    To be used in `with`. It is reentrant because a finalizer that takes it may run wherever the
+    holder allocates. Taking and dropping it runs no Python code, which could fail when memory is
+    exhausted and leave the lock held forever.
     """
     lock = threading.RLock()
-    # No set: CPython's fills up where there is no memory to grow, and then looks for ever.
+    # Not a set: when CPython cannot grow one, it fills up, and a look-up never ends.
     _locks[lock] = None
     return lock
 

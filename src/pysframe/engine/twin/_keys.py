@@ -1,8 +1,8 @@
 """Keys of the twin: the secret that more keys come from, and the key of one KID.
 
 Rules of this file:
-  1. A FrameKey never changes. Who uses it holds it, so closing its owner in another thread
-     harms nobody; it is wiped when the last holder lets go.
+  1. A FrameKey is immutable. Its users hold references, so another thread may close its owner
+     safely; it is wiped when the last reference goes.
   2. Wiping is best effort: Python and the AEAD providers keep copies that cannot be reached.
 """
 
@@ -19,11 +19,11 @@ from .._aead import Provider, new_aead
 from ._guard import Unshareable
 from ._registry import fingerprint
 
-MAX_STEPS = 0xFFFF  # at once; callers go 1024 at most
+MAX_STEPS = 0xFFFF  # in one call; callers take at most 1024
 
 
 class Secret(Unshareable):
-    """sframe_secret of a base_key (RFC 9605 4.4.2): what keys and ratchet steps come from.
+    """sframe_secret of a base_key (RFC 9605 4.4.2), from which keys and ratchet steps derive.
 
     base_key: 16 bytes or more, else MisuseError. Immutable until closed; thread-safe.
     """
@@ -61,7 +61,7 @@ class Secret(Unshareable):
         return following
 
     def close(self) -> None:
-        """Wipes the secret; what was derived from it stays. Idempotent."""
+        """Wipes the secret; keys derived from it stay. Idempotent."""
         wiped, self._sframe_secret = self._sframe_secret, bytearray()
         wiped[:] = bytes(len(wiped))
 
@@ -84,7 +84,7 @@ class Secret(Unshareable):
     def _open(self) -> bytes:
         held = self._sframe_secret
         copy = bytes(held)
-        # The second look: another thread that closes swaps first and wipes then.
+        # Check again: a closing thread swaps the buffer first and wipes it afterwards.
         if not copy or self._sframe_secret is not held:
             raise MisuseError("this Secret is closed; make another one")
         return copy
@@ -111,7 +111,7 @@ class FrameKey:
 
     @without_locals
     def open(self, ctr: int, aad: bytes, sealed: bytes) -> bytes | None:
-        """The plaintext of ciphertext and tag, or None when the tag does not fit."""
+        """The plaintext of ciphertext and tag; None when the tag does not verify."""
         return self._aead.open(self._nonce(ctr), aad, sealed)
 
     def _nonce(self, ctr: int) -> bytes:

@@ -1,7 +1,7 @@
-"""Where the caller's buffers lie: which may be written, and which overlap.
+"""Where the caller's buffers lie: which are writable, and which overlap.
 
-The twin reads a frame into memory of its own before it writes, so an overlap could not harm it;
-it is refused because the native engine, which works in the caller's memory, must refuse it.
+The twin copies a frame before it writes, so an overlap could not harm it. It refuses overlaps
+because the native engine, which works in the caller's memory, must refuse them.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ def metadata_view(metadata: "ReadableBuffer | None") -> memoryview:
 
 
 def overlap(a: memoryview, b: memoryview) -> bool:
-    """Whether two views share a byte that can be written; bytes objects cannot."""
+    """Whether two views share a writable byte; those of bytes objects are not."""
     immutable = isinstance(a.obj, bytes) or isinstance(b.obj, bytes)
     if immutable or not a.nbytes or not b.nbytes:
         return False

@@ -1,9 +1,9 @@
-"""The process as fork sees it: a number that is another one in a forked child.
+"""Detects forks: a number that differs in a forked child.
 
-It lies in a page that Linux wipes at a fork, however that is made; so does the C core's. Where
-there is no such page (gVisor, Linux before 4.14) a timer tells, and where there is neither,
-os.fork() and the process id. That one alone would not do: it is given again, and is 1 in every
-namespace.
+Like that of the C core, it lies in a page that Linux wipes at every fork, however that is made.
+Without such a page (gVisor, Linux before 4.14) a timer detects forks, and without either, os.fork()
+and the process id do. The process id alone does not suffice: ids are reused, and every namespace
+has a process 1.
 """
 
 import ctypes
@@ -20,24 +20,24 @@ from ._guard import new_lock
 MADV_WIPEONFORK = 18
 
 _lock = new_lock()
-_numbers = count(1)  # those before were given, in this process or its ancestors
+_numbers = count(1)  # smaller ones are taken, in this process or its ancestors
 
 
 def _wiped_page() -> memoryview:
-    """A page that reads 0 in a forked child; OSError where there is none."""
+    """A page that reads 0 in a forked child; OSError where the system has none."""
     if sys.platform != "linux" or not hasattr(mmap.mmap, "madvise"):
         raise OSError
     page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     try:
         page.madvise(-1)
-    except OSError:  # a real kernel; qemu-user says "done" to any advice, and does nothing
+    except OSError:  # a real kernel; qemu-user accepts any advice and ignores it
         page.madvise(MADV_WIPEONFORK)
         return memoryview(page)[:8].cast("Q")
     raise OSError
 
 
 class WipedPage:
-    """Sees every fork. A look takes some 40 ns."""
+    """Detects every fork. A look takes some 40 ns."""
 
     __slots__ = ("_words",)
 
@@ -45,7 +45,7 @@ class WipedPage:
         self._words = _wiped_page()
 
     def generation(self) -> int:
-        """The number of this process: 1 or more, and another one in each of its descendants."""
+        """The number of this process: 1 or more, and different in each of its descendants."""
         return self._words[0] or self._renew()
 
     def _renew(self) -> int:
@@ -56,7 +56,7 @@ class WipedPage:
 
 
 class Marked:
-    """A process that has a mark of its own, which a child has not. os.fork() tells as well."""
+    """A process with a mark that its children lack. os.fork() is noticed as well."""
 
     __slots__ = ("_generation",)
 
@@ -66,7 +66,7 @@ class Marked:
             os.register_at_fork(after_in_child=self._renew)
 
     def generation(self) -> int:
-        """The number of this process: 1 or more, and another one in each of its descendants."""
+        """The number of this process: 1 or more, and different in each of its descendants."""
         if not self._is_ours():
             self._renew()
         return self._generation
@@ -84,8 +84,8 @@ class Marked:
 
 
 class SilentTimer(Marked):
-    """Sees every fork: a child has none of its parent's timers, and the interval tells ours from
-    others. It never rings. A look takes a microsecond; OSError where there is none."""
+    """Detects every fork: a child inherits no timers, and the interval tells ours from others. The
+    timer never fires. A look takes a microsecond; OSError where the system has no timers."""
 
     __slots__ = ("_get", "_id", "_interval", "_libc")
 
@@ -115,7 +115,7 @@ class SilentTimer(Marked):
 
 
 class ProcessId(Marked):
-    """Sees forks by os.fork(), and others where the child's process id is not its ancestor's."""
+    """Detects os.fork(), and any other fork whose child has a new process id."""
 
     __slots__ = ("_pid",)
 

@@ -1,12 +1,13 @@
 """Receiver: parse -> resolve -> open -> commit.
 
 Rules of this file:
-  1. Parse and resolve only look. Windows, statistics of a key and provisional marks change in
+  1. Parse and resolve change nothing. Windows, a key's statistics and provisional marks change in
      commit, after a tag has verified.
-  2. What a forged header can move is bounded: two frame counts, sixteen remembered KIDs, and what
-     _shares.py says of keys that can be derived.
-  3. Commit judges the window again, under the lock: of two threads with one frame, one wins.
-  4. A frame that is refused leaves zeros in `out`, never plaintext.
+  2. A forged header can change little: two frame counts, sixteen remembered KIDs, and the
+     allowances for derivation in _shares.py.
+  3. Commit checks the window again, under the lock: when two threads open one frame, one of them
+     wins.
+  4. A rejected frame leaves zeros in `out`, never plaintext.
 """
 
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from ._window import ReplayWindow
 
 
 class Slot:
-    """One KID's key, its replay window, and what was counted under it."""
+    """The key of one KID, its replay window and its counts."""
 
     __slots__ = (
         "auth_failed", "closed", "key", "kid", "kind", "opened", "refused", "replayed", "too_old",
@@ -42,10 +43,10 @@ class Slot:
         self.kind = kind
         self.closed = False
         self.opened = self.auth_failed = self.replayed = self.too_old = 0
-        self.refused = Trail()  # its frames, for whatever reason
+        self.refused = Trail()  # rejected frames, whatever the reason
 
     def judge(self, ctr: int) -> FrameStatus:
-        """The window's verdict, counted unless it is OK."""
+        """The verdict of the window, counted unless it is OK."""
         verdict = self.window.judge(ctr)
         self.replayed += verdict == FrameStatus.REPLAYED
         self.too_old += verdict == FrameStatus.TOO_OLD
@@ -54,13 +55,13 @@ class Slot:
         return verdict
 
     def fail(self, times: int) -> None:
-        """Counts failures, of which a key with a 4-byte tag stands so many."""
+        """Counts failures; a key with a 4-byte tag closes itself after so many."""
         self.auth_failed += times
         if self.key.tag_size == SHORT_TAG and self.auth_failed >= SHORT_TAG_FAILURES:
             self.closed = True
 
     def stats(self) -> KeyStats:
-        """What was counted, as the policy reads it."""
+        """The counts, by name."""
         return KeyStats(
             self.kid,
             self.opened,
@@ -117,10 +118,10 @@ class ReceiverState:
     # ---- keys ----
 
     def add(self, kid: int, secret: Secret, kind: KeyKind) -> None:
-        """Knows a key; the same one again changes nothing but, at most, its kind to an earlier one.
+        """Adds a key. Adding the same one again can only change its kind, to an earlier one.
 
-        MisuseError when another key lives under this KID. Of more than 128 keys that are ASKED
-        for the oldest makes room.
+        MisuseError when another key lives under this KID. The oldest of more than 128 ASKED keys
+        makes room.
         """
         key = FrameKey(secret.of_suite(self.suite), kid, self._source)
         with self._lock:
@@ -163,7 +164,7 @@ class ReceiverState:
             return None if slot is None else slot.kind
 
     def knows(self, kid: int) -> bool:
-        """Whether there is a key for this KID."""
+        """Whether this KID has a key."""
         return kid in self._slots
 
     def may_derive(self, kid: int) -> bool:
@@ -172,12 +173,12 @@ class ReceiverState:
             return self.watched and not self.closed and self._shares.may_derive(kid)
 
     def recognize(self, kid: int) -> None:
-        """A frame that was counted under an unknown KID has found its key: it does not count."""
+        """Uncounts a frame that was noted under an unknown KID and has found its key since."""
         with self._lock:
             self._strangers.take_back(kid)
 
     def take_confirmed(self) -> list[int]:
-        """Provisional keys that became real since the last call, if the policy wants to know."""
+        """Provisional keys that became real since the last call; none unless it is watched."""
         if not self.watched or not self._confirmed:
             return []
         with self._lock:
@@ -185,7 +186,7 @@ class ReceiverState:
             return [kid for kid in confirmed if kid in self._slots]
 
     def stats(self) -> ReceiverStats:
-        """What was counted, as the policy reads it."""
+        """The counts, by name."""
         with self._lock:
             self.check_open()
             keys = [slot.stats() for slot in self._slots.values()]
@@ -193,7 +194,7 @@ class ReceiverState:
             return ReceiverStats(self._malformed, strangers.frames, strangers.stats(), keys)
 
     def close(self) -> None:
-        """Lets go of all keys; idempotent."""
+        """Releases all keys; idempotent."""
         with self._lock:
             self.closed = True
             self._slots.clear()
@@ -214,7 +215,7 @@ class ReceiverState:
         self._slots[slot.kid] = slot
 
     def _make_room(self) -> None:
-        # Headers ask for keys, and forged ones for many: theirs push out each other.
+        # Forged headers ask for many keys, which evict one another and no others.
         if len(self._asked) < MAX_ASKED:
             return
         kid, oldest = next(iter(self._asked.items()))
@@ -233,14 +234,14 @@ class ReceiverState:
         return given
 
     def room(self, given: Arrival) -> int:
-        """Bytes this frame may open to, were it not strict; 0 when its sizes are wrong."""
+        """Bytes this frame may open to, parsed leniently; 0 when its sizes are wrong."""
         try:
             return given.parse(self.suite, self._max_frame, False).size
         except FrameRejected:
             return 0
 
     def attempt(self, given: Arrival, out: memoryview | None) -> Opened:
-        """Parse, resolve, open, commit; writes to `out`, and wipes it when the frame is refused."""
+        """Parse, resolve, open, commit; writes to `out`, or wipes it when the frame is rejected."""
         try:
             parsed = self._parse(given)
             parsed.check_out(out)
@@ -280,7 +281,7 @@ class ReceiverState:
 
     def _commit(self, slot: Slot, parsed: Parsed, opened: bytes | None) -> bytes:
         kid, ctr = parsed.kid, parsed.ctr
-        if self._slots.get(kid) is not slot:  # removed since
+        if self._slots.get(kid) is not slot:  # removed while the frame was being opened
             raise rejection(FrameStatus.UNKNOWN_KEY, kid, ctr)
         verdict = slot.judge(ctr)
         if verdict != FrameStatus.OK:

@@ -4,12 +4,12 @@ Rule: a (base_key, KID) has one live sender, and a later one never starts below 
       earlier one may have used (RFC 9605 7.4 MUST: no second frame under a key and nonce), nor
       with a lower meter of AES blocks.
 
-There is one registry in a process, whatever was imported or bound, and however often: `sys` holds
-it, where no purge of sys.modules reaches. It is this one until the native engine is loaded, which
-takes all of it over; then senders of the twin, too, are in the C core's table.
+A process has one registry, whatever was imported or bound, and however often: `sys` holds it, out
+of reach of whoever purges sys.modules. It is this one until the native engine is loaded and takes
+everything over; from then on senders of the twin are in the C core's table as well.
 
-Keys are known by a fingerprint under a secret of this process, so the table tells nothing. Nothing
-is ever forgotten: a key costs some 250 bytes here, and 32 to 64 in the C core.
+Keys are named by a fingerprint under a secret of this process, so the table reveals nothing. It
+never forgets: a key costs some 250 bytes here, and 32 to 64 in the C core.
 """
 
 import sys
@@ -22,23 +22,23 @@ from ._guard import new_lock
 
 
 class Senders(Protocol):
-    """What a registry offers: this one, and the native engine's."""
+    """The interface of a registry: this one, and that of the native engine."""
 
     secret: bytes
 
     def open(self, name: bytes, next_ctr: int) -> int | None:
         """Claims a fingerprint, and returns the AES blocks that its key has used so far.
 
-        None when it has a sender, or had one that may have used next_ctr; MemoryError when it
-        cannot be remembered.
+        None when it has a sender, or had one that may have used next_ctr; MemoryError when there
+        is no memory to record it.
         """
 
     def close(self, name: bytes, next_ctr: int, spent: bool, blocks: int) -> None:
-        """Gives a claim back. next_ctr: the first counter that was not used; spent: it was, too."""
+        """Returns a claim. next_ctr: the first unused counter; spent: even that one was used."""
 
 
 class Claim:
-    """What is known of one fingerprint; but for `alive`, once its first sender has closed."""
+    """The record of one fingerprint; only `alive` is set before its first sender has closed."""
 
     __slots__ = ("alive", "blocks", "next_ctr", "spent")
     alive: bool
@@ -66,7 +66,7 @@ class SenderRegistry:
                 return self._heir.open(name, next_ctr)
             claim = self._claims.get(name)
             if claim is None:
-                self._claims[name] = Claim()  # without memory the dict stays as it was
+                self._claims[name] = Claim()  # when memory is exhausted, the dict is unchanged
                 return 0
             # RFC 9605 4.4.1 MUST NOT: one base_key and KID, two senders.
             if claim.alive or next_ctr < claim.next_ctr + claim.spent:
@@ -75,24 +75,24 @@ class SenderRegistry:
             return claim.blocks
 
     def close(self, name: bytes, next_ctr: int, spent: bool, blocks: int) -> None:
-        """See Senders. It takes no memory."""
+        """See Senders. Allocates nothing."""
         with self._lock:
             if self._heir is not None:
                 return self._heir.close(name, next_ctr, spent, blocks)
             claim = self._claims.get(name)
             if claim is None or not claim.alive:
                 return None
-            # `alive` last: an exception before it, such as Ctrl-C, leaves a claim that nobody can
-            # take, and never a used counter forgotten.
+            # `alive` comes last: an exception before it, such as Ctrl-C, leaves a claim that nobody
+            # can take, and never loses a used counter.
             claim.next_ctr, claim.spent, claim.blocks = next_ctr, spent, blocks
             claim.alive = False
             return None
 
     def hand_over(self, heir: Senders) -> None:
-        """Tells another registry everything; from then on that one is asked."""
+        """Copies every claim to another registry, which answers from then on."""
         with self._lock:
             for name, claim in self._claims.items():
-                heir.open(name, MAX_VALUE)  # None: that was used, or this was told before
+                heir.open(name, MAX_VALUE)  # None: used up, or already copied
                 if not claim.alive:
                     heir.close(name, claim.next_ctr, claim.spent, claim.blocks)
             self._heir, self._claims = heir, {}
@@ -102,5 +102,5 @@ SENDERS: Senders = vars(sys).setdefault("_pysframe_senders", SenderRegistry())
 
 
 def fingerprint(sframe_key: bytes, sframe_salt: bytes) -> bytes:
-    """16 bytes that are equal for equal keys, and say nothing outside this process."""
+    """16 bytes that are equal for equal keys and without meaning outside this process."""
     return digest(SENDERS.secret, sframe_key + sframe_salt, "sha256")[:16]

@@ -3,8 +3,7 @@
 Rules of this file:
   1. A counter is taken under the lock, before the frame is touched, and never given back: a
      frame that then fails leaves a gap, and gaps are legal (RFC 9605 9.1).
-  2. Everything that can refuse (closed, forked, lease, key budget, sizes) refuses before a
-     counter is taken.
+  2. Run every check (closed, forked, lease, key budget, sizes), then take a counter.
 """
 
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from ._registry import SENDERS
 
 
 class Departure(NamedTuple):
-    """A frame to be sealed, as its caller gave it."""
+    """A frame to be sealed, as the caller gave it."""
 
     frame: memoryview
     metadata: memoryview
@@ -42,12 +41,12 @@ class Departure(NamedTuple):
 
 
 class Reserved(NamedTuple):
-    """A counter that belongs to one frame, and the key it is sealed with."""
+    """A counter reserved for one frame, and the key to seal it with."""
 
     kid: int
     ctr: int
     key: FrameKey
-    generation: int  # of the process whose frame it is
+    generation: int  # of the process that reserved it
     rekey_due: bool  # this frame brought the key to half its budget
 
     def size_of(self, departure: Departure) -> int:
@@ -55,14 +54,14 @@ class Reserved(NamedTuple):
         return departure.size + header_size(self.kid, self.ctr) + self.key.tag_size
 
     def seal(self, departure: Departure) -> bytes:
-        """clear || header || ciphertext || tag, of the frame as it is at this moment."""
+        """clear || header || ciphertext || tag of the frame as it is now."""
         frame = bytes(departure.frame)
         clear, payload = frame[: departure.clear], frame[departure.clear :]
         header = encode_header(self.kid, self.ctr)
         # RFC 9605 4.4.3: aad = header || metadata; clear bytes are the head of the metadata.
         aad = b"".join((header, clear, departure.metadata))
         sealed = b"".join((clear, header, self.key.seal(self.ctr, aad, payload)))
-        if self.generation != generation():  # a fork since: the counter is the parent's
+        if self.generation != generation():  # forked since: the counter belongs to the parent
             raise misuse(MisuseCode.FORKED, kid=self.kid)
         return sealed
 
@@ -123,18 +122,18 @@ class SenderState:
         return departure
 
     def check(self, lease_ended: Callable[[], bool]) -> None:
-        """Raises why nothing can be sealed, before any row of a batch takes a counter."""
+        """Raises the reason why nothing can be sealed, before a batch takes any counter."""
         with self._lock:
             needs_lease = self._needs_lease()
         if not (needs_lease and lease_ended()):
             self.next_ctr()
 
     def protected_size(self, size: int, ahead: int = 0) -> int:
-        """Bytes that a frame of this size takes if it is protected after `ahead` others."""
+        """Bytes that a frame of this size takes when `ahead` others are protected first."""
         return size + header_size(self.kid, min(self._next + ahead, MAX_VALUE)) + self.suite.Nt
 
     def next_ctr(self) -> int:
-        """The counter of the next frame, or why there is none."""
+        """The counter of the next frame; raises the reason when there is none."""
         with self._lock:
             self._usable_key()
             return self._next
@@ -142,7 +141,7 @@ class SenderState:
     def reserve(
         self, departure: Departure, out: memoryview | None, lease_ended: Callable[[], bool]
     ) -> Reserved:
-        """Takes a counter; lease_ended is asked, without the lock, when none is left."""
+        """Takes a counter; calls lease_ended, without the lock, when none is left."""
         while True:
             with self._lock:
                 if out is not None:
@@ -166,24 +165,24 @@ class SenderState:
                 self._next_lease = first, last
 
     def raise_blocks(self, blocks: int) -> None:
-        """Raises the meter, never lowers it; beyond the budget it stays there."""
+        """Raises the meter, never lowers it, to at most the budget."""
         with self._lock:
             self.blocks = max(self.blocks, min(blocks, KEY_BUDGET))
             self._last_block = max(self._last_block, self.blocks)
 
     def lease_blocks(self, last: int) -> None:
-        """How far the meter may go: KEY_BUDGET at most and at first, never below where it is."""
+        """Sets how far the meter may go: at first and at most KEY_BUDGET, never below its value."""
         with self._lock:
             self._last_block = max(self.blocks, min(last, KEY_BUDGET))
 
     def retire(self, reason: str = "closed") -> None:
-        """Lets go of the key; idempotent."""
+        """Releases the key; idempotent."""
         with self._lock:
             key, self._key = self._key, None
             if key is None:
                 return
             self._retired = reason  # why there is no key
-        # In a forked child the claim stays: the parent's sender may live on.
+        # A forked child leaves the claim alone: the parent's sender may still live.
         if self._generation == generation():
             SENDERS.close(key.fingerprint, self._next, self._spent, self.blocks)
 

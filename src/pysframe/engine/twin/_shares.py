@@ -1,10 +1,11 @@
-"""Which unknown KIDs have their keys derived, and who waits: csrc/frame/reach.c in Python.
+"""Decides for which unknown KIDs a key is derived, and which wait: csrc/frame/reach.c in Python.
 
 Rules of this file:
-  1. A KID outside every reach costs a look and spends nothing.
-  2. The few of a reach never wait: their keys are derived once and stay.
-  3. All other KIDs share: a burst, then one frame of each bucket's 1..WAIT, drawn anew each time.
-     Nobody outside can tell which KIDs share a bucket, or which frame is the one.
+  1. A KID outside every reach costs one look-up and spends nothing.
+  2. The few of a reach never wait: their keys are derived once and kept.
+  3. All other KIDs share an allowance: a burst, then one in 1..WAIT frames of each bucket, drawn
+     anew each time. An attacker can tell neither which KIDs share a bucket nor which frame is
+     served.
 """
 
 import secrets
@@ -19,7 +20,7 @@ LAYOUT_BITS = (1 << 64) - 1
 
 
 class Shares:
-    """What one receiver may derive; its owner's lock guards it."""
+    """What one receiver may derive; guarded by the receiver's lock."""
 
     __slots__ = ("_allowance", "_failures", "_hash", "_opened", "_reaches", "_wait")
 
@@ -34,15 +35,15 @@ class Shares:
     # ---- reaches ----
 
     def reach(self, reach: Reach) -> None:
-        """Replaces what was said of the same group."""
+        """Replaces the reach of the same group."""
         self._reaches[reach.group] = reach
 
     def forget(self, group: int) -> None:
-        """Nothing of this group can be derived any more."""
+        """Nothing of this group can be derived from now on."""
         self._reaches.pop(group, None)
 
     def may_derive(self, kid: int) -> bool:
-        """Whether the key of this unknown KID is to be derived now that a frame has named it."""
+        """Whether to derive the key of this unknown KID, which a frame has just named."""
         reach = self._reach_of(kid)
         if reach is None:
             return False
@@ -64,7 +65,7 @@ class Shares:
     # ---- shares ----
 
     def count_opened(self) -> None:
-        """A frame has opened: enough of them earn a derivation. A forged one must not."""
+        """Counts an opened frame: enough of them earn a derivation, which forged ones must not."""
         self._opened += 1
         if self._opened % FRAMES_PER_ALLOWANCE == 0:
             self._allowance = min(self._allowance + 1, ALLOWANCE)
@@ -79,12 +80,12 @@ class Shares:
     # ---- failures of keys with short tags ----
 
     def keep_failures(self, fingerprint: bytes, failures: int) -> None:
-        """Of a key that makes room: it may be derived again, and is not to start anew."""
+        """Keeps the count of an evicted key, so that it does not restart when derived again."""
         share = _share_of(fingerprint)
         self._failures[share] = max(failures, self._failures.get(share, 0))
 
     def failures_of(self, fingerprint: bytes) -> int:
-        """Its own, or more: keys share these buckets, too, so that they are bounded."""
+        """The key's own failures, or more: keys share buckets, so that their number is bounded."""
         return self._failures.get(_share_of(fingerprint), 0)
 
 

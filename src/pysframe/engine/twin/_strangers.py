@@ -1,17 +1,17 @@
-"""Frames under KIDs that nobody knows: counted, and bounded.
+"""Counts frames under unknown KIDs, in bounded memory.
 
-Rule: whatever a forger sends, this holds sixteen KIDs and their numbers.
+Rule: whatever an attacker sends, this holds sixteen KIDs and their counts.
 """
 
 from ...stats import StrangerStats
 from ._trail import Trail
 
 TRACKED = 16  # KIDs
-STAYS, GONE = 128, 1024  # unknown frames: a KID keeps its place for so many; then it is gone
+STAYS, GONE = 128, 1024  # unknown frames for which a KID keeps its place; after which it is stale
 
 
 class Stranger:
-    """What was seen of one unknown KID."""
+    """The counts of one unknown KID."""
 
     __slots__ = ("frames", "latest", "trail")
 
@@ -20,13 +20,13 @@ class Stranger:
         self.trail = Trail()
 
     def take_back(self) -> None:
-        """One frame was none of a stranger's."""
+        """One frame has found its key after all."""
         self.frames -= 1
         self.trail.advanced = min(self.trail.advanced, self.frames)
 
 
 class Strangers:
-    """The unknown KIDs of one receiver; its owner's lock guards it."""
+    """The unknown KIDs of one receiver; guarded by the receiver's lock."""
 
     __slots__ = ("frames", "kids")
 
@@ -38,7 +38,7 @@ class Strangers:
         """Counts a frame under an unknown KID.
 
         The KID with the fewest frames makes room, but not at once: in a call of more than sixteen
-        members each would push out the next before that one comes again.
+        members each would otherwise evict the next one before its next frame.
         """
         self.frames += 1
         if kid not in self.kids and not self._make_room():
@@ -62,11 +62,11 @@ class Strangers:
         return stranger.frames if self.frames - stranger.latest < GONE else 0
 
     def stats(self) -> dict[int, StrangerStats]:
-        """What was counted by KID, as the policy reads it."""
+        """The counts by KID."""
         return {kid: StrangerStats(s.frames, s.trail.advanced) for kid, s in self.kids.items()}
 
     def take_back(self, kid: int) -> None:
-        """A frame that was noted has found its key after all."""
+        """Uncounts a frame that was noted and has found its key after all."""
         self.frames -= 1
         if kid in self.kids:
             self.kids[kid].take_back()

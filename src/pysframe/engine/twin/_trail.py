@@ -1,26 +1,25 @@
-"""The CTRs that a KID's refused frames came with: for names in reports, and nothing else.
+"""The CTRs of a KID's refused frames. They decide how reports name the frames, and nothing else.
 
-A sender's go up in small steps; where media in clear is read as headers they stand still or jump
-about. Two senders may share a KID, and a sender may start again, so there are several runs to go
-on with.
+A sender's CTRs go up in small steps; when media in the clear is read as headers, they stand still
+or jump about. Two senders may share a KID, and a sender may restart, so several runs are followed.
 """
 
 RUNS = 4
-STEP = 32  # CTRs that loss or layers left out may skip
-LATE = 256  # how far back a frame is of the same run: all that one byte can be
-STUCK = 16  # late frames in a row, then the run goes on from where they are
+STEP = 32  # CTRs that loss or dropped layers may skip
+LATE = 256  # how far behind its top a run reaches: the range of one byte
+STUCK = 16  # late frames in a row after which the run continues from the latest one
 _WORD = (1 << 32) - 1
 
 
 class Trail:
-    """What one KID's refused frames look like. advanced: those whose CTR went on from others."""
+    """The refused frames of one KID. advanced: those whose CTR follows an earlier one."""
 
     __slots__ = ("_late", "_tops", "advanced")
 
     def __init__(self) -> None:
         self.advanced = 0
-        self._tops: list[int] = []  # low bits of each run's highest CTR, the latest run first
-        self._late = 0  # frames in a row that were behind their run
+        self._tops: list[int] = []  # low bits of each run's highest CTR, latest run first
+        self._late = 0  # frames in a row behind the top of their run
 
     def follow(self, ctr: int) -> None:
         """Notes a frame's CTR."""

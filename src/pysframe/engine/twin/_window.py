@@ -1,13 +1,13 @@
 """The replay window of one key: RFC 9605 9.3 MAY, in the manner of RFC 3711 3.3.2.
 
-Rule: `judge` only looks; `mark` is for a frame whose tag has verified.
+Rule: `judge` changes nothing; `mark` is called only after a frame's tag has verified.
 """
 
 from ...errors import FrameStatus
 
 
 class ReplayWindow:
-    """Which of the `size` newest counters were opened; size 0 judges everything OK."""
+    """Which of the `size` newest counters have been opened; with size 0 every verdict is OK."""
 
     __slots__ = ("_mask", "_seen", "size", "top")
 
@@ -27,7 +27,7 @@ class ReplayWindow:
         return FrameStatus.REPLAYED if self._seen >> age & 1 else FrameStatus.OK
 
     def mark(self, ctr: int) -> None:
-        """Notes a counter that `judge` has found OK."""
+        """Records a counter that `judge` found OK."""
         if self.top is None or ctr > self.top:
             steps = 0 if self.top is None else min(ctr - self.top, self.size)
             self._seen = self._seen << steps & self._mask
