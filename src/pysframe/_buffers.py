@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 elif sys.version_info >= (3, 12):  # for typing.get_type_hints()
     from collections.abc import Buffer as ReadableBuffer
     from collections.abc import Buffer as WriteableBuffer
-else:  # Python had no name for it
+else:  # Python has no name for it yet
     ReadableBuffer = WriteableBuffer = Any
 
 __all__ = ["ReadableBuffer", "WriteableBuffer", "byte_view", "writable_view"]
@@ -17,8 +17,8 @@ __all__ = ["ReadableBuffer", "WriteableBuffer", "byte_view", "writable_view"]
 def byte_view(data: "ReadableBuffer", name: str) -> memoryview:
     """A flat view of the bytes of data, not copied.
 
-    Raises TypeError when data is not bytes-like (str, list, None), BufferError when it is
-    strided; `name` is what the caller calls it.
+    Raises TypeError when data is not bytes-like (str, list, None) and BufferError when it is
+    strided. `name` is the caller's name for it.
     """
     try:
         view = memoryview(data)
@@ -29,11 +29,11 @@ def byte_view(data: "ReadableBuffer", name: str) -> memoryview:
         raise BufferError(f"{name} must be contiguous; copy a strided view with bytes(...)")
     if view.format == "B" and view.ndim == 1:
         return view
-    return view.cast("B") if view.nbytes else memoryview(b"")  # a zero in shape forbids casts
+    return view.cast("B") if view.nbytes else memoryview(b"")  # a zero in the shape forbids casts
 
 
 def writable_view(out: "WriteableBuffer", name: str = "out") -> memoryview:
-    """The same of memory that is written to; BufferError, too, when it is read-only."""
+    """byte_view of memory to be written; BufferError also when it is read-only."""
     view = byte_view(out, name)
     if view.readonly:
         given = type(out).__name__

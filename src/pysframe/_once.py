@@ -1,14 +1,13 @@
-"""The package is loaded once in a process: who imports it again gets what is there.
+"""The package is loaded once in a process: importing it again returns the same modules.
 
-Coverage tools and hot reloaders take modules out of sys.modules, or call importlib.reload, to have
-them loaded anew. Two copies of this package would have two of each class, so that an `except
-UnknownKey` of one misses the other's, and senders that do not know of each other.
+Coverage tools and hot reloaders remove modules from sys.modules, or call importlib.reload, so that
+they are loaded anew. With two copies of this package each class would exist twice: an `except
+UnknownKey` of one would miss the other's, and senders would not know of each other.
 
-Rule: what was loaded first stays. `sys` keeps the package, and the package its modules, as
-      attributes; a finder in sys.meta_path hands them out again. What a package does not have yet
-      is loaded as ever.
+Rule: what was loaded first stays. `sys` holds the package, and the package holds its modules, as
+      attributes; a finder in sys.meta_path returns them. Modules not loaded yet load as usual.
 
-A change in a file of this package therefore shows in the next process only.
+A change to a file of this package therefore takes effect in the next process.
 """
 
 import sys
@@ -23,7 +22,7 @@ _kept: dict[str, ModuleType] = vars(sys).setdefault("_pysframe_packages", {})  #
 
 
 class Again(Loader):
-    """Gives out a module that was loaded before, and leaves it as it is."""
+    """Returns a module that was loaded before, unchanged."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module, self._spec = module, module.__spec__
@@ -32,7 +31,7 @@ class Again(Loader):
         return self._module
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import system has marked it as ours.
+        # The import system has overwritten both.
         module.__spec__ = self._spec
         module.__loader__ = self._spec.loader if self._spec else None
 
@@ -67,18 +66,18 @@ def _loaded(name: str) -> ModuleType | None:
 
 
 def _find_again() -> None:
-    """From here on; also where somebody has put sys.meta_path back to what it was before."""
+    """Installs the finder, also after somebody has restored an older sys.meta_path."""
     if PACKAGE in _kept and not any(type(f).__module__ == __name__ for f in sys.meta_path):
         sys.meta_path.insert(0, Finder())
 
 
 def keep() -> None:
-    """The package is complete: this is the one that stays."""
+    """Called once the package is complete: this copy stays."""
     _kept.setdefault(PACKAGE, sys.modules[PACKAGE])
     _find_again()
 
 
-# The package is being loaded a second time, and its name stands for a new module: no longer.
+# The package is being loaded a second time: its name must stand for the first module again.
 if PACKAGE in _kept:
     sys.modules[PACKAGE] = _kept[PACKAGE]
     _find_again()

@@ -1,4 +1,4 @@
-"""Arguments of a batch call: one value for all rows, or one for each."""
+"""Arguments of a batch call: one value for all rows, or one for each row."""
 
 from collections.abc import Iterable, Sequence
 from operator import index
@@ -14,9 +14,9 @@ _Value = TypeVar("_Value")
 
 
 def as_rows(name: str, given: "Iterable[ReadableBuffer]") -> list[ReadableBuffer]:
-    """The frames one by one; TypeError for one buffer, whose items could pass for frames.
+    """The frames as a list; TypeError for a single buffer, whose items could pass for frames.
 
-    The rows of a two-dimensional array are frames, the samples of a flat one are not.
+    The rows of a two-dimensional array are frames; the items of a flat one are not.
     """
     try:
         view = memoryview(given)  # type: ignore[arg-type]
@@ -31,7 +31,7 @@ def as_rows(name: str, given: "Iterable[ReadableBuffer]") -> list[ReadableBuffer
 
 
 def clear_bytes(clear: int) -> int:
-    """How many bytes stay clear; OverflowError, as Python words it, for more than memory has."""
+    """The number of clear bytes; OverflowError, in Python's words, beyond Py_ssize_t."""
     number = index(clear)
     if not -maxsize <= number <= maxsize:
         raise OverflowError("Python int too large to convert to C ssize_t")
@@ -39,7 +39,7 @@ def clear_bytes(clear: int) -> int:
 
 
 def per_row(name: str, given: Sequence[_Value], count: int) -> list[_Value]:
-    """As many values as there are rows, else MisuseError."""
+    """The values as a list; MisuseError unless there is one for each row."""
     rows = list(given)
     if len(rows) != count:
         raise MisuseError(f"{name} has {len(rows)} rows for {count} frames; give one, or one each")

@@ -1,10 +1,10 @@
-"""Errors without keys: error reporters such as Sentry send the local variables of every frame.
+"""Keeps keys out of errors: reporters such as Sentry send the local variables of every frame.
 
 Rules of this file:
-  1. What is handed a key, or makes one, is decorated with without_locals. Its errors keep their
-     message and their lines, and the frames below it lose their local variables.
-  2. The caller's frames are the caller's: neither they nor an exception that was being handled
-     before the call are touched.
+  1. Whatever receives or makes a key is decorated with without_locals. Its errors keep their
+     messages and lines, while the frames below it lose their local variables.
+  2. The caller's frames, and an exception that was being handled before the call, are left
+     untouched.
 """
 
 import sys
@@ -18,10 +18,9 @@ _Result = TypeVar("_Result")
 
 
 def without_locals(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """Decorator: whatever the function raises holds no local variable of it, nor of what it calls.
+    """Decorator: exceptions of the function hold no local variables of it or of what it calls.
 
-    That includes the causes and contexts of the exception, KeyboardInterrupt, and arguments that
-    were given in the wrong order.
+    This covers causes and contexts, KeyboardInterrupt, and arguments passed in the wrong order.
 
     >>> @without_locals
     ... def check(key):
@@ -44,13 +43,13 @@ def without_locals(function: Callable[_Given, _Result]) -> Callable[_Given, _Res
                 clear_frames(one.__traceback__)
             raise
         finally:
-            del args, kwargs, handled  # the locals of this frame are sent, too
+            del args, kwargs, handled  # the locals of this frame would be sent as well
 
     return guarded
 
 
 def _chain(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
-    """The error, its causes and contexts, but for what the caller was handling already."""
+    """The error, its causes and contexts, except what the caller was already handling."""
     yield error
     seen, waiting = {id(error), id(handled)}, [error.__cause__, error.__context__]
     while waiting:

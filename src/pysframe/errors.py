@@ -1,21 +1,21 @@
-"""Everything that can go wrong, in one tree: the caller's mistakes and the network's.
+"""Every error in one tree: the caller's mistakes, and the network's.
 
     SFrameError
-     +-- MisuseError                the caller's fault; also a ValueError
+     +-- MisuseError                a mistake of the caller; also a ValueError
      |    +-- CounterExhausted      no counter is left for this key
-     |    |    +-- LeaseEnded       none is leased: renew() of the CounterStore gives more
-     |    +-- KeyExhausted          the key has sealed as much as one key may
+     |    |    +-- LeaseEnded       none is leased: the CounterStore's renew() gives more
+     |    +-- KeyExhausted          the key has reached its budget
      |    +-- SenderRetired         closed, ratcheted on, or carried through a fork
      |    +-- DuplicateSender       a second sender for one (base_key, KID)
-     +-- FrameRejected              the network's fault: drop the frame and go on
+     +-- FrameRejected              a bad frame: drop it and go on
           +-- MalformedFrame        no SFrame header, or too short for one
           +-- UnknownKey            no key for this KID: the only one worth a retry
-          +-- AuthenticationFailed  the tag does not fit
+          +-- AuthenticationFailed  the tag does not verify
           +-- ReplayedFrame         this counter was accepted before
           +-- FrameTooOld           this counter lies behind the replay window
 
-A scalar call raises; a batch writes the same thing as a FrameStatus into its status column.
-No message holds a byte of a key or of a frame. Wrong Python types are plain TypeErrors.
+A scalar call raises; a batch writes the matching FrameStatus into its status column. No message
+contains a byte of a key or of a frame. Wrong Python types raise a plain TypeError.
 """
 
 from enum import IntEnum
@@ -23,7 +23,7 @@ from typing import ClassVar
 
 
 class SFrameError(Exception):
-    """Base of every error that is about SFrame."""
+    """Base class of every SFrame error."""
 
 
 class MisuseError(SFrameError, ValueError):
@@ -51,7 +51,7 @@ class DuplicateSender(MisuseError):
 
 
 class FrameStatus(IntEnum):
-    """What became of one row of a batch: OK, or one member for each FrameRejected class."""
+    """The outcome of one row of a batch: OK, or one member for each FrameRejected class."""
 
     OK = 0
     MALFORMED = 1
@@ -62,9 +62,9 @@ class FrameStatus(IntEnum):
 
     @property
     def word(self) -> str:
-        """The errorType a browser's SFrame transform reports for this ("" for OK).
+        """The errorType that a browser's SFrame transform reports for this ("" for OK).
 
-        `replay` is ours: W3C webrtc-encoded-transform has no word for it.
+        `replay` is our own: W3C webrtc-encoded-transform has no such word.
         """
         return ("", "syntax", "keyID", "authentication", "replay", "replay")[self]
 
@@ -72,7 +72,7 @@ class FrameStatus(IntEnum):
 class FrameRejected(SFrameError):
     """The frame must be dropped (RFC 9605 4.4.4 MUST); no state changed.
 
-    `kid` and `ctr` are what its header claims, or None where it could not be read.
+    `kid` and `ctr` are what the header claims, or None when it could not be read.
     """
 
     status: ClassVar[FrameStatus]
@@ -99,13 +99,13 @@ class UnknownKey(FrameRejected):
 
 
 class AuthenticationFailed(FrameRejected):
-    """The frame was changed on its way, or sealed with another key or other metadata."""
+    """The frame was altered in transit, or sealed with another key or other metadata."""
 
     status = FrameStatus.AUTHENTICATION_FAILED
 
 
 class ReplayedFrame(FrameRejected):
-    """A frame with this KID and counter was accepted before."""
+    """A frame with this KID and counter has been accepted already."""
 
     status = FrameStatus.REPLAYED
 
@@ -147,7 +147,7 @@ def rejection(
 ) -> FrameRejected:
     """The exception for a FrameStatus other than OK.
 
-    `detail` is what more is known: the whole reason for MALFORMED, an addition for the others.
+    `detail` adds what is known beyond the status; for MALFORMED it is the whole reason.
     """
     error, text = _REJECTIONS[FrameStatus(status)]
     if error is MalformedFrame:
@@ -237,7 +237,7 @@ def misuse(
 ) -> MisuseError:
     """The exception for one of the SFR_E_ codes; `row` names the row of a batch.
 
-    size and limit are bytes: what was asked for and what there is.
+    size and limit are in bytes: what was asked for, and what is available.
     """
     error, text = _MISUSES[MisuseCode(code)]
     message = text.format(kid=_hex(kid), size=size, limit=limit, reason=reason)

@@ -8,7 +8,7 @@ from .limits import MAX_HEADER, SHORT_TAG
 
 
 def _is_served(nh: int, nka: int, nk: int, nn: int, nt: int) -> bool:
-    """Whether a row is one that the engines have code for: the rule of sfr_suite_find in csrc/."""
+    """Whether the engines have code for this row: the rule of sfr_suite_find in csrc/."""
     if nh not in (32, 64) or nn != 12:
         return False
     if nka == 0:
@@ -17,7 +17,7 @@ def _is_served(nh: int, nka: int, nk: int, nn: int, nt: int) -> bool:
 
 
 class CipherSuite(IntEnum):
-    """A suite by its IANA name and number; sizes are bytes, in the RFC's words.
+    """A suite by its IANA name and number; sizes are in bytes and named as in the RFC.
 
     Nh: hash output. Nka: AES key of the CTR + HMAC suites (0 for GCM). Nk: sframe_key.
     Nn: nonce. Nt: tag.
@@ -55,19 +55,19 @@ class CipherSuite(IntEnum):
     @classmethod
     def _missing_(cls, value: object) -> None:
         names = ", ".join(f"{suite.value} {suite.name}" for suite in cls)
-        # What is no number may be a key in the wrong place, and is not repeated.
+        # A value that is not a number may be a misplaced key and must not be repeated.
         said = repr(value) if isinstance(value, int) else f"a {type(value).__name__}"
         raise MisuseError(f"{said} is no cipher suite; the suites are {names}") from None
 
     @property
     def max_overhead(self) -> int:
-        """Bytes a protected frame can be longer than the frame: the longest header and a tag."""
+        """Bytes by which a protected frame can exceed the frame: the longest header and a tag."""
         return MAX_HEADER + self.Nt
 
     def generate_base_key(self) -> bytes:
         """A fresh random base_key: 16 bytes, or 32 for the suites with SHA-512.
 
-        Hand it to the group by your key exchange. The bytes are Python's: they cannot be wiped.
+        Distribute it through your key exchange. Python owns the bytes: they cannot be wiped.
         RFC 9605 4.4.1.
 
         >>> len(CipherSuite(4).generate_base_key()), len(CipherSuite(5).generate_base_key())
@@ -77,12 +77,12 @@ class CipherSuite(IntEnum):
 
     @property
     def hash_name(self) -> str:
-        """The suite's hash as hashlib calls it."""
+        """The suite's hash by its name in hashlib."""
         return "sha256" if self.Nh == 32 else "sha512"
 
     @property
     def is_gcm(self) -> bool:
-        """AES-GCM (4, 5), or else AES-CTR with HMAC (RFC 9605 4.5.1)."""
+        """True for AES-GCM (4, 5), False for AES-CTR with HMAC (RFC 9605 4.5.1)."""
         return self.Nka == 0
 
     @property

@@ -1,13 +1,13 @@
-"""The one door to the code that seals and opens: native, or its plain-Python twin.
+"""The only door to the code that seals and opens: the native engine, or its plain-Python twin.
 
 Rules of this file:
-  1. An engine is chosen once, aloud: backend_info() says which and why not another, and one
-     RuntimeWarning tells when a platform that should have the native path falls back.
+  1. An engine is chosen once, and visibly: backend_info() says which one and why not another, and
+     one RuntimeWarning is given when a platform that should have the native path falls back.
   2. A switch with an unknown value is an ImportError that lists the valid ones.
-  3. An engine is two core classes and four functions; the policy around them (sender.py,
-     receiver.py) registers itself here, so that nothing below imports what lies above.
-  4. One interpreter of a process, the main one: senders of two would not know of each other,
-     and could use the same counter under the same key (RFC 9605 4.4.3 MUST NOT).
+  3. An engine provides core classes and batch functions. The policy around them (sender.py,
+     receiver.py) registers itself here, so that nothing imports upwards.
+  4. Only the main interpreter of a process may use it: senders in two interpreters would not know
+     of each other and could use a counter twice under one key (RFC 9605 4.4.3 MUST NOT).
 
 Switches, read when pysframe is imported:
     PYSFRAME_BACKEND   auto (default), native, fallback
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from ._native import ReceiverCore as ReceiverBase
     from ._native import SenderCore as SenderBase
 else:
-    # What policy classes derive from: bind() mixes them with the engine's own core class. Each
-    # engine has a Secret of its own, too.
+    # Base classes of the policy: bind() combines them with the engine's own core classes. Each
+    # engine also has its own Secret and key-flow classes.
     SenderBase = ReceiverBase = Secret = KeyFlow = KeyFlowMonitor = object
 
 __all__ = [
@@ -60,7 +60,7 @@ __all__ = [
 BACKENDS = ("auto", "native", "fallback")
 MODULES = {"native": _parts.native, "fallback": _parts.fallback}  # best first
 
-# Where wheels with the native engine exist, so that its absence is worth a warning.
+# Platforms with native wheels, where the absence of the native engine deserves a warning.
 NATIVE_PLATFORMS = {("linux", "x86_64")}
 
 _policies: dict[str, type] = {}
@@ -85,8 +85,8 @@ def bind(name: str) -> Engine:
     """The package's classes and functions over the engine of this name, made once.
 
     name: "native" or "fallback" for the best of each, or one of available(). Raises MisuseError
-    for a name that is unknown, or refused on this machine. Thread-safe. However many are bound, the
-    senders of all know of each other: engine/twin/_registry.py.
+    for a name that is unknown, or refused on this machine. Thread-safe. However many engines are
+    bound, all their senders share one registry: engine/twin/_registry.py.
     """
     name = _concrete(name)
     if name not in _bound:
@@ -96,7 +96,7 @@ def bind(name: str) -> Engine:
 
 @cache
 def default() -> Engine:
-    """The engine that the switches and this machine allow: what `import pysframe` binds."""
+    """The engine that the switches and this machine select: the one `import pysframe` binds."""
     return bind(_chosen())
 
 
@@ -106,17 +106,17 @@ def available() -> list[str]:
 
 
 def ladder() -> tuple[str, ...]:
-    """What PYSFRAME_MAX_ISA may be, lowest first: "none", and the native kernels of this platform.
+    """The values of PYSFRAME_MAX_ISA, lowest first: "none", then this platform's native kernels.
 
-    The native engine has the list, for it is the one that the switch caps: without it, only "none".
+    The native engine, which the switch caps, has the list. Without it only "none" is valid.
     """
     missing = _parts.trouble(_parts.native)
     return ("none", *reversed({} if missing else _parts.native().KERNELS))
 
 
 def backend_info() -> Backend:
-    """Which engine runs, why others do not, versions, the result of a self-test done now, and how
-    the memory of keys is kept."""
+    """Which engine runs, why others do not, versions, the result of a self-test that runs now, and
+    how the memory that holds keys is protected."""
     name = default().name
     engine, kernel = name.split(":")
     refused = {n: why for e in MODULES for n, why in _survey(e).items() if why}
@@ -157,7 +157,7 @@ def _refuse_sub_interpreters() -> None:
 
 
 def _interpreter() -> int:
-    """The number of the running interpreter; 0 is the main one, or the only one there can be."""
+    """The id of the running interpreter; 0 for the main one."""
     for name in ("_interpreters", "_xxsubinterpreters"):  # since Python 3.13; until 3.12
         try:
             current = import_module(name).get_current()
@@ -192,7 +192,7 @@ def _switch(variable: str, valid: tuple[str, ...], note: str = "") -> str | None
 
 def _check_cap() -> None:
     if (os.environ.get("PYSFRAME_MAX_ISA") or "none") == "none":
-        return  # spares the import of the native engine, which has the other names
+        return  # without importing the native engine, which knows the other names
     valid = ladder()
     missing = "; the native engine, whose kernels it caps, is missing here"
     _switch("PYSFRAME_MAX_ISA", valid, "" if len(valid) > 1 else missing)
@@ -200,7 +200,7 @@ def _check_cap() -> None:
 
 def _kernel_names() -> tuple[str, ...]:
     if not os.environ.get("PYSFRAME_KERNEL"):
-        return ()  # spares the import of the twin
+        return ()  # without importing the twin
     names = [name.split(":")[1] for engine in MODULES for name in _survey(engine) if ":" in name]
     return tuple(dict.fromkeys(names))
 
@@ -217,7 +217,7 @@ def _concrete(name: str) -> str:
     raise MisuseError(f"{name!r} is no engine of this machine; there are {', '.join(available())}")
 
 
-# ---- what there is ----
+# ---- which engines exist ----
 
 
 @cache

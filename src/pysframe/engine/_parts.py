@@ -1,10 +1,10 @@
-"""Parts that may be missing or broken: the engines, and what the twin takes its AES from.
+"""Parts that may be missing or broken: the engines, and the twin's providers of AES.
 
 Rules of this file:
-  1. Each import is written out, whole and in a function of its own: what freezes applications
-     (PyInstaller and its like) looks for these names, and nothing is loaded before it is wanted.
-  2. A part may fail in any way, and is refused in words then. A panic of Rust code, as in
-     `cryptography`, is not even an Exception; Ctrl-C is no failure.
+  1. Each import is spelled out in a function of its own: tools that freeze applications, such as
+     PyInstaller, look for these names, and nothing is loaded before it is needed.
+  2. A part may fail in any way, and is then refused with the reason. A panic of Rust code, as in
+     `cryptography`, is not even an Exception; Ctrl-C is not a failure.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def pycryptodome() -> ModuleType:
 
 
 def trouble(use: Callable[[], object]) -> str:
-    """What goes wrong when a part is used, in words; "" when nothing does."""
+    """What goes wrong when a part is used, in words; "" when it works."""
     try:
         use()
     except KeyboardInterrupt:

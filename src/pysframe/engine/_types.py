@@ -15,11 +15,11 @@ class KeyKind(IntEnum):
 
 
 class Reach(NamedTuple):
-    """KIDs whose keys can be derived: kid & mask == group, and a number that is in reach.
+    """KIDs whose keys can be derived: kid & mask == group, with a number that is in reach.
 
-    The number is kid >> shift & numbers; `total` of them are in reach, from `first` on, modulo
-    numbers + 1. The first `few`, in KIDs with no other bit set, may each have a key that is kept.
-    The rest share an allowance: a forger may name them without end.
+    The number is kid >> shift & numbers; `total` numbers are in reach, from `first` on, modulo
+    numbers + 1. The first `few`, in KIDs without any other bit, each get a key that is kept. The
+    rest share an allowance, since an attacker may name them without end.
     """
 
     mask: int
@@ -39,7 +39,7 @@ class Backend(NamedTuple):
     refused: dict[str, str]  # "native:vaes512" and the like -> why it is not used
     versions: dict[str, str]
     self_test: str  # "ok", or the suites that failed
-    memory: str  # whether the pages of keys are locked, and left out of core dumps
+    memory: str  # whether pages that hold keys are locked and excluded from core dumps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
