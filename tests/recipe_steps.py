@@ -45,18 +45,20 @@ def write_kernel(tree: Path) -> None:
 
 
 def declare_kernel(tree: Path) -> None:
-    header = tree / "csrc" / "internal.h"
+    header = tree / "csrc" / "aead/kernels.h"
     place = "extern const sfr_ops sfr_gcm128_aesni"
     insert(header, place, "extern const sfr_ops sfr_gcm128_avx, sfr_gcm256_avx;\n")
-    insert(header, "    SFR_CPU_AESNI = 1 << 0,", "    SFR_CPU_AVX = 1 << 30,\n")
+    cpu = tree / "csrc" / "platform/cpu.h"
+    insert(cpu, "    SFR_CPU_AESNI = 1 << 0,", "    SFR_CPU_AVX = 1 << 30,\n")
+    detect = tree / "csrc" / "platform/cpu.c"
+    insert(detect, "    static const char *const shani[]", f"    {AVX_FEATURES}\n")
+    insert(detect, "    if (all(present, shani))", f"    {AVX_DETECTED}\n")
 
 
 def dispatch_kernel(tree: Path) -> None:
     dispatch = tree / "csrc" / "aead/dispatch.c"
     row = '    {"avx", SFR_CPU_AVX, {&sfr_gcm128_avx, &sfr_gcm256_avx, NULL, NULL}},\n'
     insert(dispatch, '    {"aesni", SFR_CPU_AESNI,', row)
-    insert(dispatch, "    static const char *const shani[]", f"    {AVX_FEATURES}\n")
-    insert(dispatch, "    if (all(present, shani))", f"    {AVX_DETECTED}\n")
 
 
 AVX_FEATURES = 'static const char *const avx[] = {"avx", NULL};'
@@ -103,7 +105,7 @@ def new_ciphertext() -> str:
 def add_rows(tree: Path) -> None:
     sizes = f"{SUITE.Nh}, {SUITE.Nka}, {SUITE.Nk}, {SUITE.Nn}, {SUITE.Nt}"
     row = f"    {{{int(SUITE)}, {sizes}}},\n"
-    insert(tree / "csrc" / "hash/kdf.c", "};\n#define SUITES", row)
+    insert(tree / "csrc" / "hash/suites.c", "};\n#define SUITES", row)
     member = f"    {SUITE_NAME} = ({int(SUITE)}, {sizes})\n\n"
     insert(tree / "src/pysframe/suites.py", "    def __new__(cls", member)
 
@@ -175,14 +177,14 @@ AESNI, DOCTOR = "csrc/aead/gcm_aesni.c", "src/pysframe/cli/doctor.py"
 RECIPES = {
     "Add an instruction set": [
         Step({"csrc/aead/gcm_<isa>.c"}, write_kernel, frozenset({AESNI})),
-        Step({"csrc/internal.h"}, declare_kernel),
+        Step({"csrc/aead/kernels.h", "csrc/platform/cpu.h", "csrc/platform/cpu.c"}, declare_kernel),
         Step({"csrc/aead/dispatch.c"}, dispatch_kernel),
         Step({"tests/machine.py"}, name_flags),
         Step({"README.md", "csrc/README.md"}, name_kernel_in_pages),
         Step({"bench/page.py", "bench/charts.py", "bench/budgets.toml"}, draw_kernel),
     ],
     "Add a cipher suite": [
-        Step({"csrc/hash/kdf.c", "src/pysframe/suites.py"}, add_rows),
+        Step({"csrc/hash/suites.c", "src/pysframe/suites.py"}, add_rows),
         Step(set(), lambda tree: None),  # the AEAD is not new
         Step({"src/pysframe/engine/_self_test.py"}, add_answer),
         Step(

@@ -80,17 +80,17 @@ def test_the_table_of_csrc_has_every_file():
     assert [pattern for pattern in patterns if not filter_names(C_FILES, pattern)] == []
 
 
-def test_one_file_asks_the_cpu_and_one_the_operating_system():
+def test_one_file_asks_the_cpu_and_one_room_the_operating_system():
     included = {
         name: set(re.findall(r"#include <(.*?)\.h>", text)) for name, text in C_FILES.items()
     }
-    assert [name for name, headers in included.items() if "cpuid" in headers] == ["aead/dispatch.c"]
+    assert [name for name, headers in included.items() if "cpuid" in headers] == ["platform/cpu.c"]
     asking = [
         name
         for name, headers in included.items()
         if headers & OPERATING_SYSTEM or any(header.startswith("sys/") for header in headers)
     ]
-    assert asking == ["platform/arena.c"]
+    assert asking and {name.partition("/")[0] for name in asking} == {"platform"}
 
 
 def test_kernels_know_nothing_of_frames():

@@ -147,15 +147,15 @@ def defined(file: str, name: str) -> int:
     ("ours", "file", "theirs"),
     [
         (limits.MIN_BASE_KEY, "sfr.h", "SFR_MIN_BASE_KEY"),
-        (limits.MAX_ASKED, "sfr.h", "SFR_MAX_ASKED"),
+        (limits.MAX_ASKED, "sfr_keys.h", "SFR_MAX_ASKED"),
         (limits.SHORT_TAG_FAILURES, "frame/receiver.h", "SHORT_TAG_FAILURES"),
-        (limits.KEY_BUDGET, "frame/sender.c", "KEY_BUDGET"),
+        (limits.KEY_BUDGET, "frame/sender.h", "KEY_BUDGET"),
         (limits.LIMIT_MAX_FRAME, "sfr.h", "SFR_LIMIT_MAX_FRAME"),
         (ALLOWANCE, "frame/receiver.h", "ALLOWANCE"),
         (FRAMES_PER_ALLOWANCE, "frame/receiver.h", "FRAMES_PER_ALLOWANCE"),
         (WAIT, "frame/receiver.h", "WAIT"),
         (SHARES, "frame/reach.c", "SHARES"),
-        (TRACKED, "sfr.h", "SFR_UNKNOWN_TRACKED"),
+        (TRACKED, "sfr_keys.h", "SFR_UNKNOWN_TRACKED"),
     ],
     ids=lambda value: str(value),
 )

@@ -6,7 +6,7 @@
 #ifndef SFR_AES_H
 #define SFR_AES_H
 
-#include "internal.h"
+#include "aead/row.h"
 
 #ifdef SFR_X86
 #include <immintrin.h>

@@ -4,6 +4,8 @@
 #define SFR_CTR_HMAC_H
 
 #include "aead/aes.h"
+#include "aead/kernels.h"
+#include "hash/hash.h"
 
 #ifdef SFR_X86
 

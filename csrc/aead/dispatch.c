@@ -1,20 +1,19 @@
-/* Which kernels may run here. The only file that asks the CPU.
+/* Which kernels may run here.
  *
- * Rule 1: a kernel needs its CPU bits, the registers saved by the operating system (XGETBV), no cap
- *         below it, and a passed self-test.
- * Rule 2: the table is the ladder, and the only list of kernels: widest first, each needing what all
- *         below it need, and its own bits. A cap takes everything above its rung away.
- * Rule 3: a kernel that has no code for a family borrows it from the next narrower one, so every
- *         kernel in use serves every suite. Where there is nothing to borrow it is refused.
+ * Rule 1: a kernel needs its CPU bits, no cap below it, and a passed self-test.
+ * Rule 2: the table is the ladder and the only list of kernels. It is ordered widest first; each
+ *         kernel needs its own bits and those of all kernels below it. A cap removes everything
+ *         above its rung.
+ * Rule 3: a kernel that has no code for a family borrows it from the next narrower kernel, so every
+ *         kernel in use serves every suite. A kernel with nothing to borrow is refused.
  * Rule 4: everything here is written once, in sfr_init, and only read afterwards.
  */
 #include <stdio.h>
 
-#include "internal.h"
+#include "aead/kernels.h"
+#include "platform/locks.h"
 
 #ifdef SFR_X86
-#include <cpuid.h>
-
 /* clang-format off */
 static sfr_kernel kernels[] = {
     {"vaes512", SFR_CPU_VAES512,
@@ -38,105 +37,9 @@ static struct {
 static uint32_t cpu_bits;
 static char features[128];
 
-/* ---- the CPU ---- */
-
-#ifdef SFR_X86
-typedef struct feature {
-    const char *name;
-    unsigned leaf, reg, bit;
-} feature;
-
-enum { EBX, ECX };
-
-static const feature known_features[] = {
-    {"ssse3", 1, ECX, 9},     {"sse4.1", 1, ECX, 19},   {"aes", 1, ECX, 25},
-    {"pclmul", 1, ECX, 1},    {"avx", 1, ECX, 28},      {"avx2", 7, EBX, 5},
-    {"bmi2", 7, EBX, 8},      {"sha", 7, EBX, 29},      {"vaes", 7, ECX, 9},
-    {"vpclmul", 7, ECX, 10},  {"avx512f", 7, EBX, 16},  {"avx512dq", 7, EBX, 17},
-    {"avx512bw", 7, EBX, 30}, {"avx512vl", 7, EBX, 31},
-};
-
-#define FEATURES (sizeof known_features / sizeof *known_features)
-
-static bool has(unsigned leaf, unsigned reg, unsigned bit)
-{
-    unsigned r[4] = {0};
-    if (!__get_cpuid_count(leaf, 0, &r[0], &r[1], &r[2], &r[3])) return false;
-    return r[1 + reg] >> bit & 1;
-}
-
-/* What the operating system saves on a context switch: bits 1-2 XMM and YMM, 5-7 ZMM and masks. */
-static uint32_t saved_state(void)
-{
-    if (!has(1, ECX, 27)) return 0;
-    uint32_t low, high;
-    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return low;
-}
-
-static bool all(const bool *present, const char *const *names)
-{
-    for (; *names; names++)
-        for (size_t i = 0; i < FEATURES; i++)
-            if (!strcmp(known_features[i].name, *names) && !present[i]) return false;
-    return true;
-}
-
-static bool is_amd(void)
-{
-    unsigned most, vendor[3];
-    return __get_cpuid(0, &most, &vendor[0], &vendor[2], &vendor[1]) &&
-           !memcmp(vendor, "AuthenticAMD", sizeof vendor);
-}
-
-static unsigned family(void)
-{
-    unsigned eax, ebx, ecx, edx;
-    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return 0;
-    return (eax >> 8 & 15) + ((eax >> 8 & 15) == 15 ? eax >> 20 & 255 : 0);
-}
-
-/* Two cycles for a 512-bit one, measured on AMD's Zen 5. */
-static bool clmul_is_slow(void)
-{
-    return is_amd() && family() >= 0x1a;
-}
-
-static uint32_t detect(void)
-{
-    static const char *const aesni[] = {"ssse3", "sse4.1", "aes", "pclmul", NULL};
-    static const char *const avx2[] = {"avx", "avx2", "bmi2", NULL};
-    static const char *const vaes256[] = {"vaes", "vpclmul", NULL};
-    static const char *const vaes512[] = {"avx512f", "avx512dq", "avx512bw", "avx512vl", NULL};
-    static const char *const shani[] = {"sha", "ssse3", "sse4.1", NULL};
-    bool present[FEATURES];
-    size_t at = 0;
-    for (size_t i = 0; i < FEATURES; i++) {
-        const feature *f = &known_features[i];
-        present[i] = has(f->leaf, f->reg, f->bit);
-        if (present[i])
-            at += (size_t)snprintf(features + at, sizeof features - at, "%s%s", at ? " " : "",
-                                   f->name);
-    }
-    uint32_t saved = saved_state(), bits = 0;
-    if (all(present, aesni)) bits |= SFR_CPU_AESNI;
-    if (all(present, avx2) && (saved & 6) == 6) bits |= SFR_CPU_AVX2;
-    if (bits & SFR_CPU_AVX2 && all(present, vaes256)) bits |= SFR_CPU_VAES256;
-    if (all(present, vaes512) && (saved & 0xe6) == 0xe6) bits |= SFR_CPU_VAES512;
-    if (all(present, shani)) bits |= SFR_CPU_SHANI;
-    if (clmul_is_slow()) bits |= SFR_CPU_SLOW_CLMUL;
-    return bits;
-}
-#else
-static uint32_t detect(void)
-{
-    return 0;
-}
-#endif
-
 /* ---- the ladder ---- */
 
-/* The CPU bits that a kernel needs: its own, and those of the kernels below it. */
+/* The CPU bits that a kernel needs: its own and those of the kernels below it. */
 static uint32_t needs(size_t i)
 {
     uint32_t bits = 0;
@@ -144,7 +47,7 @@ static uint32_t needs(size_t i)
     return bits;
 }
 
-/* The widest kernel that a cap leaves: none of them for "none", or for an unknown name. */
+/* The widest kernel that a cap allows; KERNELS, so none, for "none" or an unknown name. */
 static size_t rung(const char *max_isa)
 {
     size_t i = 0;
@@ -152,8 +55,8 @@ static size_t rung(const char *max_isa)
     return i;
 }
 
-/* What code may use of the CPU when `top` is the widest kernel: hashes are chosen by it, too. Bits
- * that no kernel needs are off the ladder, and go only where all kernels go. */
+/* The CPU bits that code may use when `top` is the widest kernel; hashes are chosen by them, too.
+ * Bits that no kernel needs are not on the ladder, and disappear only together with all kernels. */
 static uint32_t below(size_t top, uint32_t detected)
 {
     return top < KERNELS ? detected & ~(needs(0) & ~needs(top)) : 0;
@@ -204,7 +107,7 @@ static bool little_endian(void)
 
 static void init(const char *max_isa)
 {
-    uint32_t detected = little_endian() ? detect() : 0;
+    uint32_t detected = little_endian() ? sfr_cpu_detect(features, sizeof features) : 0;
     (void)sfr_process_generation();
     cpu_bits = below(rung(max_isa), detected);
     borrow();
@@ -213,7 +116,7 @@ static void init(const char *max_isa)
 
 int sfr_init(const char *max_isa)
 {
-    static sfr_lock lock; /* forked while it is held, a child takes it over and begins again */
+    static sfr_lock lock; /* a child forked while it is held takes it over and starts again */
     static bool done;
     sfr_lock_take(&lock);
     if (!done) init(max_isa);

@@ -1,5 +1,5 @@
 /* AES-GCM with AES-NI and PCLMULQDQ: vectors of one block. The algorithm is in aead/gcm_rows.h. */
-#include "internal.h"
+#include "aead/kernels.h"
 
 #ifdef SFR_X86
 #include <immintrin.h>

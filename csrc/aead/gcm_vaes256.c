@@ -1,6 +1,6 @@
 /* AES-GCM with VAES and VPCLMULQDQ on 256-bit registers: vectors of two blocks. The algorithm is
  * in aead/gcm_rows.h. */
-#include "internal.h"
+#include "aead/kernels.h"
 
 #ifdef SFR_X86
 #include <immintrin.h>

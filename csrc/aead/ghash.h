@@ -11,7 +11,7 @@
 
 #include <immintrin.h>
 
-#include "internal.h"
+#include "aead/row.h"
 
 #define SFR_GHASH __attribute__((target("sse4.1,ssse3,pclmul"))) SFR_INLINE
 

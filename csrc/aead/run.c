@@ -4,7 +4,7 @@
  * (operations, size class) through pointers, which is cheaper than moving them, and each kernel
  * sees its rows in one call with equal classes side by side: what it interleaves then fits.
  */
-#include "internal.h"
+#include "aead/kernels.h"
 
 _Atomic uint64_t sfr_interleaved_calls;
 

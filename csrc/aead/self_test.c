@@ -7,7 +7,9 @@
  * for frames that are alike: five of each length go through it, so that some run together and one
  * alone.
  */
-#include "internal.h"
+#include "aead/kernels.h"
+#include "hash/hash.h"
+#include "platform/arena.h"
 
 #define ROWS 8
 #define BUFFER 3200

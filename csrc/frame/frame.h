@@ -2,10 +2,15 @@
 #ifndef SFR_FRAME_H
 #define SFR_FRAME_H
 
+#include "aead/kernels.h"
 #include "frame/header.h"
+#include "hash/hash.h"
+#include "platform/arena.h"
+#include "platform/locks.h"
+#include "sfr_batch.h"
 
-/* A frame shorter than this is run while its lock is held (about a microsecond at most): one
- * lock operation instead of three. Longer ones let go of the lock while they run. */
+/* A shorter frame runs with its lock held, for about a microsecond at most: one lock operation
+ * instead of three. Longer frames release the lock while they run. */
 #define SFR_BRIEF ((size_t)4096)
 
 SFR_INLINE bool sfr_overlap(const void *a, size_t a_size, const void *b, size_t b_size)
@@ -14,8 +19,8 @@ SFR_INLINE bool sfr_overlap(const void *a, size_t a_size, const void *b, size_t 
     return x < y + b_size && y < x + a_size && a_size && b_size;
 }
 
-/* Bytes of all rows, SIZE_MAX where one lies outside the data. What has its top bit set would be
- * less than zero; no difference can wrap unless the one before it has. */
+/* Bytes of all rows, or SIZE_MAX if a row lies outside the data. A set top bit stands for a negative
+ * number; no difference can wrap unless an earlier one was negative. */
 SFR_INLINE size_t sfr_rows_size(const sfr_rows_in *in, size_t count)
 {
     uint64_t total = 0, wrong = 0;
@@ -44,8 +49,8 @@ SFR_INLINE sfr_rows_out sfr_rows_to(const sfr_rows_out *to, size_t row)
                           to->ctr + row};
 }
 
-/* What of a key a row needs before it runs: its owner's copy, in the cache line that it touches
- * anyway. `ops_id` as in sfr_row. */
+/* The parts of a key that a row needs before it runs. A sender or receiver keeps a copy in the cache
+ * line that every frame touches, so planning never touches the key itself. */
 typedef struct sfr_key_summary {
     uint64_t salt_tail;
     uint32_t salt_head;
@@ -57,17 +62,7 @@ SFR_INLINE sfr_key_summary sfr_key_summary_of(const sfr_key *key)
     return (sfr_key_summary){key->salt_tail, key->salt_head, key->ops_id};
 }
 
-/* RFC 9605 4.4.3: nonce = sframe_salt XOR CTR, so only its last 8 bytes change. */
-SFR_INLINE void sfr_row_nonce(sfr_row *row, const sfr_key *key, sfr_key_summary summary, uint64_t ctr)
-{
-    uint64_t tail = summary.salt_tail ^ sfr_be64(ctr);
-    row->key = key;
-    row->ops_id = summary.ops_id;
-    row->block[0] = summary.salt_head | tail << 32;
-    row->block[1] = tail >> 32;
-}
-
-/* memcpy of so few bytes that calling it would take the longest. */
+/* A memcpy of so few bytes that the call would cost more than the copy. */
 SFR_INLINE void sfr_copy_short(uint8_t *to, const uint8_t *from, size_t n)
 {
     if (n >= 16) {
@@ -78,7 +73,7 @@ SFR_INLINE void sfr_copy_short(uint8_t *to, const uint8_t *from, size_t n)
     }
 }
 
-/* An AAD of up to SFR_GATHERED bytes in one piece, so that a kernel need not look for its ends. */
+/* Copies an AAD of up to SFR_GATHERED bytes into one piece, so that a kernel need not handle three. */
 SFR_INLINE void sfr_row_gather(sfr_row *row, const uint64_t words[3], size_t header_size,
                                const uint8_t *clear, const sfr_frame *f)
 {
@@ -100,8 +95,7 @@ SFR_INLINE void sfr_row_spans(sfr_row *row, const uint64_t words[3], size_t head
     row->aad[2] = (sfr_span){f->metadata, f->metadata_size};
 }
 
-/* RFC 9605 4.4.3: aad = header || metadata; clear bytes count as the head of the metadata.
- * `clear` is where they lie, which is not for everyone where the frame came from. */
+/* aad = head || clear bytes || metadata, where `words` hold the head, `header_size` bytes of it. */
 SFR_INLINE void sfr_row_aad(sfr_row *row, const uint64_t words[3], size_t header_size,
                             const uint8_t *clear, const sfr_frame *f)
 {

@@ -3,7 +3,8 @@
 #ifndef SFR_HEADER_H
 #define SFR_HEADER_H
 
-#include "internal.h"
+#include "platform/words.h"
+#include "sfr_keys.h"
 
 __extension__ typedef unsigned __int128 sfr_u128;
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "frame/receiver.h"
+#include "platform/random.h"
 
 #define SHARES 1024u
 #define SHARE_BITS 10

@@ -1,60 +1,68 @@
-/* What a receiver is: keys, found by KID, each with its window and what its headers look like. */
+/* The receiver: keys, found by KID, each with its window and the headers it expects.
+ *
+ *     life, keys       frame/keyring.c
+ *     unknown KIDs     frame/reach.c, frame/strangers.c, frame/trail.c
+ *     parse, resolve   frame/parse.h
+ *     judge, commit    frame/window.h, frame/commit.h, frame/commit.c
+ *     one frame        frame/receiver.c
+ *     batches          frame/receiver_batch.c, frame/receiver_columns.c
+ */
 #ifndef SFR_RECEIVER_H
 #define SFR_RECEIVER_H
 
-#include "frame/frame.h"
+#include "formats/mark.h"
 
-/* The CTRs that a KID's refused frames came with. A sender's go up in small steps; where media in
- * clear is read as headers they stand still or jump about. Two senders may share a KID, and a sender
- * may start again, so there are several runs to go on with. */
+/* The counters of a KID's refused frames. A sender's counters rise in small steps; clear media read as
+ * headers gives counters that stand still or jump. Two senders may share a KID, and a sender may
+ * restart, so several runs are followed. */
 #define TRAIL_RUNS 4
 typedef struct trail {
-    uint32_t top[TRAIL_RUNS]; /* low bits of each run's highest CTR, the latest run first */
-    uint8_t runs, late;       /* how many there are; frames in a row that were behind their run */
+    uint32_t top[TRAIL_RUNS]; /* low bits of each run's highest counter, the latest run first */
+    uint8_t runs, late;       /* their number; consecutive frames that were behind their run */
 } trail;
 
 struct stranger {
     uint64_t kid, frames, advanced;
-    uint64_t latest; /* which of all unknown frames came last under this KID */
+    uint64_t latest; /* the number, among all unknown frames, of its last one */
     trail unknown;
 };
 
-/* The first cache line is all that a frame touches, but for its bit in the window. */
+/* A frame touches the first cache line and its bit in the window. */
 typedef struct rx_key {
     uint64_t kid;
-    /* Headers of this key as they came last, see recall: what they begin with, and a CTR's bits. */
+    /* The headers to expect: see sfr_prediction. */
     uint64_t head, ctr_mask;
     uint64_t top; /* highest CTR opened */
     uint64_t opened;
     sfr_key_summary summary;
-    uint8_t header_size, ctr_at, ctr_bits, first_byte; /* the least that a CTR begins with */
-    bool any;                                          /* a frame was opened: top is valid */
-    uint8_t kind;                                      /* SFR_KEY_GIVEN, SFR_KEY_AHEAD or SFR_KEY_ASKED */
+    uint8_t mark_size, ctr_at, ctr_bits, first_byte;
+    bool any;     /* a frame was opened: top is valid */
+    uint8_t kind; /* SFR_KEY_GIVEN, SFR_KEY_AHEAD or SFR_KEY_ASKED */
     bool closed, removed;
     /* The second line. */
     uint64_t auth_failed, replayed, too_old;
     bool confirmed;
-    trail refused; /* its frames, for whatever reason */
+    trail refused; /* of its refused frames */
     uint64_t advanced;
-    uint64_t born; /* order of arrival, from 1 */
+    uint64_t born; /* its order of arrival, from 1 */
     uint8_t fingerprint[16];
-    struct rx_key *next; /* asked for after this one; or confirmed before it */
+    struct rx_key *next; /* the one asked for after this one, or confirmed before it */
     uint64_t seen[]; /* ring of bits, one per CTR of the window */
 } rx_key;
 
 _Static_assert(offsetof(rx_key, auth_failed) == 64, "what a frame touches is one cache line");
 
-/* Open addressing over pointers; read without a lock by batches, so a slot only ever goes
- * EMPTY -> key -> GONE -> key, and a full table is replaced. */
+/* A hash table with open addressing over pointers. Batches read it without a lock, so a slot only
+ * ever goes EMPTY -> key -> GONE -> key, and a full table is replaced. */
 typedef struct ring {
     size_t mask, taken; /* taken: slots not EMPTY */
     rx_key *_Atomic *slots;
 } ring;
 
 #define INLINE_SLOTS 4
-#define ALLOWANCE 64             /* derivations for KIDs that share which may come at once */
+#define ALLOWANCE 64             /* burst of derivations for KIDs that share */
 #define FRAMES_PER_ALLOWANCE 256 /* frames opened that earn one more */
-#define WAIT 192                 /* frames until a KID alone in its bucket is served: see frame/reach.c */
+#define WAIT 192                 /* frames until a lone KID is served: see frame/reach.c */
 
 /* Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20. */
 #define SHORT_TAG 4
@@ -88,7 +96,11 @@ struct sfr_receiver {
 rx_key *sfr_ring_find(ring *, uint64_t kid);    /* NULL: none */
 void sfr_asked_drop(sfr_receiver *, rx_key *);  /* it is no longer SFR_KEY_ASKED */
 
-/* With the lock held. Failures of a key with a 4-byte tag outlive a key that makes room. */
+bool sfr_trail_follow(trail *, uint64_t ctr); /* whether this counter continues one before */
+
+/* With the lock held. */
+void sfr_note_stranger(sfr_receiver *, uint64_t kid, uint64_t ctr);
+/* Failures of a key with a 4-byte tag outlive a key that makes room. */
 void sfr_reach_forget(sfr_receiver *, uint64_t group);
 bool sfr_failures_save(sfr_receiver *, const rx_key *); /* false: no memory */
 void sfr_failures_restore(const sfr_receiver *, rx_key *);

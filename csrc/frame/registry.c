@@ -11,7 +11,8 @@
  */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "platform/locks.h"
+#include "sfr_keys.h"
 
 #define SMALLEST 64u
 

@@ -142,8 +142,12 @@ uint8_t *fuzz_seal(const plain *p, size_t *size)
     uint8_t *wire = fuzz_copy(NULL, *size);
     if (p->clear) memcpy(wire, p->frame, p->clear);
     memcpy(wire + p->clear, words, header_size);
-    sfr_row_nonce(&row, p->key, sfr_key_summary_of(p->key), p->ctr);
-    sfr_row_aad(&row, words, header_size, wire, &f);
+    sfr_mark mark = {.size = header_size};
+    memcpy(mark.words, words, sizeof words);
+    row.key = p->key;
+    row.ops_id = p->key->ops_id;
+    sfr_format_nonce(&row, sfr_key_summary_of(p->key), &mark, p->ctr);
+    sfr_format_aad(&row, &mark, wire, &f);
     row.in = p->frame + p->clear;
     row.out = wire + p->clear + header_size;
     row.size = p->size - p->clear;

@@ -8,7 +8,7 @@
 #ifndef SFR_FUZZ_H
 #define SFR_FUZZ_H
 
-#include "frame/frame.h"
+#include "formats/sframe.h"
 
 #define MAX_KERNELS 8
 #define SUITES 8

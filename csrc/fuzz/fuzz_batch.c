@@ -292,7 +292,7 @@ static void take_away(input *in)
     party *p = &parties[fuzz_below(in, party_count)];
     sfr_receiver_stats totals;
     sfr_key_stats stats[4];
-    MUST(sfr_receiver_kind(p->together, p->kid) == SFR_GIVEN);
+    MUST(sfr_receiver_kind(p->together, p->kid) == SFR_KEY_GIVEN);
     MUST(sfr_receiver_remove(p->together, p->kid) == SFR_OK);
     MUST(sfr_receiver_remove(p->together, p->kid) == SFR_UNKNOWN_KEY);
     MUST(sfr_receiver_remove(p->alone, p->kid) == SFR_OK);

@@ -4,34 +4,7 @@
  * and one more. No key here is longer than a block (RFC 2104 would hash it first): secrets are
  * digests, salts are empty or four bytes.
  */
-#include "aead/aes.h"
 #include "hash/sha2.h"
-
-/* What burning does after its array is wiped. To ask for the frame's address makes the compiler
- * push a frame pointer, and with that the array takes up the whole frame: no gap is left between
- * it and the caller's. */
-SFR_INLINE void burnt(void)
-{
-    __asm__ __volatile__("" : : "r"(__builtin_frame_address(0)));
-#ifdef SFR_X86
-    sfr_clear_xmm();
-#endif
-}
-
-/* memset is fastest below 2048. */
-__attribute__((noinline)) void sfr_burn_little_stack(void)
-{
-    uint8_t below[1536];
-    sfr_wipe(below, sizeof below);
-    burnt();
-}
-
-__attribute__((noinline)) void sfr_burn_much_stack(void)
-{
-    uint8_t below[4608];
-    sfr_wipe(below, sizeof below);
-    burnt();
-}
 
 /* ---- keys ---- */
 

@@ -5,7 +5,8 @@
 #ifndef SFR_SHA2_H
 #define SFR_SHA2_H
 
-#include "internal.h"
+#include "aead/kernels.h"
+#include "hash/hash.h"
 
 typedef union sfr_sha_state { sfr_sha256 s256; sfr_sha512 s512; } sfr_sha_state;
 
@@ -74,30 +75,5 @@ const uint8_t *sfr_stream_last(sfr_stream *, const sfr_hash *, const uint8_t *da
 /* Leaves each MAC, hash->size bytes, in `mac`. */
 #define SFR_STREAMS 16             /* count at most */
 void sfr_stream_finish(sfr_stream *, size_t count, const sfr_hash *);
-
-/* Overwrites the stack below its caller, deep enough for HMAC of as many streams as are shallow, or
- * for everything in these files; clears the registers xmm0-15. */
-void sfr_burn_little_stack(void);
-void sfr_burn_much_stack(void);
-SFR_INLINE void sfr_burn_stack(bool deep)
-{
-    deep ? sfr_burn_much_stack() : sfr_burn_little_stack();
-}
-
-/* For secrets of variable size. The libc's memcpy would leave copies in registers of its choice;
- * the empty statements keep the compiler from calling it. */
-SFR_INLINE void sfr_copy_secret(uint8_t *to, const uint8_t *from, size_t size)
-{
-    for (; size >= 8; size -= 8, to += 8, from += 8) {
-        uint64_t word = sfr_load64(from);
-        __asm__("" : "+r"(word));
-        sfr_store64(to, word);
-    }
-    for (; size; size--) {
-        uint32_t byte = *from++;
-        __asm__("" : "+r"(byte));
-        *to++ = (uint8_t)byte;
-    }
-}
 
 #endif

@@ -1,8 +1,8 @@
 """csrc/ without Cython: the library that the README's build line makes, and cffi over it.
 
-The declarations are those of sfr.h itself, so a test that calls it also shows that the header
-is enough to use the library. The README's line makes released(); the tests reach inside, so theirs,
-built(), is made by the same line but for the visibility of its symbols. What was built stays in
+The declarations are those of the public headers, so a test that calls a function also shows that
+they are enough. The README's line makes released(); the tests reach inside, so theirs, built(), is
+made by the same line but for the visibility of its symbols. What was built stays in
 build/ until a source changes.
 """
 
@@ -32,6 +32,8 @@ CSRC = ROOT / "csrc"
 KERNELS = tuple(
     re.findall(r'^    \{"(\w+)", SFR_CPU', (CSRC / "aead/dispatch.c").read_text(), re.M)
 )
+# In the order in which they include each other.
+PUBLIC = tuple(CSRC / name for name in ("sfr.h", "sfr_keys.h", "sfr_batch.h"))
 MODULE = "sfr_core"
 # Another compiler, and flags behind the README's: for sanitizers and coverage (security/deep).
 CC = os.environ.get("SFR_CC", "gcc")
@@ -102,9 +104,9 @@ def build(folder: Path) -> None:
     line = build_line().replace("-fvisibility=hidden", "-fno-semantic-interposition")
     library(line, folder)
     ffi = FFI()
-    ffi.cdef(declarations((CSRC / "sfr.h").read_text()))
+    ffi.cdef(public_declarations())
     ffi.cdef(declarations((HERE / "harness.h").read_text()))
-    ffi.set_source(MODULE, '#include "sfr.h"\n#include "harness.h"')
+    ffi.set_source(MODULE, '#include "sfr_batch.h"\n#include "sfr_keys.h"\n#include "harness.h"')
     ffi.emit_c_code(str(folder / "glue.c"))
     includes = f"-I{CSRC} -I{HERE} -I{get_path('include')}"
     link = f"-L{folder} -lsfr -Wl,-rpath,'$ORIGIN'"
@@ -123,6 +125,11 @@ def run(command: str, folder: Path = ROOT) -> str:
     done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def public_declarations() -> str:
+    """Everything that the public headers, sfr*.h, declare."""
+    return "\n".join(declarations(path.read_text()) for path in PUBLIC)
 
 
 def declarations(header: str) -> str:

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "hash/sha2.h"
+#include "internal.h"
 
 #include "harness.h"
 

@@ -1,11 +1,11 @@
-"""What a library shows to whoever links to it: the functions of sfr.h, and no others."""
+"""A library exports the functions of the public headers, and no others."""
 
 import importlib.util
 import re
 from pathlib import Path
 
 import pytest
-from c_core.core import CSRC, build_line, declarations, library, released, run
+from c_core.core import build_line, library, public_declarations, released, run
 
 SPEC = importlib.util.find_spec("pysframe.engine._native")
 EXTENSIONS = [Path(SPEC.origin)] if SPEC else []
@@ -16,8 +16,8 @@ def exported(path: Path) -> set[str]:
 
 
 def declared() -> set[str]:
-    """Every name in sfr.h that is followed by arguments."""
-    return set(re.findall(r"\b(\w+)\(", declarations((CSRC / "sfr.h").read_text())))
+    """Every name in the public headers that is followed by arguments."""
+    return set(re.findall(r"\b(\w+)\(", public_declarations()))
 
 
 def test_the_library_exports_what_its_header_declares():

@@ -1,7 +1,7 @@
 """Rows that someone may add to the two tables, of suites and of kernels: served, or refused.
 
 One file of csrc/ is compiled with such rows and linked in front of the rest, as is
-platform/arena.c: it holds the data that are hidden.
+platform/: it holds the data that are hidden.
 """
 
 import pytest
@@ -9,6 +9,7 @@ from c_core.core import CSRC, HERE, KERNELS, built, kernel_or_skip, run
 
 from pysframe import CipherSuite
 
+HIDDEN = " ".join(map(str, sorted((CSRC / "platform").glob("*.c"))))
 FLAGS = "-std=gnu11 -O1 -Wall -Wextra -Werror"
 
 
@@ -19,7 +20,7 @@ def said_by(folder, file: str, old: str, new: str, main: str) -> list[str]:
     program = source.replace(old, new) + f"\n#include <stdio.h>\nint main(void)\n{{\n{main}\n}}\n"
     (folder / "patched.c").write_text(program)
     library = f"-I{CSRC} -I{HERE} -L{built()} -lsfr -Wl,-rpath,{built()}"
-    run(f"gcc {FLAGS} {folder}/patched.c {CSRC}/platform/arena.c {library} -o {folder}/patched")
+    run(f"gcc {FLAGS} {folder}/patched.c {HIDDEN} {library} -o {folder}/patched")
     return run(f"{folder}/patched").splitlines()
 
 
@@ -46,7 +47,7 @@ def test_rows_that_no_family_serves_are_not_found(tmp_path):
     text = "".join(f"{{{100 + i}, {', '.join(map(str, row))}}}," for i, row in enumerate(rows))
     main = f'for (int i = 100; i < {100 + len(rows)}; i++) printf("%d\\n", sfr_suite_find(i) != 0);'
     table = "};\n#define SUITES"
-    found = said_by(tmp_path, "hash/kdf.c", table, text + table, main)
+    found = said_by(tmp_path, "hash/suites.c", table, text + table, main)
     assert found == ["1"] * len(SERVED) + ["0"] * len(REFUSED)
 
 
@@ -64,7 +65,7 @@ def test_python_refuses_what_c_refuses(row):
 def test_a_suite_is_found_by_its_number_wherever_it_stands(tmp_path):
     row = "{4, 32, 0, 16, 12, 16},"
     main = 'printf("%d %d\\n", sfr_suite_find(4)->id, sfr_suite_find(61440)->id);'
-    said = said_by(tmp_path, "hash/kdf.c", row, f"{{61440, 32, 0, 16, 12, 16}}, {row}", main)
+    said = said_by(tmp_path, "hash/suites.c", row, f"{{61440, 32, 0, 16, 12, 16}}, {row}", main)
     assert said == ["4 61440"]
 
 

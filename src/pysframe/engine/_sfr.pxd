@@ -1,9 +1,12 @@
-# csrc/sfr.h, as far as the Python engine uses it. Only what is declared nogil may run without the
+# csrc/sfr*.h, as far as the Python engine uses them. Only what is declared nogil may run without the
 # GIL, which is the lock of senders and receivers: sfr_serialize_callers.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-cdef extern from "sfr.h":
+cdef extern from "sfr_keys.h":
+    pass
+
+cdef extern from "sfr_batch.h":
     enum:
         SFR_OK
         SFR_MALFORMED

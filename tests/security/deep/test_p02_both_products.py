@@ -16,11 +16,11 @@ from security.deep.test_p04_emulated_cpus import all_right, answers
 
 ASKED = "return is_amd() && family() >= 0x1a;"
 WAYS = {
-    "four": Patch("aead/dispatch.c", ASKED, f"{ASKED[:-1]} && false;"),
-    "three": Patch("aead/dispatch.c", ASKED, f"return true || ({ASKED[7:-1]});"),
+    "four": Patch("platform/cpu.c", ASKED, f"{ASKED[:-1]} && false;"),
+    "three": Patch("platform/cpu.c", ASKED, f"return true || ({ASKED[7:-1]});"),
 }
 FAULT = Patch(
-    "aead/gcm_vaes512.c",
+    "aead/gcm_vaes512_ghash.h",
     "product(a, b, 0x00), product(a, b, 0x11)",
     "product(a, b, 0x00), product(a, b, 0x00)",
 )

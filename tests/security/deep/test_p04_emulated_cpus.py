@@ -25,7 +25,8 @@ FLAGS = f"{RELEASE.replace('c11', 'gnu11')} -I{SECURITY}"
 # For qemu there is vaes256, though it neither has VPCLMULQDQ nor says so. Its AES-GCM keeps aesni's
 # operations, which do without; its AES-CTR is the wide one.
 BELIEVES_QEMU = (
-    Patch("aead/dispatch.c", '"avx", "avx2", "bmi2", "vaes", "vpclmul", NULL', '"vaes", NULL'),
+    Patch("platform/cpu.c", '"avx", "avx2", "bmi2", NULL', '"vaes", NULL'),
+    Patch("platform/cpu.c", '"vaes", "vpclmul", NULL', '"vaes", NULL'),
     Patch(
         "aead/dispatch.c",
         "&sfr_gcm128_vaes256, &sfr_gcm256_vaes256,",

@@ -29,10 +29,10 @@ VALGRIND = f"{RELEASE.replace('c11', 'gnu11')} -DCT_VALGRIND {HOOK}"
 
 VERDICT = "return (int)(((uint32_t)differing - 1) >> 31);"
 PUBLIC_VERDICT = Patch(
-    "platform/arena.c", VERDICT, f"ct_public(&differing, sizeof differing);\n    {VERDICT}"
+    "platform/secrets.c", VERDICT, f"ct_public(&differing, sizeof differing);\n    {VERDICT}"
 )
 LEAKY = Patch(
-    "platform/arena.c",
+    "platform/secrets.c",
     "differing |= (uint8_t)(a[i] ^ b[i]);",
     "if (a[i] != b[i]) return 0;",
 )

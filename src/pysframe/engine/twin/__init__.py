@@ -6,14 +6,14 @@ It does the same things in the same order, and serves as the readable specificat
     _sender    reserve -> seal                       frame/sender.c
     _receiver  parse -> resolve -> open -> commit    frame/receiver.c, frame/keyring.c
     _shares    whose key is derived, who waits       frame/reach.c
-    _strangers a bounded sample of unknown KIDs      frame/receiver.c
-    _trail     the CTRs of refused frames            frame/receiver.c
+    _strangers a bounded sample of unknown KIDs      frame/strangers.c
+    _trail     the CTRs of refused frames            frame/trail.c
     _key_flow  what counts say of a key             engine/_key_flow.pxi
     _pace      whether a sender sent refused frames engine/_key_flow.pxi
     _batch     many frames in one call               aead/run.c
-    _window    the replay window                     frame/receiver.c
+    _window    the replay window                     frame/window.h
     _registry  the senders of this process           frame/registry.c
-    _process   how a fork is detected                platform/arena.c
+    _process   how a fork is detected                platform/process.c
     _keys      secrets and keys                      hash/kdf.c, platform/arena.c
 
 AES comes from an AEAD provider: `cryptography` where it is installed, otherwise pycryptodome. The

@@ -1,0 +1,65 @@
+/* Receiver: judge and commit. Inlined into the receiver's files.
+ *
+ * Rule: windows, a key's statistics and provisional marks change here, after a tag has verified, and
+ *       nowhere else. */
+#ifndef SFR_COMMIT_H
+#define SFR_COMMIT_H
+
+#include "frame/parse.h"
+#include "frame/window.h"
+
+/* With the lock held. frame/commit.c */
+void sfr_count_failure(const sfr_receiver *, rx_key *, uint64_t ctr);
+void sfr_confirm(sfr_receiver *, rx_key *);
+void sfr_predict(rx_key *, uint64_t ctr);
+
+SFR_INLINE int judge(const sfr_receiver *r, rx_key *k, uint64_t ctr)
+{
+    int status = window_judge(r, k, ctr);
+    if (SFR_UNLIKELY(status != SFR_OK)) {
+        *(status == SFR_REPLAYED ? &k->replayed : &k->too_old) += 1;
+        k->advanced += sfr_trail_follow(&k->refused, ctr);
+    }
+    return status;
+}
+
+/* Only frames that open earn a derivation: a forged frame must not. */
+SFR_INLINE void earn(sfr_receiver *r)
+{
+    if (SFR_UNLIKELY(++r->seen % FRAMES_PER_ALLOWANCE == 0) && r->allowance < ALLOWANCE)
+        r->allowance++;
+}
+
+/* With the lock held, in row order. Returns the frame's final status. */
+SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
+{
+    if (SFR_UNLIKELY(k->removed)) return SFR_UNKNOWN_KEY;
+    int status = judge(r, k, ctr);
+    if (SFR_UNLIKELY(status != SFR_OK)) return status;
+    if (SFR_UNLIKELY(opened != SFR_OK || k->closed)) {
+        sfr_count_failure(r, k, ctr);
+        return SFR_AUTH_FAILED;
+    }
+    window_mark(r, k, ctr);
+    earn(r);
+    if (SFR_UNLIKELY(atomic_load_explicit(&r->recent, memory_order_relaxed) != k))
+        atomic_store_explicit(&r->recent, k, memory_order_release);
+    if (SFR_FORMAT_PREDICTED && SFR_UNLIKELY(ctr > k->ctr_mask)) sfr_predict(k, ctr);
+    k->opened++;
+    if (SFR_UNLIKELY(k->kind != SFR_KEY_GIVEN)) sfr_confirm(r, k);
+    return SFR_OK;
+}
+
+/* RFC 9605 4.4.4 MUST: discarded. A refused frame leaves zeros in `out`. */
+SFR_INLINE int finish(sfr_frame *f, size_t size, int status)
+{
+    f->status = status;
+    f->out_size = f->clear + size;
+    if (SFR_UNLIKELY(status != SFR_OK)) {
+        if (f->out_size) memset(f->out, 0, f->out_size);
+        f->out_size = 0;
+    }
+    return status;
+}
+
+#endif

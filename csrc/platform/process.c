@@ -1,0 +1,141 @@
+/* Noticing a fork, however it was made.
+ *
+ * Rule: after a fork whatever threads of the parent held is void. The state of a process is wiped on
+ *       fork, so a child starts with no runs under way and another process generation.
+ *
+ * Linux 4.14 wipes a page on fork when asked to (MADV_WIPEONFORK), and then a look at the generation
+ * is one load. Where the kernel cannot do that, each look takes a system call (about 400 ns), and the
+ * first look in a new process makes a record of it. A fork through libc drops the record. Any other
+ * fork shows in a timer that never rings: a child has none of its parent's timers, and a random
+ * interval tells our timer from others. A process id alone does not tell, because ids are reused and
+ * are 1 in every namespace.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "platform/process.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "platform/arena.h"
+#include "platform/random.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+static sfr_process_state unwiped_page; /* where the kernel cannot wipe; its generation stays 0 */
+static sfr_process_state *page;        /* NULL there */
+static _Atomic uint32_t generations, page_state;
+
+const _Atomic uint32_t *sfr_generation_page = &unwiped_page.generation;
+
+/* ---- where the kernel wipes no page ---- */
+
+typedef struct process {
+    sfr_process_state state;
+    uint32_t generation;
+    int timer;
+    uint64_t interval; /* in nanoseconds; 0: no timer was to be had, and the process id must do */
+    long pid;
+} process;
+
+static process *_Atomic unwiped;
+static process without_memory = {.generation = UINT32_MAX}; /* no sender is of this generation */
+
+static void forget_process(void)
+{
+    atomic_store(&unwiped, NULL);
+}
+
+static uint64_t interval_of(int timer)
+{
+    struct itimerspec set = {0};
+    if (syscall(SYS_timer_gettime, timer, &set) != 0) return 0;
+    return (uint64_t)set.it_interval.tv_sec * 1000000000u + (uint64_t)set.it_interval.tv_nsec;
+}
+
+/* The interval is two years or more, random to the nanosecond. */
+static void set_timer(process *p)
+{
+    struct sigevent quiet = {.sigev_notify = SIGEV_NONE};
+    uint64_t interval = 0;
+    if (sfr_random((uint8_t *)&interval, 6) ||
+        syscall(SYS_timer_create, CLOCK_MONOTONIC, &quiet, &p->timer))
+        return;
+    interval += (uint64_t)1 << 56;
+    struct timespec time = {(time_t)(interval / 1000000000u), (long)(interval % 1000000000u)};
+    struct itimerspec setting = {time, time};
+    if (!syscall(SYS_timer_settime, p->timer, 0, &setting, NULL) &&
+        interval_of(p->timer) == interval)
+        p->interval = interval;
+    else
+        syscall(SYS_timer_delete, p->timer);
+}
+
+static bool is_this_one(const process *p)
+{
+    if (!p) return false;
+    return p->interval ? interval_of(p->timer) == p->interval : p->pid == (long)getpid();
+}
+
+/* A record that lost the race to be the first is leaked: another thread may be looking at it. */
+static process *this_process(void)
+{
+    process *before = atomic_load(&unwiped), *fresh;
+    if (is_this_one(before)) return before;
+    if (!(fresh = sfr_map_pages(sizeof *fresh))) return &without_memory;
+    fresh->pid = (long)getpid();
+    fresh->generation = atomic_fetch_add(&generations, 1) + 1;
+    set_timer(fresh);
+    return atomic_compare_exchange_strong(&unwiped, &before, fresh) ? fresh : before;
+}
+
+/* ---- where it does ---- */
+
+/* qemu-user answers "done" to any advice; a real kernel refuses advice -1. */
+static bool wipe_on_fork(void *p, size_t size)
+{
+    return madvise(p, size, -1) != 0 && madvise(p, size, MADV_WIPEONFORK) == 0;
+}
+
+static void make_page(void)
+{
+    void *p = sfr_map_pages(sizeof(sfr_process_state));
+    if (p && wipe_on_fork(p, sizeof(sfr_process_state))) {
+        page = p;
+        sfr_generation_page = &page->generation;
+        return;
+    }
+    if (p) munmap(p, sizeof(sfr_process_state));
+    (void)pthread_atfork(NULL, NULL, forget_process);
+}
+
+static void make_page_once(void)
+{
+    uint32_t untouched = 0;
+    if (atomic_compare_exchange_strong(&page_state, &untouched, 1)) {
+        make_page();
+        atomic_store(&page_state, 2);
+    }
+    while (atomic_load(&page_state) != 2) sched_yield();
+}
+
+uint32_t sfr_process_generation_slow(void)
+{
+    make_page_once();
+    if (!page) return this_process()->generation;
+    uint32_t none = 0, fresh = atomic_fetch_add(&generations, 1) + 1;
+    return atomic_compare_exchange_strong(&page->generation, &none, fresh) ? fresh : none;
+}
+
+sfr_process_state *sfr_this_process(void)
+{
+    return page ? page : &this_process()->state;
+}

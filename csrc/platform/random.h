@@ -1,0 +1,9 @@
+/* The operating system's randomness. */
+#ifndef SFR_RANDOM_H
+#define SFR_RANDOM_H
+
+#include "platform/words.h"
+
+int sfr_random(uint8_t *out, size_t size);     /* 0, or -1 when the system has none to give */
+
+#endif
