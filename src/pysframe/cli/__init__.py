@@ -19,7 +19,7 @@ from ._streams import Output, WriteFailed, complain, forget_odd_sizes, settle, w
 __all__ = ["main"]
 
 COMMANDS = {"call": call, "inspect": inspect, "doctor": doctor, "bench": bench}
-TROUBLE, INTERRUPTED, NO_READER = 2, 130, 141  # the last two as shells have them: 128 + signal
+TROUBLE, INTERRUPTED, NO_READER = 2, 130, 141  # the last two follow the shells: 128 + signal
 
 EPILOG = """\
 pysframe COMMAND --help says more about each.
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        Output(sys.stdout).flush()  # refuses a closed one before there is any work done
+        Output(sys.stdout).flush()  # refuses a closed stream before any work is done
         return int(args.run(args))
     except CommandError as error:
         complain(f"pysframe {args.command}: {error}")
@@ -55,11 +55,11 @@ def _run(args: argparse.Namespace) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, whose own output goes the way of all other output."""
+    """argparse, with its output routed like all other output."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.color = False  # Python 3.14 colours usage, which `visible` would show as escapes
+        self.color = False  # Python 3.14 colours the usage, and `visible` would escape the colours
 
     def print_help(self, file: object = None) -> None:
         write(self.format_help())

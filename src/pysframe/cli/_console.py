@@ -31,7 +31,7 @@ GAP = 2  # columns between two of a table
 
 
 class CommandError(Exception):
-    """What keeps a command from running, in words for its user."""
+    """The reason why a command cannot run, in words for its user."""
 
 
 def need(extra: str, **modules: str) -> None:
@@ -46,7 +46,7 @@ def need(extra: str, **modules: str) -> None:
 
 
 def fancy() -> bool:
-    """Whether stdout is a terminal that wants colours, and rich is there to make them."""
+    """Whether stdout is a terminal with colours and rich is installed."""
     wanted = Output(sys.stdout).isatty() and not os.environ.get("NO_COLOR")
     dumb = os.environ.get("TERM", "") in ("", "dumb", "unknown")
     return wanted and not dumb and not trouble("rich.console")
@@ -64,7 +64,7 @@ def _console_on(stream: TextIO) -> Console:
 
 
 def say(text: str = "", style: str = "") -> None:
-    """Words, in a rich style where there is colour; wrapped where a terminal would cut them."""
+    """Prints words, styled where colours are on, wrapped to the terminal."""
     for line in text.split("\n"):
         for part in _wrapped(line, limit()):
             _line(visible(part), style)
@@ -84,8 +84,8 @@ def _wrapped(line: str, width: int | None) -> list[str]:
 
 
 def say_pair(label: str, words: str, style: str = "", rest: str = "", column: int = LABEL) -> None:
-    """A label in its style and words beside it from a column on, in the style `rest`; where that
-    leaves little room, after it."""
+    """Prints a label in its style and, beside it from a fixed column on, words in the style `rest`;
+    where that leaves little room, the words follow directly."""
     width = min(columns(), WIDEST)
     if width - column < LEAST_ROOM:
         _run_on(f"{visible(label).rstrip()}  {visible(words)}", style, width)
@@ -104,19 +104,19 @@ def _run_on(text: str, style: str, width: int) -> None:
 
 
 def say_json(found: Mapping[str, Any]) -> None:
-    """One object, in ASCII."""
+    """Prints one JSON object, in ASCII."""
     write(f"{json.dumps(found, indent=2)}\n")
 
 
 @dataclass
 class Table:
-    """Columns of text. Numbers go to the right: `right` holds their headings."""
+    """Columns of text. Numbers are right-aligned: `right` holds their headings."""
 
     columns: Sequence[str]
     rows: list[Sequence[str]] = field(default_factory=list)
     right: frozenset[str] = frozenset()
     styles: dict[str, str] = field(default_factory=dict)  # of a row, by its first cell
-    names: int = 1  # cells at the left that say what a row is about
+    names: int = 1  # leading cells that identify a row
 
     @property
     def widths(self) -> list[int]:
@@ -131,7 +131,7 @@ class Table:
         return sum(self.widths) + GAP * (len(self.columns) - 1)
 
     def show(self) -> None:
-        """As a table where the terminal is wide enough, row by row where it is not."""
+        """A table if the terminal is wide enough, otherwise row by row."""
         if self.width > (limit() or self.width):
             self._show_rows()
         elif fancy():
@@ -140,7 +140,7 @@ class Table:
             say(self.plain())
 
     def fit(self, width: int) -> Table:
-        """The same without the columns at the right for which there is no room."""
+        """The table without the rightmost columns for which there is no room."""
         table = self
         while table.width > width and len(table.columns) > 1:
             cut = [row[:-1] for row in table.rows]

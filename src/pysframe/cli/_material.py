@@ -1,4 +1,4 @@
-"""Bytes that a person hands over: hex digits, a file of hex or of raw bytes, or standard input."""
+"""Bytes from the command line: hex digits, a file of hex or raw bytes, or standard input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEX = re.compile(rb"(?:0x)?[0-9a-fA-F]+(?:[\s:,_-]+(?:0x)?[0-9a-fA-F]+)*\s*")
 
 
 def given(text: str) -> tuple[bytes, str]:
-    """The bytes, and in words where they came from. A file of that name comes before hex."""
+    """The bytes, and their origin in words. A file of that name takes precedence over hex."""
     if text == "-":
         return _bytes(_standard_input(), "standard input")
     is_hex = _is_hex(os.fsencode(text))
@@ -35,7 +35,7 @@ def _standard_input() -> bytes:
 
 
 def _file(name: str) -> bytes:
-    """Of anything that can be read: a pipe and a device too."""
+    """Reads anything readable, including pipes and devices."""
     try:
         with Path(name).open("rb") as file:
             return _content(file, named(name))
@@ -54,7 +54,7 @@ def _content(file: BinaryIO, name: str) -> bytes:
 
 
 def _bytes(content: bytes, source: str) -> tuple[bytes, str]:
-    """Hex when all of it is hex, the bytes themselves otherwise."""
+    """Decoded hex when everything is hex, otherwise the bytes themselves."""
     if not _is_hex(content):
         return content, source
     digits = re.sub(rb"0x|[^0-9a-fA-F]", b"", content).decode()
@@ -64,10 +64,10 @@ def _bytes(content: bytes, source: str) -> tuple[bytes, str]:
 
 
 def _is_hex(content: bytes) -> bool:
-    """Whether there is nothing but hex digits and what people put between them."""
+    """Whether the text is only hex digits and the usual separators."""
     return not content.strip() or _HEX.fullmatch(content.strip()) is not None
 
 
 def _short(text: str) -> str:
-    """Enough of it to know it by."""
+    """Enough of the text to recognize it."""
     return repr(text if len(text) <= 60 else f"{text[:50]}...")

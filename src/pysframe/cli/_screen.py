@@ -1,4 +1,4 @@
-"""The call while it runs: a live picture on a terminal, plain lines elsewhere, or nothing."""
+"""Shows the running call: a live picture on a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 WIDTH = 78  # columns; on a terminal of 80 this leaves room for the ^C that Ctrl-C prints
-HEIGHT = 28  # lines of all of it; on a lower terminal there are fewer events
+HEIGHT = 28  # lines of the whole picture; a lower terminal shows fewer events
 WIDE = 60  # columns from which there is room to show loudness
 EVENTS = 5  # lines of them on the screen
 STYLES = {
@@ -33,7 +33,7 @@ _QUIETEST_DB = -50.0
 
 
 class Screen(Protocol):
-    """Shows a stage that moves on; used in a `with` around the whole call."""
+    """Shows the progress of a stage; used in a `with` around the whole call."""
 
     def show(self, stage: Stage) -> None: ...
 
@@ -51,7 +51,7 @@ def screen(title: str, *, silent: bool) -> Iterator[Screen]:
 
 
 class Silent:
-    """For --json: the object at the end is all there is."""
+    """For --json: nothing is shown but the object at the end."""
 
     def show(self, stage: Stage) -> None:
         pass
@@ -71,7 +71,7 @@ class PlainLines:
 
 
 class LivePicture:
-    """The whole picture, redrawn in place; the last one stays on the terminal."""
+    """The whole picture, redrawn in place; the final one stays on the terminal."""
 
     def __init__(self, title: str, shown: Display) -> None:
         self._title, self._display = title, shown
@@ -82,7 +82,7 @@ class LivePicture:
 
 
 def picture(stage: Stage, title: str, width: int = WIDTH, height: int = HEIGHT) -> RenderableType:
-    """The call at this moment: progress, counters, who hears what, latest events."""
+    """The state of the call: progress, counters, who hears what, latest events."""
     from rich.console import Group
     from rich.constrain import Constrain
     from rich.padding import Padding
@@ -112,7 +112,7 @@ def party_table(stage: Stage) -> Table:
 
 
 def plain_table(stage: Stage) -> Table:
-    """The same without rich."""
+    """The table without rich."""
     columns = [f"{c} {QUANTILES.strip()}" if c.endswith(" us") else c for c in COLUMNS]
     return Table(columns, [*rows(stage)], frozenset(("in", "out")))
 

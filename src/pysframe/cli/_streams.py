@@ -24,7 +24,7 @@ _MARKS = {"…": "~", "─": "-", "━": "-", "╸": "-", "╺": "-", "│": "|"
 
 
 class WriteFailed(Exception):
-    """Standard output is closed, full, or nobody reads it; `no_reader` tells the last one."""
+    """Standard output is closed, full, or has no reader, which `no_reader` marks."""
 
     def __init__(self, why: str, *, no_reader: bool = False) -> None:
         super().__init__(f"nothing can be written to standard output: {why}")
@@ -32,7 +32,7 @@ class WriteFailed(Exception):
 
 
 class Output:
-    """A text stream that writes what it can; a file for print() and for rich."""
+    """A text stream that writes as much as possible; a file for print() and rich."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -61,7 +61,7 @@ class Output:
             raise _failed(error) from None
 
     def _open(self) -> TextIO:
-        """The stream. Python has None for one that was closed when the process started."""
+        """The stream; Python has None for one that was closed at the start of the process."""
         if self._stream is None or self._stream.closed:
             raise WriteFailed("it is closed")
         return self._stream
@@ -72,14 +72,14 @@ def _failed(error: OSError) -> WriteFailed:
 
 
 def write(text: str) -> None:
-    """To standard output, at once."""
+    """Writes to standard output, unbuffered."""
     output = Output(sys.stdout)
     output.write(text)
     output.flush()
 
 
 def complain(text: str) -> None:
-    """To standard error."""
+    """Writes to standard error."""
     with suppress(WriteFailed):
         output = Output(sys.stderr)
         output.write(f"{visible(text)}\n")
@@ -87,8 +87,8 @@ def complain(text: str) -> None:
 
 
 def settle() -> None:
-    """What a stream could not take is forgotten: Python would try again as it exits, complain and
-    make the status 120."""
+    """Discards what a stream could not take: at exit Python would retry, complain, and return
+    status 120."""
     for stream in (sys.stdout, sys.stderr):
         try:
             Output(stream).flush()
@@ -98,17 +98,17 @@ def settle() -> None:
 
 
 def visible(text: str, keep: str = "\n") -> str:
-    """The same, with what no printer would print shown as an escape; keep: but not these."""
+    """The text with unprintable characters escaped, except those in keep."""
     return "".join(c if c.isprintable() or c in keep else _escape(c) for c in text)
 
 
 def named(path: object) -> str:
-    """A file's name as it can be shown: all in one line, whatever it is made of."""
+    """A file's name for display: on one line, whatever it contains."""
     return visible(str(path), keep="")
 
 
 def _escape(character: str) -> str:
-    """Python gives bytes of a name that are not UTF-8 as U+DC80 to U+DCFF (PEP 383)."""
+    """Restores bytes that are not UTF-8, which Python maps to U+DC80..U+DCFF (PEP 383)."""
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
@@ -127,17 +127,17 @@ codecs.register_error("pysframe.plain", _plain_marks)
 
 
 def columns() -> int:
-    """Columns of the terminal, or as COLUMNS says; 100 when neither is there."""
+    """The columns of the terminal, or COLUMNS; 100 when neither is known."""
     return max(shutil.get_terminal_size((100, 24)).columns or 80, NARROWEST)
 
 
 def limit() -> int | None:
-    """How long a line may be that is better not wrapped: as long as it is, but on a terminal."""
+    """The width for lines better left unwrapped: unlimited except on a terminal."""
     return columns() if Output(sys.stdout).isatty() else None
 
 
 def forget_odd_sizes() -> None:
-    """COLUMNS and LINES that are no size go: rich takes int() of whatever isdigit()."""
+    """Drops invalid COLUMNS and LINES: rich calls int() on whatever isdigit() accepts."""
     for name in ("COLUMNS", "LINES"):
         value = os.environ.get(name, "")
         if not (value.isascii() and value.isdecimal() and len(value) < 5 and int(value)):

@@ -1,4 +1,4 @@
-"""A picture that is redrawn in place, and a terminal that is whole again however it ends.
+"""A picture that is redrawn in place, on a terminal that is restored however the program ends.
 
 Rule: rich hides the cursor, and shows it again when its display is stopped. A signal that kills the
 process stops no display, so such a signal shows the cursor first; Ctrl-Z does so at the next draw.
@@ -27,7 +27,7 @@ DEADLY = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Display:
-    """What a terminal shows between start() and stop(); transient: nothing of it stays."""
+    """A picture shown between start() and stop(); a transient one is removed at the end."""
 
     def __init__(self, *, transient: bool = False) -> None:
         self._transient = transient
@@ -46,15 +46,15 @@ class Display:
     def stop(self) -> None:
         try:
             self._live.stop()
-        finally:  # a second Ctrl-C, or a terminal that has gone
+        finally:  # also after a second Ctrl-C, or when the terminal is gone
             self._show_cursor()
 
     def ask_to_rest(self, _number: int, _frame: FrameType | None) -> None:
-        """Handles Ctrl-Z: a redraw may be under way, so nothing is done before the next one."""
+        """Handles Ctrl-Z. A redraw may be in progress, so it acts before the next one."""
         self._rest = True
 
     def die(self, number: int, _frame: FrameType | None) -> None:
-        """Dies of the signal, as its sender expects, with the cursor on a line of its own."""
+        """Dies of the signal, as its sender expects, with the cursor on a fresh line."""
         self._show_cursor(b"\n")
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
@@ -67,7 +67,7 @@ class Display:
         )
 
     def _rest_now(self) -> None:
-        """Gives the terminal back, stops the process, and begins below when it is continued."""
+        """Restores the terminal, stops the process, and resumes below when it is continued."""
         self.stop()
         self._rest = False
         with _handled((signal.SIGTSTP,), signal.SIG_DFL):
@@ -75,14 +75,14 @@ class Display:
         self.start()
 
     def _show_cursor(self, then: bytes = b"") -> None:
-        """Past the buffers: a signal may come while one of them is being written."""
+        """Writes past the buffers: a signal may arrive while one of them is being written."""
         with suppress(OSError):
             os.write(self._output.fileno(), SHOW_CURSOR + then)
 
 
 @contextmanager
 def display(*, transient: bool = False) -> Iterator[Display]:
-    """A display that is started, and stopped at the end."""
+    """Starts a display, and stops it at the end."""
     shown = Display(transient=transient)
     with _handled(DEADLY, shown.die), _handled((signal.SIGTSTP,), shown.ask_to_rest):
         shown.start()
@@ -94,11 +94,11 @@ def display(*, transient: bool = False) -> Iterator[Display]:
 
 @contextmanager
 def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Iterator[None]:
-    """Handles signals for a while, but none that is ignored, as under nohup."""
+    """Handles signals temporarily, except those that are ignored, as under nohup."""
     before = {number: signal.getsignal(number) for number in signals}
     ours = [number for number in signals if before[number] not in (signal.SIG_IGN, None)]
     if threading.current_thread() is not threading.main_thread():
-        ours = []  # Python allows signal handlers to the main thread alone
+        ours = []  # Python allows signal handlers in the main thread only
     for number in ours:
         signal.signal(number, handler)
     try:

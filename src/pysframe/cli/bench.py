@@ -1,4 +1,4 @@
-"""pysframe bench: how fast frames are protected and unprotected on this machine, in seconds."""
+"""pysframe bench: measures within seconds how fast this machine protects and unprotects frames."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _suite(number: int) -> CipherSuite:
 
 
 def _measure(suite: CipherSuite, seconds: float, *, silent: bool) -> tuple[Results, Timings]:
-    """The race at each size, and the crowd of voices; each gets as long as the others."""
+    """The race at each size, then the crowd of voices; all get equal time."""
     results: Results = {}
     parts = len(SIZES) + 1
     with _progress(silent) as advance:
@@ -88,7 +88,7 @@ def _share(advance: Advance, done: int, parts: int) -> Advance:
 
 @contextmanager
 def _progress(silent: bool) -> Iterator[Advance]:
-    """A bar on a terminal, nothing elsewhere; takes the share that is done."""
+    """A progress bar on a terminal, nothing elsewhere; called with the share that is done."""
     if silent or not fancy():
         yield lambda share: None
         return
@@ -97,7 +97,7 @@ def _progress(silent: bool) -> Iterator[Advance]:
 
 
 class _Bar:
-    """A bar that is drawn between two blocks: in a thread it would take time from them."""
+    """A bar that is drawn between blocks: drawn in a thread it would take time from them."""
 
     def __init__(self, shown: Display) -> None:
         self._display, self._drawn = shown, -math.inf
@@ -139,7 +139,7 @@ def _tell(results: Results, voices: Timings, suite: CipherSuite) -> None:
 
 
 def _round(number: int) -> int:
-    """Two digits: another run gives another third one."""
+    """Two significant digits: the third differs from run to run."""
     unit = int(10 ** max(len(str(number)) - 2, 0))
     return number // unit * unit
 
@@ -149,14 +149,14 @@ def _cell(ns: list[float]) -> str:
 
 
 def _short(ns: float) -> str:
-    """Three digits, with k for thousands."""
+    """Three significant digits, with k for thousands."""
     if ns < 1000:
         return f"{ns:.0f}"
     return f"{ns / 1000:.3g}k" if ns < 999_500 else f"{ns / 1e6:.3g}M"
 
 
 def voice_streams(voices: Timings) -> dict[str, int]:
-    """Streams of 50 frames a second that one core can both protect and unprotect, by way."""
+    """Streams of 50 frames a second that one core can protect and unprotect, by contestant."""
     return {name: _streams(timing) for name, timing in voices.items()}
 
 

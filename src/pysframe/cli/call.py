@@ -1,4 +1,4 @@
-"""pysframe call: a whole end-to-end encrypted voice call in one process, on real media."""
+"""pysframe call: an end-to-end encrypted voice call in one process, on real media."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ Exit status: 0 when every expectation holds, 1 when one failed, 130 after Ctrl-C
 DIGITS, SECONDS, MAX_SECONDS = 12, 10.0, 600.0
 BUDGET_US = {"native": 100.0, "fallback": 1000.0}  # of the 20,000 us that a frame lasts
 REDRAW_S = 0.1
-STALL_S = 0.5  # behind the clock, as after Ctrl-Z, no more than this is made up for
+STALL_S = 0.5  # the most that is caught up when behind the clock, as after Ctrl-Z
 
 
 @dataclass(frozen=True)
 class About:
-    """What a run is known by."""
+    """The parameters that identify a run."""
 
     seed: int
     file: str | None
@@ -91,7 +91,7 @@ def _microseconds(text: str) -> float:
 
 
 def _number(kind: type[int | float], text: str, fits: Callable[[float], bool], what: str) -> float:
-    """ArgumentTypeError, with what was wanted, unless the text is such a number."""
+    """The number; ArgumentTypeError with the expectation when the text is none."""
     with suppress(ValueError):
         if fits(number := kind(text)):
             return number
@@ -123,7 +123,7 @@ def _budget(args: argparse.Namespace, engine: str) -> float:
 
 
 def _speech(args: argparse.Namespace, rng: random.Random) -> tuple[Samples, str]:
-    """Samples, and the digits they say ("" for a file)."""
+    """The samples, and the digits in them ("" for a file)."""
     from ..demo.digits import DIGIT_S, speak
     from ..demo.opus import UnplayableFile, load
 
@@ -140,7 +140,7 @@ def _speech(args: argparse.Namespace, rng: random.Random) -> tuple[Samples, str]
 
 
 def _play(stage: Stage, args: argparse.Namespace, about: About) -> bool:
-    """Runs the call to its end; True when Ctrl-C ended it."""
+    """Runs the call to its end; True when Ctrl-C interrupted it."""
     from ._screen import screen
 
     with screen(about.title, silent=args.json) as shown:
@@ -157,7 +157,7 @@ def _play(stage: Stage, args: argparse.Namespace, about: About) -> bool:
 def _tick_along(stage: Stage, shown: Screen, *, fast: bool) -> None:
     from ..demo.parties import TICK_S
 
-    started, drawn = time.monotonic(), -math.inf  # so the first picture comes at once
+    started, drawn = time.monotonic(), -math.inf  # so that the first picture appears at once
     while not stage.done:
         stage.tick()
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""pysframe doctor: which engine runs here, why no other, and whether it gives right answers."""
+"""pysframe doctor: which engine runs here, why no other, and whether its answers are right."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def diagnose(backend: Backend) -> list[str]:
-    """What is wrong, in words; nothing when all is well."""
+    """The problems, in words; empty when all is well."""
     problems = []
     if backend.self_test != "ok":
         problems.append(f"the self-test of {backend.engine}:{backend.kernel}: {backend.self_test}")
@@ -54,7 +54,7 @@ def diagnose(backend: Backend) -> list[str]:
 
 
 def _native_expected() -> bool:
-    """Whether this platform has native wheels and nobody asked for another engine."""
+    """Whether this platform has native wheels and no other engine was requested."""
     refused = os.environ.get("PYSFRAME_BACKEND") == "fallback"
     refused |= os.environ.get("PYSFRAME_MAX_ISA") == "none"
     return not refused and (sys.platform, platform.machine()) in NATIVE_PLATFORMS
@@ -65,7 +65,7 @@ def _switches() -> dict[str, str]:
 
 
 def _extras() -> dict[str, str | None]:
-    """Version of each optional library, None where it is missing."""
+    """The version of each optional library; None when it is missing."""
     found: dict[str, str | None] = {}
     for name in EXTRAS:
         try:

@@ -1,4 +1,4 @@
-"""pysframe inspect: an SFrame header bit by bit, and what is wrong with it. Needs no key."""
+"""pysframe inspect: explains an SFrame header bit by bit, and its faults. Needs no key."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _layout(args: argparse.Namespace) -> MLSLayout | SenderKeyLayout | None:
 
 
 def _sizes(option: str, text: str, names: tuple[str, ...]) -> list[int]:
-    """One number of bits for each name; together a KID has no more than 64."""
+    """One number of bits for each name, at most 64 in sum."""
     try:
         sizes = [int(part) for part in text.split(",")]
     except ValueError:
@@ -89,7 +89,7 @@ def _sizes(option: str, text: str, names: tuple[str, ...]) -> list[int]:
 
 
 def _with_the_library(anatomy: Anatomy, data: bytes) -> list[str]:
-    """The anatomy's problems; the library's own verdict must agree with them."""
+    """The problems of the anatomy, with which the library's verdict must agree."""
     try:
         Header.parse(data)
     except MalformedFrame as error:

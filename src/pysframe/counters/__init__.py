@@ -4,13 +4,13 @@ Rules of this package:
   1. RFC 9605 9.1: a counter is on stable storage as used before a frame is sealed with it. A
      lease is written and synced before the Sender learns of it, so a crash loses the rest of a
      lease and never repeats a counter.
-  2. No sync inside protect: leases are renewed ahead, by renew(), from where waiting is allowed.
+  2. No sync inside protect: renew() extends leases in advance, from where waiting is allowed.
   3. Every change happens under a lock on the file, so two threads or processes on one store get
-     disjoint leases; and a key that a live process seals with is refused to every other.
-  4. A file that cannot be trusted is left as it is, and no counter is guessed.
+     disjoint leases. A key that a live process seals with is refused to every other process.
+  4. A file that cannot be trusted is left unchanged, and no counter is guessed.
 
-The file is one, of a format of its own that is written in place. docs/counter-store.md has the
-table of what was tried against it and against SQLite, and why it is not SQLite's.
+The store is a single file in a format of its own, written in place. docs/counter-store.md lists the
+attacks that were tried on it and on SQLite, and why SQLite was not chosen.
 """
 
 import hashlib
@@ -41,36 +41,36 @@ class Leased(Protocol):
     """What a store sees of a Sender."""
 
     def _counters_left(self) -> int:
-        """Counters leased and not used; more than any lease when it will never need more."""
+        """Counters leased and not yet used; more than any lease when it needs no more."""
 
     def _grant(self, first: int, last: int) -> None:
-        """Takes a lease over."""
+        """Accepts a lease."""
 
     @property
     def blocks(self) -> int:
-        """AES blocks that its key has used, in earlier lives, too."""
+        """AES blocks that its key has used, including those of earlier lives."""
 
     def _lease_blocks(self, last: int) -> None:
-        """How far that may go."""
+        """Sets how far the meter may go."""
 
 
 class CounterStore:
     """Remembers on disk how far each key's counters have gone, for Senders that restart.
 
-    path: a file, made when missing, in a directory that exists. Nothing else is needed: it may be
-    the only thing mounted into a container. lease: counters written off at a time; at 50 frames a
+    path: a file, created when missing, in an existing directory. Nothing else is needed: the file
+    may be all that is mounted into a container. lease: counters reserved at a time; at 50 frames a
     second the default lasts more than five hours, and a crash wastes at most that many of 2^64.
-    With each come 16 of the 2^36 AES blocks that a key may seal, and 2^22 at least: 256 MiB by
-    default, or 18 minutes of video at 2 Mbit/s. Close Senders, for what they have not used to be
-    given back; an end without close() costs a key at most two leases of blocks.
-    timeout: seconds to wait for a process that has the file locked. Keys are in the file as
-    one-way fingerprints, some 80 bytes for each that was ever used.
+    Each counter comes with 16 of the 2^36 AES blocks that a key may seal, each lease with at least
+    2^22: 256 MiB by default, or 18 minutes of video at 2 Mbit/s. Close Senders so that unused
+    blocks are returned; ending without close() costs a key at most two leases of blocks.
+    timeout: seconds to wait for a process that holds the lock on the file. The file names keys by
+    one-way fingerprints, and takes some 80 bytes for each key ever used.
 
-    Call renew() regularly from where a disk sync may wait (a few milliseconds). Thread-safe; it
-    can be pickled, and a forked child and other processes may share the file, each with keys of
-    its own: a second process with a Sender for the same base_key and KID is DuplicateSender, until
-    the first has closed its Sender or has ended, however that came. Every other trouble is a
-    CounterStoreError, with the OSError, if any, as its cause. Deleting the file, or putting back
+    Call renew() regularly, from where a disk sync may block for a few milliseconds. Thread-safe. A
+    store can be pickled, and a forked child and other processes may share the file, each with its
+    own keys: a Sender for the same base_key and KID in a second process is a DuplicateSender until
+    the first process has closed its Sender or has ended in any way. Every other problem is a
+    CounterStoreError, whose cause is the OSError, if there is one. Deleting the file, or restoring
     an older copy, makes counters repeat: do it only when all its keys have been replaced.
     RFC 9605 9.1.
 
@@ -95,18 +95,19 @@ class CounterStore:
         self._timeout = _seconds(timeout)
         self._senders: WeakKeyDictionary[Leased, Claim] = WeakKeyDictionary()
         self._claims: Claims | None = None
-        self._synced = (0, 0)  # the file whose directory was synced
-        self._asked = False  # renew() was called where it could not be done
+        self._synced = (0, 0)  # the file whose directory has been synced
+        self._asked = False  # renew() was called where it could not run
 
     def renew(self) -> int:
-        """Leases more for every live Sender with less than half a lease left.
+        """Extends the lease of every live Sender that has less than half a lease left.
 
-        That goes for counters and for the AES blocks that come with them.
+        This covers counters and the AES blocks that come with them.
 
-        Returns for how many, with one write for all; without any when there are none. Raises
-        CounterStoreError when the disk refuses or the file is damaged: then no Sender got
-        anything, and each goes on to the end of its lease. From a signal handler that has
-        interrupted this store it returns 0, and what was interrupted does it when it has ended.
+        Returns the number of Senders, for all of which the file is written once, or not at all when
+        there are none. Raises CounterStoreError when the disk fails or the file is damaged: then no
+        Sender received anything, and each can go on to the end of its lease. Called from a signal
+        handler that has interrupted this store, it returns 0, and the interrupted call renews when
+        it ends.
         """
         if is_inside(self._path):
             self._asked = True
@@ -120,14 +121,14 @@ class CounterStore:
             if lease is not None:
                 sender._grant(*lease)
             else:
-                self._detach(sender)  # its key has no more to give
+                self._detach(sender)  # its key has no counters left
         return len(low) - leases.count(None)
 
     def lease(self, name: str) -> tuple[int, int]:
         """The first and last counter of a new lease for the key of this fingerprint().
 
-        It is on disk when this returns. Raises CounterExhausted when the key has none left. It is
-        for whoever counts the key's AES blocks himself: none is leased with it.
+        The lease is on disk when this returns. Raises CounterExhausted when the key has none left.
+        No AES blocks are leased with it: the caller has to count those.
         """
         key = _bytes(name)
         with self._turn() as (_, table):
@@ -136,9 +137,10 @@ class CounterStore:
         return lease
 
     def begin(self, name: str) -> tuple[Claim, tuple[int, int]]:
-        """lease(), for a Sender of this process: no other process has one while the Claim lives.
+        """lease() for a Sender of this process, claimed against every other process.
 
-        Raises DuplicateSender when another has, and KeyExhausted when 2^36 AES blocks are charged.
+        Raises DuplicateSender when another process has claimed the key, and KeyExhausted when 2^36
+        AES blocks are charged to it.
         """
         key = _bytes(name)
         with self._turn() as (file, table):
@@ -157,7 +159,7 @@ class CounterStore:
         return claim, (first, last)
 
     def attach(self, sender: Leased, claim: Claim) -> None:
-        """Lets renew() care for this sender, as long as it lives."""
+        """From now on renew() extends this sender's lease, as long as it lives."""
         with policy_lock:
             self._senders[sender] = claim
 
@@ -199,7 +201,7 @@ class CounterStore:
             yield file, table
         if self._asked:
             self._asked = False
-            with suppress(CounterStoreError):  # whoever calls renew() next is told
+            with suppress(CounterStoreError):  # the next call of renew() reports it
                 self.renew()
 
     def _claims_on(self, file: Opening) -> Claims:
@@ -224,7 +226,7 @@ class CounterStore:
         return leases
 
     def _add_blocks(self, table: Table, claim: Claim, lease: tuple[int, int] | None) -> int:
-        """Those of a lease; all that there are when no other will follow."""
+        """The blocks of one lease; all that are left when no other lease will follow."""
         following, charged = table.get(claim.name)
         blocks = self._blocks if lease else KEY_BUDGET
         leased = min(charged + blocks, KEY_BUDGET)
@@ -265,7 +267,7 @@ def _seconds(timeout: float) -> float:
 
 
 def fingerprint(suite: int, kid: int, base_key: bytes | bytearray | memoryview) -> str:
-    """Names a key in a store without telling it: base_key has 16 random bytes or more."""
+    """Names a key in a store without revealing it: base_key has 16 random bytes or more."""
     digest = hashlib.sha256(b"pysframe counter store 1")
     digest.update(int(suite).to_bytes(2, "big") + kid.to_bytes(8, "big"))
     digest.update(base_key)

@@ -1,12 +1,12 @@
-"""The AES blocks of a key, of which it may seal 2^36 over all its lives.
+"""The AES blocks of a key, which may seal 2^36 of them over all its lives.
 
 Rules of this file:
-  1. Blocks are leased like counters: charged to the key on disk before a Sender may use them, and
-     the engine stops where its lease ends. So no end of a process, however it comes, makes a key
-     look less used than it is.
-  2. What a Sender has not used when it is closed is given back, once or never: by the next write
-     of the store, or at the end of the process. So starts and stops cost a key nothing, but for
-     those that end without close(): each costs it a lease at most, of 4,096 by default.
+  1. Blocks are leased like counters: they are charged to the key on disk before a Sender may use
+     them, and the engine stops at the end of its lease. However a process ends, a key therefore
+     never looks less used than it is.
+  2. What a Sender has not used when it is closed is returned once or never: by the next write of
+     the store, or at the end of the process. Starting and stopping thus costs a key nothing, except
+     when it ends without close(): that costs at most one lease, of 4,096 by default.
 """
 
 import atexit
@@ -21,21 +21,21 @@ from ._file import Table
 from ._turn import turn
 from ._words import CounterStoreError
 
-FOR_EACH_COUNTER = 16  # blocks leased with it: a frame of 200 bytes
-AT_LEAST = 1 << 22  # blocks in a lease: four frames of the default limit
+FOR_EACH_COUNTER = 16  # blocks leased with each counter: a frame of 200 bytes
+AT_LEAST = 1 << 22  # blocks in a lease: four frames of the default maximum size
 
-WAIT = 0.5  # seconds, at the end of a process, for a store that somebody else uses
+WAIT = 0.5  # seconds to wait, at the end of a process, for a store that is in use
 
-_unused: dict[tuple[int, Path], dict[bytes, int]] = {}  # to be given back, by process and store
+_unused: dict[tuple[int, Path], dict[bytes, int]] = {}  # to be returned, by process and store
 
 
 def lease_of(counters: int) -> int:
-    """Blocks that are leased with so many counters."""
+    """Blocks to lease with so many counters."""
     return max(counters * FOR_EACH_COUNTER, AT_LEAST)
 
 
 def charge(charged: int, blocks: int) -> int:
-    """What is charged to a key when it is given these, or as many as there are."""
+    """The charge of a key after leasing these blocks, or as many as are left."""
     if charged >= KEY_BUDGET:
         raise KeyExhausted(
             "the store has charged 2^36 AES blocks to this key: sealed, or leased to Senders that "
@@ -50,7 +50,7 @@ def give_back_later(path: Path, name: bytes, blocks: int) -> None:
 
 
 def give_back(path: Path, table: Table) -> None:
-    """Takes from what is charged, in this table, what was not used."""
+    """Deducts unused blocks from the charges in this table."""
     with policy_lock:
         unused = _unused.pop((os.getpid(), path), {})
     for name, blocks in unused.items():
@@ -59,7 +59,7 @@ def give_back(path: Path, table: Table) -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unused.clear)  # it is the parent's to give back
+    os.register_at_fork(after_in_child=_unused.clear)  # returning them is the parent's business
 
 
 @atexit.register

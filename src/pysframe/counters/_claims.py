@@ -1,10 +1,10 @@
-"""Which keys this process seals with: a claim on each, that others see and that dies with it.
+"""Claims on the keys that this process seals with: visible to others, and gone with the process.
 
 Rules of this file:
-  1. A claim is a lock on one byte of the store's file, whose place follows from the key. Two keys
-     meet in one place once in 2^60 times.
-  2. It lives as long as its Sender, or until that is closed, and no longer than its process. A
-     forked child has none of its parent's.
+  1. A claim is a lock on one byte of the store's file, at an offset that follows from the key. Two
+     keys share an offset once in 2^60 times.
+  2. It lives until its Sender is closed or collected, and no longer than its process. A forked
+     child inherits none of its parent's claims.
 """
 
 import os
@@ -19,15 +19,15 @@ from ._words import CounterStoreError
 
 
 class Claim:
-    """That this process, and no other, seals with a key; its leases come to it."""
+    """States that this process alone seals with a key; receives its leases."""
 
     __slots__ = ("_at", "_claims", "first_block", "last", "last_block", "name")
-    last: int  # counter that is leased
-    first_block: int  # of the key's meter, where the leases of this claim begin
+    last: int  # the last counter leased
+    first_block: int  # where the leases of this claim begin on the key's meter
     last_block: int  # and where they end
 
     def __init__(self, claims: "Claims", name: bytes) -> None:
-        self._claims: Claims | None = None  # until it is ours
+        self._claims: Claims | None = None  # until the lock is ours
         self._at, self.name = 1 + int.from_bytes(name[:8]) // 16, name
         claims.take(self._at)
         self._claims = claims
@@ -37,10 +37,10 @@ class Claim:
         return self._claims is None
 
     def release(self, used: int | None = None) -> None:
-        """Others may seal with the key from now on; idempotent.
+        """Allows others to seal with the key from now on; idempotent.
 
-        used: where the meter of the Sender, closed by now, has stopped. What is left of its lease
-        is given back when the store is written next, or at the end of the process.
+        used: the final meter of the Sender, which has been closed. The rest of its lease is
+        returned when the store is next written, or at the end of the process.
         """
         claims, self._claims = self._claims, None
         if claims is not None:
@@ -53,20 +53,20 @@ class Claim:
 
 
 class Claims:
-    """All claims of one CounterStore, from the opening of its file to that of another."""
+    """All claims of one CounterStore on one opening of its file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._opening = Opening(path)
         self._pid = os.getpid()
-        self._counts: dict[int, int] = {}  # claims that share a place
+        self._counts: dict[int, int] = {}  # claims that share an offset
 
     def are_on(self, identity: tuple[int, int]) -> bool:
-        """Whether they are this process's, and on that file."""
+        """Whether they belong to this process and are on that file."""
         return self.are_ours and self._opening.identity == identity
 
     def check(self, path: Path) -> None:
-        """CounterStoreError when the path leads to another file by now, while there are claims."""
+        """CounterStoreError when claims exist and the path leads to another file by now."""
         if not self._counts or not self.are_ours:
             return
         with suppress(FileNotFoundError):
@@ -79,7 +79,7 @@ class Claims:
         )
 
     def take(self, at: int) -> None:
-        """DuplicateSender when another process has this place."""
+        """Locks this offset; DuplicateSender when another process holds it."""
         with policy_lock:
             if at not in self._counts and not self._opening.try_lock(at):
                 raise DuplicateSender(
@@ -90,7 +90,7 @@ class Claims:
             self._counts[at] = self._counts.get(at, 0) + 1
 
     def drop(self, at: int) -> None:
-        """Lets a place go; nothing in a forked child."""
+        """Unlocks this offset; does nothing in a forked child."""
         with policy_lock:
             self._counts[at] -= 1
             if not self._counts[at]:
@@ -100,5 +100,5 @@ class Claims:
 
     @property
     def are_ours(self) -> bool:
-        """False in a forked child, also where Python has not seen the fork."""
+        """False in a forked child, also when Python has not noticed the fork."""
         return self._pid == os.getpid() and not self._opening.closed

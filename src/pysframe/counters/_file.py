@@ -1,12 +1,12 @@
 """Reading and writing the pages of a counter store's file.
 
 Rules of this file:
-  1. Every page lies in the file twice. A change is written to the first copies and synced, then
-     to the second copies and synced, and only then it is done. A crash in the middle of a write
-     spoils one copy at most; the other is whole, and nobody had been given the change yet.
-  2. Before a page is changed, its copies are made alike again and synced.
+  1. Every page is stored twice. A change is written to the first copies and synced, then to the
+     second copies and synced, and only then is it complete. A crash in the middle of a write spoils
+     at most one copy; the other is whole, and nobody has been told of the change yet.
+  2. Before a page is changed, its copies are made equal again and synced.
   3. A new page is written and synced before its parent points to it.
-  4. Who finds the file syncs its directory once, since its maker may have been killed before.
+  4. Whoever opens the file syncs its directory once, since its creator may have been killed before.
 """
 
 import errno
@@ -22,7 +22,7 @@ _CANNOT_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 
 
 class Table:
-    """The records of a file while it is this opening's turn."""
+    """The records of a file, during a turn."""
 
     def __init__(self, file: Opening) -> None:
         self._file = file
@@ -32,12 +32,12 @@ class Table:
         self._end = -(-os.fstat(file.fileno()).st_size // (2 * SIZE))
 
     def get(self, name: bytes) -> tuple[int, int]:
-        """(next counter, blocks charged) of a key; zeros for one that was never seen."""
+        """(next counter, blocks charged) of a key; zeros for an unknown one."""
         page, at = self._find(name)
         return page.get(at) if at else (0, 0)
 
     def put(self, name: bytes, following: int, blocks: int) -> None:
-        """Changes a key's record; write() then brings it to the disk."""
+        """Changes a key's record in memory; write() stores it."""
         page, at = self._find(name)
         if not at and page.is_full:
             page = self._add_child(page, name)
@@ -45,7 +45,7 @@ class Table:
         self._changed[page.number] = page
 
     def write(self) -> None:
-        """What was changed is on the disk when this returns."""
+        """Stores all changes; they are on disk when this returns."""
         if self._new:
             self._write(self._new.values(), (0, 1))
         old = [page for number, page in self._changed.items() if number not in self._new]
@@ -53,7 +53,7 @@ class Table:
             self._write(old, (copy,))
 
     def _find(self, name: bytes) -> tuple[Page, int]:
-        """The page with the record, and where it is; or the last page on its path, and 0."""
+        """The page with the record and its offset, or the last page on its path and 0."""
         page, depth = self._page(ROOT), 0
         while not (at := page.find(name)):
             number = page.child(branch(name, depth))
@@ -86,7 +86,7 @@ class Table:
 
 
 def read_page(file: Opening, number: int) -> bytes:
-    """A page's body, its two copies alike; CounterStoreError when neither is whole."""
+    """A page's body, after making its copies equal; CounterStoreError when neither is whole."""
     at = 2 * number * SIZE
     both = os.pread(file.fileno(), 2 * SIZE, at)
     first, second = both[:SIZE], both[SIZE:]
@@ -107,14 +107,14 @@ def _repair(file: Opening, whole: bytes, at: int) -> None:
 
 
 def write_all(fd: int, data: bytes, at: int) -> None:
-    """A disk that is nearly full may take a part."""
+    """Writes everything, though a disk that is nearly full may take it in parts."""
     while data:
         done = os.pwrite(fd, data, at)
         data, at = data[done:], at + done
 
 
 def sync_directory(path: Path) -> None:
-    """So that the file's name outlives a crash; not every file system can do it, or needs to."""
+    """Makes the file's name survive a crash; some file systems cannot do that, or need not."""
     fd = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -1,13 +1,13 @@
-"""Locks on bytes of a file that die with their process: whose turn it is, and which key is in use.
+"""Locks on bytes of a file, which end with their process: for turns, and for keys in use.
 
 Rules of this file:
-  1. The locks are open file description locks: one owner for each opening, so threads exclude
-     each other, and no close() of the same file elsewhere in the process drops one, as it would
-     drop classic POSIX locks.
-  2. An opening is a file object: whatever exception comes in between, it is closed when nobody
-     refers to it any more, and its locks are free.
+  1. They are open file description locks, owned by an opening: threads exclude each other, and
+     closing the same file elsewhere in the process drops none of them, as it would drop classic
+     POSIX locks.
+  2. An opening is a file object. Whatever exception occurs, it is closed when the last reference
+     goes, and its locks are released.
   3. A forked child shares its parent's openings and would keep their locks after the parent's
-     death. So the child closes them before it runs anything else.
+     death, so the child closes them before it runs anything else.
 """
 
 import errno
@@ -22,11 +22,11 @@ from weakref import WeakSet
 
 try:
     import fcntl
-except ImportError:  # Windows, where only this part of the package is missing
+except ImportError:  # Windows, which lacks this part of the package alone
     fcntl = None  # type: ignore[assignment]
 
 HAS_LOCKS = hasattr(fcntl, "F_OFD_SETLK")
-TURN = 0  # the byte that is locked while pages are read and written; each key has another one
+TURN = 0  # the byte to lock while pages are read and written; each key has its own byte
 _FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, len, pid
 
 _openings: WeakSet["Opening"] = WeakSet()
@@ -35,7 +35,7 @@ _openings: WeakSet["Opening"] = WeakSet()
 class Opening(FileIO):
     """The store's file, opened once. Raises OSError."""
 
-    thread: int | None = None  # which wants to read and write pages, or does so
+    thread: int | None = None  # the thread that has a turn, or waits for one
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,22 +43,22 @@ class Opening(FileIO):
         _openings.add(self)
 
     def __del__(self) -> None:
-        self.close()  # without the warning that a file is left to be closed: that is meant
+        self.close()  # on purpose, so without the ResourceWarning
 
     def fileno(self) -> int:
-        """OSError in a forked child that has come from the middle of its parent's turn."""
+        """OSError in a child that was forked in the middle of its parent's turn."""
         if self.closed:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return super().fileno()
 
     @property
     def identity(self) -> tuple[int, int]:
-        """Which file it is, whatever name it has by now."""
+        """Identifies the file, whatever its name is by now."""
         status = os.fstat(self.fileno())
         return status.st_dev, status.st_ino
 
     def try_lock(self, at: int = TURN) -> bool:
-        """Locks the byte; False when another opening has it."""
+        """Locks the byte; False when another opening holds it."""
         try:
             self._lock(fcntl.F_WRLCK, at)
         except (BlockingIOError, PermissionError):
@@ -66,7 +66,7 @@ class Opening(FileIO):
         return True
 
     def unlock(self, at: int = TURN) -> None:
-        """Lets the byte go, whoever else has this opening; nothing when it is closed."""
+        """Unlocks the byte, whoever shares this opening; does nothing when that is closed."""
         if not self.closed:
             self._lock(fcntl.F_UNLCK, at)
 
@@ -75,12 +75,12 @@ class Opening(FileIO):
 
 
 def _open(path: str, _flags: int) -> int:
-    # A link is resolved by now, so one found here was planted; a FIFO would wait for its writer.
+    # Links have been resolved, so one found here was planted. Opening a FIFO would block.
     return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def try_flock(fd: int) -> bool:
-    """Takes the lock that releases before 0.2 take on the file beside the store."""
+    """Takes the lock that releases before 0.2 use, on the file beside the store."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -89,7 +89,7 @@ def try_flock(fd: int) -> bool:
 
 
 def succeeds_within(timeout: float, attempt: Callable[[], bool]) -> bool:
-    """Tries again and again for so many seconds; the last time at their end."""
+    """Repeats the attempt for so many seconds, the last time at their end."""
     end, pause = time.monotonic() + timeout, 0.0002
     while not attempt():
         left = end - time.monotonic()
@@ -101,7 +101,7 @@ def succeeds_within(timeout: float, attempt: Callable[[], bool]) -> bool:
 
 
 def is_inside(path: Path) -> bool:
-    """Whether this very thread has or waits for its turn, and a signal handler came in between."""
+    """Whether this thread has a turn, or waits for one, and a signal handler interrupted it."""
     me = threading.get_ident()
     return any(o.path == path and o.thread == me and not o.closed for o in list(_openings))
 

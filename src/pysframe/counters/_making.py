@@ -1,10 +1,10 @@
-"""How a counter store's file comes to be: made, converted from the format before, or refused.
+"""Creates a counter store's file, converts it from the previous format, or refuses it.
 
 Rules of this file:
   1. A file gets its name when it is complete and synced, and only if nobody else was faster.
-  2. What root makes belongs to the owner of the directory, who goes on with it. Others cannot
+  2. A file created by root belongs to the owner of the directory, who will use it. Nobody else can
      read it.
-  3. What cannot be trusted is left as it is: a damaged file, an unknown format, a link put in the
+  3. What cannot be trusted is left unchanged: a damaged file, an unknown format, a link put in the
      file's place, a file with two names.
 """
 
@@ -27,7 +27,7 @@ _CANNOT = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EI
 
 
 def resolved(path: str | os.PathLike[str]) -> Path:
-    """The path with its links followed; CounterStoreError when a stranger made the last one."""
+    """The path with links followed; CounterStoreError when a stranger owns the last link."""
     given = Path(path)
     with in_words(given):
         owner = given.lstat().st_uid if given.is_symlink() else 0
@@ -38,12 +38,12 @@ def resolved(path: str | os.PathLike[str]) -> Path:
             )
         try:
             return given.resolve()
-        except RuntimeError as error:  # so said before Python 3.13
+        except RuntimeError as error:  # the error before Python 3.13
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
 
 
 def make(path: Path) -> None:
-    """An empty store, unless there is something. Raises OSError."""
+    """Creates an empty store unless the path exists. Raises OSError."""
     if path.exists():
         return
     with suppress(FileExistsError):
@@ -52,7 +52,7 @@ def make(path: Path) -> None:
 
 
 def _link_whole(path: Path) -> bool:
-    """Makes the file without a name, then names it; False where the system cannot do that."""
+    """Creates the file without a name, then names it; False when the system cannot do that."""
     try:
         fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o600)
     except OSError as error:
@@ -61,7 +61,7 @@ def _link_whole(path: Path) -> bool:
         raise
     with open(fd, "wb") as file:
         _begin(file.fileno(), path)
-        try:  # src_dir_fd is not used, but makes os.link follow the link that /proc has there
+        try:  # src_dir_fd is unused, but makes os.link follow the link in /proc
             os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd)
         except FileNotFoundError:
             return False  # no /proc
@@ -85,16 +85,16 @@ def _begin(fd: int, path: Path) -> None:
 
 
 def _give_to(fd: int, owner: os.stat_result) -> None:
-    """To the service user in whose place root was started once."""
+    """Hands the file to the service user, on whose behalf root ran once."""
     if os.geteuid() == 0 and owner.st_uid != 0:
         os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
-# ---- what is there ----
+# ---- existing files ----
 
 
 def refuse_odd(file: Opening) -> None:
-    """CounterStoreError for what is no regular file, or has a second name."""
+    """CounterStoreError for anything but a regular file with a single name."""
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         raise CounterStoreError(f"{file.path} is no regular file; use another path")
@@ -106,9 +106,9 @@ def refuse_odd(file: Opening) -> None:
 
 
 def is_ready(file: Opening, timeout: float) -> bool:
-    """Whether this is a whole store of this format; False when it has become one, elsewhere.
+    """Whether this is a complete store of this format; False when a new file has replaced it.
 
-    Raises CounterStoreError for everything else, and leaves that as it is.
+    Raises CounterStoreError for everything else, and leaves it unchanged.
     """
     head = os.pread(file.fileno(), SIZE, 0)
     if _old.is_old(head):
@@ -130,7 +130,7 @@ def is_ready(file: Opening, timeout: float) -> bool:
 
 
 def _begin_mounted(file: Opening) -> None:
-    """An empty file is a damaged one, but where it had to be there for something to be mounted."""
+    """Fills an empty file that is a mount point; any other empty file is a damaged one."""
     if not _is_mounted(file.path):
         raise damaged(file.path, "it is empty; if no key was ever used with it, delete it")
     write_all(file.fileno(), _EMPTY, 0)
@@ -146,11 +146,11 @@ def _is_mounted(path: Path) -> bool:
     return False
 
 
-# ---- the format before ----
+# ---- the previous format ----
 
 
 def _convert(path: Path, timeout: float) -> None:
-    """Puts a store of this format in the place of an older one."""
+    """Replaces an older store by one of this format."""
     lock = path.with_name(f"{path.name}.lock")
     fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with open(fd, "rb"):

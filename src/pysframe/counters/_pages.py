@@ -1,19 +1,19 @@
-"""The format of a counter store's file: pages of records, found through a tree. No I/O here.
+"""The format of a counter store's file: pages of records in a tree. This module does no I/O.
 
 Rules of this file:
-  1. A page carries its number and a checksum, so a page that is torn, rotten, zeroed or another's
-     is seen. A page that its parent points to exists, so a key counts as new only when every page
-     on its path is whole and none has it.
-  2. Records never move, are never deleted, and each stands for itself. So a page may be written
-     at any time without regard to others: no transaction over several pages is needed.
+  1. A page carries its number and a checksum, so torn, rotten, zeroed and misplaced pages are
+     detected. Every page that a parent points to exists, so a key counts as new only when every
+     page on its path is whole and none contains it.
+  2. Records never move, are never deleted, and are independent. A page may therefore be written at
+     any time without regard to others, and no transaction spans several pages.
 
-The file is a sequence of pages of 4096 bytes, each one twice in a row (why: see _file.py). Page 0
-holds the line "pysframe-counters/2". Every other page is, with numbers big-endian,
+The file is a sequence of pages of 4096 bytes, each stored twice in a row (_file.py says why). Page
+0 holds the line "pysframe-counters/2". Every other page is, with big-endian numbers,
     its number (8 bytes) | how many records (8) | first child (8) | second child (8) | records
-and every page ends with the first 16 bytes of SHA-256 of what stands before. A record is
+and every page ends with the first 16 bytes of SHA-256 of all before them. A record is
     a key's fingerprint (16 bytes) | its next counter (16) | AES blocks charged to it (8)
-Page 1 is where every search begins. When a page is full, the next bit of the fingerprint says
-which child goes on; 0 stands for a child that does not exist yet.
+Every search begins at page 1. When a page is full, the next bit of the fingerprint selects the
+child to continue with; 0 stands for a child that does not exist yet.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ Entry = tuple[bytes, int, int]  # fingerprint, next counter, blocks
 
 
 class Page:
-    """One page of records, as it lies in the file but for its checksum."""
+    """One page of records, as stored in the file, without the checksum."""
 
     __slots__ = ("_body",)
 
@@ -55,15 +55,15 @@ class Page:
         self._set(16 + 8 * side, 24 + 8 * side, number)
 
     def find(self, name: bytes) -> int:
-        """Where a key's record is; 0 when it is not in this page."""
+        """The offset of a key's record; 0 when this page has none."""
         end = _HEAD + self._get(8, 16) * _RECORD
         at = self._body.find(name, _HEAD, end)
-        while at != -1 and (at - _HEAD) % _RECORD:  # bytes of two fields that look like it
+        while at != -1 and (at - _HEAD) % _RECORD:  # a match that straddles two fields
             at = self._body.find(name, at + 1, end)
         return max(at, 0)
 
     def add(self, name: bytes) -> int:
-        """A new record, all zero, in a page that is not full; returns where it is."""
+        """Adds a record of zeros to a page that is not full; returns its offset."""
         count = self._get(8, 16)
         at = _HEAD + count * _RECORD
         self._body[at : at + _NAME] = name
@@ -109,7 +109,7 @@ FIRST_PAGE = seal(f"{FORMAT}\n".encode())
 
 
 def opened(number: int, page: bytes) -> bytes | None:
-    """The body of these bytes, if they are the page of this number just as it was written."""
+    """The body of these bytes if they are the page of this number, intact; else None."""
     body, digest = page[:_BODY], page[_BODY:]
     if len(page) != SIZE or hashlib.sha256(body).digest()[:_DIGEST] != digest:
         return None
@@ -118,7 +118,7 @@ def opened(number: int, page: bytes) -> bytes | None:
 
 
 def branch(name: bytes, depth: int) -> int:
-    """Which child of a full page, so many steps from the root, goes on for this fingerprint."""
+    """The child of a full page at this depth that this fingerprint continues with."""
     return name[depth // 8 % _NAME] >> depth % 8 & 1
 
 

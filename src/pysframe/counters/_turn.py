@@ -1,4 +1,4 @@
-"""A turn: the time in which one thread of one process reads and changes the store's file."""
+"""A turn: the time during which one thread of one process reads and changes the store's file."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ from ._words import CounterStoreError, held_too_long, in_words
 
 @contextmanager
 def turn(path: Path, timeout: float) -> Iterator[tuple[Opening, Table]]:
-    """The store's file, made if need be, for its reader alone. Raises CounterStoreError."""
+    """The store's file, created if missing, for exclusive use. Raises CounterStoreError."""
     if not HAS_LOCKS:
         raise CounterStoreError(
             "this system has no open file description locks (Linux has them), which keep two "
@@ -37,6 +37,6 @@ def turn(path: Path, timeout: float) -> Iterator[tuple[Opening, Table]]:
 
 
 def _is_still_there(file: Opening) -> bool:
-    """False when another file has taken its place while we waited."""
+    """False when another file replaced it while we waited."""
     status = os.stat(file.path)
     return file.identity == (status.st_dev, status.st_ino)

@@ -1,4 +1,4 @@
-"""What can go wrong with a counter store, in words."""
+"""The errors of a counter store, with advice."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from ..errors import MisuseError
 
 
 class CounterStoreError(MisuseError):
-    """The store cannot be used: no counter was given out. Its __cause__ is the OSError, if any."""
+    """The store cannot be used, and no counter was given out. __cause__ is the OSError, if any."""
 
 
 _ADVICE = {
@@ -41,7 +41,7 @@ _ADVICE = {
 
 @contextmanager
 def in_words(path: Path) -> Iterator[None]:
-    """Turns an OSError into a CounterStoreError that says what to do."""
+    """Turns an OSError into a CounterStoreError with advice."""
     try:
         yield
     except OSError as error:

@@ -1,6 +1,6 @@
-"""The parts of an SFrame ciphertext, named bit by bit, also when they make no sense.
+"""Names the parts of an SFrame ciphertext, bit by bit, even when they make no sense.
 
-Rule: the library decides what is well-formed; this module only shows where and why.
+Rule: the library decides what is well-formed; this module shows where and why it is not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SHOWN = 4  # bytes of a field shown in hex before the dots
 
 @dataclass(frozen=True)
 class Field:
-    """Some bytes and what they mean; `bits` explains them further."""
+    """Some bytes and their meaning; `bits` explains them further."""
 
     start: int
     data: bytes
@@ -38,7 +38,7 @@ class Field:
 
 @dataclass
 class Anatomy:
-    """What a ciphertext's bytes say; kid, ctr and size are None where they cannot be read."""
+    """The meaning of a ciphertext's bytes; kid, ctr and size are None when unreadable."""
 
     fields: list[Field] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Anatomy:
         return anatomy
 
     def numbers(self) -> dict[str, Any]:
-        """Everything that is a number. KID and CTR also as hex: JSON readers lose 64 bits."""
+        """All numbers; KID and CTR also in hex, since JSON readers lose 64-bit precision."""
         bits = None if self.config is None else dict(zip("XKYC", _split(self.config), strict=True))
         return {
             "config_byte": self.config,
@@ -171,7 +171,7 @@ def _meaning(name: str, extended: int, value: int) -> str:
 
 
 def _too_long(name: str, part: bytes) -> str:
-    """What is wrong with a number in bytes of its own, or nothing."""
+    """What is wrong with a number stored in bytes of its own; empty when nothing is."""
     value = int.from_bytes(part)
     if value < 8:
         return f"the {name} {value} has its own bytes; values 0-7 go into the config byte"

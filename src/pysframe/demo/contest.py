@@ -1,11 +1,12 @@
 """Ways to protect and unprotect a block of frames, timed in turns within one process.
 
 Rules of this file:
-  1. What was timed is checked: one frame that does not come back as it was ends the run.
+  1. Whatever is timed is verified: a single frame that does not round-trip ends the run.
   2. Every frame is sealed under a new nonce and opened once, with replay protection on.
-  3. The others do less: a bare AEAD, without header, counter, key look-up or replay window, and
-     with their nonces ready made.
-  4. Few keys fit into a cache, many do not: how many streams a core carries is measured with many.
+  3. The peers do less: a bare AEAD, without header, counter, key look-up or replay window, and with
+     precomputed nonces.
+  4. A few keys fit into a cache and many do not, so the number of streams that a core can carry is
+     measured with many.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from typing import Any, Protocol
 from .. import CipherSuite, FrameBatch, Receiver, Sender, protect_batch, unprotect_batch
 from .optional import trouble
 
-BLOCK = 64  # frames timed at once: a timer costs as much as a frame
-TURN = 4  # blocks in a row; the first wakes up caches and wide units, and is not counted
-CROWD, CROWD_ROWS = 10_000, 500  # streams, and how many of them make a batch
+BLOCK = 64  # frames per measurement: reading the clock costs as much as a frame
+TURN = 4  # blocks in a row; the first warms up caches and vector units and is not counted
+CROWD, CROWD_ROWS = 10_000, 500  # streams, and streams per batch
 FIRST_KID = 300
 MOST_OVERHEAD = 33  # bytes: header and tag
 AAD = bytes(5)  # as long as an SFrame header
@@ -34,7 +35,7 @@ Frames = Sequence[bytes]
 
 
 class Contestant(Protocol):
-    """One way; seal() and open() are timed, prepare() and read() are not."""
+    """A contestant; seal() and open() are timed, prepare() and read() are not."""
 
     name: str
     block: int  # frames
@@ -58,7 +59,7 @@ def streams(suite: CipherSuite, count: int) -> list[Stream]:
 
 
 class Streams:
-    """Streams with a key each, as a server has them; one frame of each is a block."""
+    """Streams with a key each, as on a server; a block is one frame of each."""
 
     block = BLOCK
 
@@ -86,7 +87,7 @@ class Calls(Streams):
 
 
 class Batches(Streams):
-    """One call of protect_batch or unprotect_batch for the whole block, into buffers kept."""
+    """One call of protect_batch or unprotect_batch for the whole block, into reused buffers."""
 
     name = "batch"
 
@@ -135,7 +136,7 @@ class Cryptography:
 
 
 class PyCryptodome:
-    """AES.MODE_GCM of pycryptodome, one key. So slow that few frames make a block."""
+    """AES.MODE_GCM of pycryptodome, one key; slow, so its blocks are short."""
 
     name, block = "pycryptodome", BLOCK // 8
 
@@ -163,7 +164,7 @@ class PyCryptodome:
         return opened
 
 
-# Their class, by the module that it needs.
+# The class of each peer, by the module that it needs.
 PEERS: dict[str, type[Cryptography] | type[PyCryptodome]] = {
     "cryptography.hazmat.primitives.ciphers.aead": Cryptography,
     "Crypto.Cipher.AES": PyCryptodome,
@@ -171,14 +172,14 @@ PEERS: dict[str, type[Cryptography] | type[PyCryptodome]] = {
 
 
 def contestants(suite: CipherSuite) -> list[Contestant]:
-    """Ours, and those of the others that can be imported (GCM suites only)."""
+    """Our contestants, and the peers that can be imported (GCM suites only)."""
     some = streams(suite, BLOCK)
     ours: list[Contestant] = [Calls(some), Batches(some)]
     return ours + [peer(suite) for module, peer in _peers(suite).items() if not trouble(module)]
 
 
 def absent(suite: CipherSuite) -> list[str]:
-    """Who does not take part, and why, in words."""
+    """The peers that do not take part, with the reasons."""
     whys = {peer.name: trouble(module) for module, peer in _peers(suite).items()}
     return [f"{name} {why}" for name, why in whys.items() if why]
 
@@ -200,13 +201,13 @@ def p50_p99(ns: Sequence[float]) -> tuple[float, float]:
 
 
 class WrongAnswer(Exception):
-    """A contestant did not give back what it was given."""
+    """A contestant returned something else than the original frame."""
 
 
 def race(
     suite: CipherSuite, size: int, seconds: float, progress: Callable[[float], None]
 ) -> dict[str, Timing]:
-    """Turn after turn, everybody in a new order each time; the first turn only warms up."""
+    """Runs turns, each in a new random order; the first only warms up."""
     ways, order = contestants(suite), random.Random(size)
     timings = {way.name: Timing() for way in ways}
     started, rounds = perf_counter_ns(), 0
@@ -225,7 +226,7 @@ def race(
 def crowd(
     suite: CipherSuite, size: int, seconds: float, progress: Callable[[float], None]
 ) -> dict[str, Timing]:
-    """The same for CROWD streams, each with one frame a round; blocks of CROWD_ROWS."""
+    """race() for CROWD streams with one frame each a round, in blocks of CROWD_ROWS."""
     timings: dict[str, Timing] = {}
     kinds: tuple[type[Calls] | type[Batches], ...] = (Calls, Batches)
     everybody = streams(suite, CROWD)

@@ -1,4 +1,4 @@
-"""Digits as DTMF tones, and a reader that gets them back out of decoded audio.
+"""Digits as DTMF tones, and a reader that recovers them from decoded audio.
 
 Rule: everybody reads with the same `DigitReader`. "Heard nothing" is worth something only when
 the reader that stays silent on ciphertext is the one that reads every digit on clear audio.
@@ -21,10 +21,10 @@ DIGIT_S = (TONE_FRAMES + GAP_FRAMES) * FRAME / RATE
 _ROWS = (697, 770, 852, 941)  # Hz, ITU-T Q.23
 _COLUMNS = (1209, 1336, 1477, 1633)
 _KEYS = ("123A", "456B", "789C", "*0#D")
-_SILENT, _UNCLEAR = " ", "?"  # what a window holds when it holds no digit
+_SILENT, _UNCLEAR = " ", "?"  # a window without a digit
 _LEVEL = 0.25  # of full scale, each of the two tones
 
-_MIN_TONE, _MIN_GAP = 3, 2  # windows of 20 ms: what makes a digit, what ends it
+_MIN_TONE, _MIN_GAP = 3, 2  # windows of 20 ms: the fewest that make a digit, and that end it
 _MIN_PURITY = 0.6  # the pair's share of the window's energy; noise has about 0.1
 _MIN_RMS = 0.02  # of full scale: -34 dBFS
 
@@ -39,7 +39,7 @@ def tone(digit: str) -> Samples:
 
 
 def speak(digits: str) -> Samples:
-    """The digits one after the other, after 200 ms of silence."""
+    """The digits in sequence, after 200 ms of silence."""
     return np.concatenate([silence(TONE_FRAMES), *map(tone, digits)])
 
 
@@ -48,7 +48,7 @@ def silence(frames: int) -> Samples:
 
 
 def frames_of(pcm: Samples) -> Sequence[Samples]:
-    """Cuts into 20 ms frames; the last one is filled up with silence."""
+    """Cuts samples into 20 ms frames; the last one is padded with silence."""
     padded = np.concatenate([pcm, np.zeros(-len(pcm) % FRAME, np.int16)])
     return list(padded.reshape(-1, FRAME))
 
@@ -63,8 +63,8 @@ class DigitReader:
     def __init__(self) -> None:
         self.digits = ""
         self._rest = np.zeros(0, np.int16)
-        self._key, self._run = _SILENT, 0  # what the last windows held, and how many of them
-        self._standing = ""  # the digit that has been counted and not yet ended
+        self._key, self._run = _SILENT, 0  # the key of the latest windows, and their number
+        self._standing = ""  # a digit that has been counted and has not ended
 
     def feed(self, pcm: Samples) -> None:
         """Takes any number of samples."""
@@ -94,13 +94,13 @@ _BINS = _bins()
 
 
 def _tone_in(window: Samples) -> str:
-    """The key whose two tones make up this window, _SILENT or _UNCLEAR."""
+    """The key whose two tones make up this window; _SILENT or _UNCLEAR when there is none."""
     wave = window.astype(np.float32) / 32768
     energy = float((wave * wave).sum())
     if energy < _MIN_RMS**2 * FRAME:
         return _SILENT
     # |bin|^2 of a sine of amplitude A over N samples is (A N / 2)^2, its energy A^2 N / 2.
-    # Sums, not @: BLAS spreads even this over threads, which costs more than it saves.
+    # Sums instead of @: BLAS would use threads even here, which cost more than they save.
     shares = ((_BINS * wave).sum(axis=2) ** 2).sum(axis=0) * (2 / FRAME) / energy
     row, column = int(shares[:4].argmax()), int(shares[4:].argmax())
     each = (shares[row], shares[4 + column])

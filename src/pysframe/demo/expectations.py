@@ -1,4 +1,4 @@
-"""What must be true of a call, as data, and what was true of this one."""
+"""What must hold for a call, as data, and what held for this one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .listening import replay
 from .parties import Member, quantile_us
 from .stage import Stage
 
-# Over half a second noise reaches 0.15 and the same sound, with holes, falls to 0.87; over ten
+# Over half a second, noise reaches 0.15, and the same sound with gaps falls to 0.87; over ten
 # seconds they are at 0.01 and 0.99.
 UNLIKE, ALIKE = 0.3, 0.7
 
@@ -26,7 +26,7 @@ Check = Callable[[Stage, float], Iterator[str]]
 
 @dataclass(frozen=True)
 class Expectation:
-    """A sentence, and a check that yields whatever contradicts it (budget in microseconds)."""
+    """A sentence, and a check that yields its contradictions (budget in microseconds)."""
 
     says: str
     contradictions: Check
@@ -34,7 +34,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Finding:
-    """An expectation and what was seen instead; nothing when it holds."""
+    """An expectation and the observed contradictions; empty when it holds."""
 
     says: str
     instead: tuple[str, ...]
@@ -45,7 +45,7 @@ class Finding:
 
 
 def judge(stage: Stage, budget_us: float) -> list[Finding]:
-    """Every expectation of this kind of call, in order."""
+    """All expectations of this kind of call, in order."""
     wanted = (*(DIGITS if stage.digits else ()), *ALWAYS)
     return [
         Finding(e.says.format(budget_us), tuple(e.contradictions(stage, budget_us))) for e in wanted
@@ -147,7 +147,7 @@ def _unlike(stage: Stage, _budget: float) -> Iterator[str]:
                 yield f"what {name} heard has a likeness of {tap.likeness:.2f}"
 
 
-# ---- the circumstances ----
+# ---- conditions ----
 
 
 def _rough(stage: Stage, _budget: float) -> Iterator[str]:

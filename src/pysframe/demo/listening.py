@@ -1,4 +1,4 @@
-"""What a stream of frames sounds like to somebody, key or no key.
+"""What a stream of frames sounds like, with or without the key.
 
 Rule: a frame is judged by what is heard, never by a decoder's mood. Opus refuses some random
 bytes and plays the rest, so everything that it plays goes to the digit reader and, frame by
@@ -21,7 +21,7 @@ _TOC = b"\xf8"  # first byte of the call's Opus frames: full band, 20 ms, mono (
 
 
 class Likeness:
-    """Correlation of what was heard with what was said: 1 is the same, noise is near 0."""
+    """The correlation of what was heard with what was said: 1 when equal, near 0 for noise."""
 
     def __init__(self, said: Mapping[int, Samples]) -> None:
         self._said = said
@@ -29,14 +29,14 @@ class Likeness:
 
     def add(self, seq: int, heard: Samples) -> None:
         if seq not in self._said:
-            return  # the ciphertext of an end mark, played as if it were audio
+            return  # the ciphertext of an end mark, played as audio
         said = self._said[seq][: len(heard)].astype(np.float32)
         other = heard[: len(said)].astype(np.float32)
         self._sums += ((said * other).sum(), (said * said).sum(), (other * other).sum())
 
     @property
     def value(self) -> float:
-        """0..1, and 0 when there is nothing to compare."""
+        """0..1; 0 when there is nothing to compare."""
         both, said, heard = self._sums
         return float(abs(both) / np.sqrt(said * heard)) if said * heard else 0.0
 
@@ -48,14 +48,14 @@ class Ear:
         self.reader = DigitReader()
         self.likeness = Likeness(said)
         self.played: list[int] = []  # seqs, in order
-        self.fingerprint = hashlib.sha256()  # of every sample that was decoded
-        self.over = False  # the speaker's end mark came: an empty frame
+        self.fingerprint = hashlib.sha256()  # of every decoded sample
+        self.over = False  # the speaker's end mark, an empty frame, has arrived
         self.level = 0.0  # RMS of the last frame, of full scale
         self._buffer, self._decoder, self._last = JitterBuffer(), OpusDecoder(), silence(1)
 
     @property
     def refused(self) -> int:
-        """Frames that the decoder would not have."""
+        """Frames that the decoder refused."""
         return self._decoder.refused
 
     def push(self, seq: int, frame: bytes) -> None:
@@ -64,7 +64,7 @@ class Ear:
             self._play(due, waiting)
 
     def finish(self) -> None:
-        """Plays what is still waiting."""
+        """Plays the frames that are still waiting."""
         for due, waiting in self._buffer.pull(depth=0):
             self._play(due, waiting)
 
@@ -74,7 +74,7 @@ class Ear:
             return
         pcm = self._decoder.decode(frame) if frame else None
         if pcm is None:
-            pcm = self._last // 2  # a hole: what came before, fading
+            pcm = self._last // 2  # conceal a gap: the previous frame, fading
         else:
             self._note(seq, pcm)
         self._last = pcm
@@ -88,7 +88,7 @@ class Ear:
 
 
 def replay(frames: Mapping[int, bytes], seqs: list[int]) -> str:
-    """The fingerprint of a fresh decoder given these clear frames, to compare with an Ear's."""
+    """The fingerprint of a fresh decoder for these clear frames, to compare with an Ear's."""
     decoder, fingerprint = OpusDecoder(), hashlib.sha256()
     for seq in seqs:
         pcm = decoder.decode(frames.get(seq, b""))
@@ -103,7 +103,7 @@ def _without_header(payload: bytes) -> bytes:
         return payload
 
 
-# What somebody without the key can give to an Opus decoder, worst and best informed.
+# What an eavesdropper can feed to an Opus decoder, from the worst to the best informed.
 GUESSES: tuple[Callable[[bytes], bytes], ...] = (
     lambda payload: payload,
     _without_header,
@@ -112,11 +112,11 @@ GUESSES: tuple[Callable[[bytes], bytes], ...] = (
 
 
 class Eavesdropper:
-    """A listener without a key: tries to hear every payload in three ways at once."""
+    """An eavesdropper: tries to hear every payload in three ways at once."""
 
     def __init__(self, said: Mapping[int, Samples]) -> None:
         self.ears = [Ear(said) for _ in GUESSES]
-        self.tried = 0  # frames times guesses
+        self.tried = 0  # frames, once for each guess
 
     def push(self, seq: int, payload: bytes) -> None:
         for ear, guess in zip(self.ears, GUESSES, strict=True):
@@ -129,12 +129,12 @@ class Eavesdropper:
 
     @property
     def digits(self) -> str:
-        """The longest thing that any of the three could read."""
+        """The longest text that any of the three could read."""
         return max((ear.reader.digits for ear in self.ears), key=len)
 
     @property
     def played(self) -> int:
-        """Frames that the decoder took for audio, over all three."""
+        """Frames that the decoder accepted as audio, over all three."""
         return sum(len(ear.played) for ear in self.ears)
 
     @property

@@ -1,4 +1,4 @@
-"""The forwarder (SFU) of the call: it passes bytes on, and not too well.
+"""The forwarder (SFU) of the call: it passes bytes on, imperfectly.
 
 Rule: it knows no key. It reads RTP headers, as forwarders do, and listens to what it forwards.
 What it does to the packets is what networks do: of every 50 packets of a stream one is lost, one
@@ -18,7 +18,7 @@ _BLOCK = 50  # packets: one second
 
 
 class Forwarder:
-    """Takes packets from legs and gives them back, tick by tick, for all the other legs.
+    """Accepts packets from legs and returns them, tick by tick, for all other legs.
 
     `passed` counts the packets it gave out, by leg; `fates` those it lost, sent twice or sent
     late, by (fate, leg); `taps` are what it hears, by SSRC.
@@ -48,7 +48,7 @@ class Forwarder:
             self._hold(leg, packet, self._rng.choice((1, 2)))
 
     def pull(self) -> list[tuple[str, bytes]]:
-        """What leaves in this 20 ms tick, as (leg it came from, packet)."""
+        """The packets that leave in this 20 ms tick, as (originating leg, packet)."""
         out = []
         while self._queue and self._queue[0][0] <= self._now:
             _due, _order, leg, packet = heapq.heappop(self._queue)

@@ -17,12 +17,12 @@ BIT_RATE = 32_000  # bits a second: 80-byte frames
 
 
 class UnplayableFile(Exception):
-    """Why a file gives no sound, in words that follow its name."""
+    """Why a file cannot be played, in words that follow its name."""
 
 
 class OpusEncoder:
-    """A microphone's encoder. Constant bit rate: the sizes of variable-rate speech give words
-    away even when it is encrypted (RFC 6562 section 3)."""
+    """A microphone's encoder, at a constant bit rate: the packet sizes of variable-rate speech
+    reveal words even when it is encrypted (RFC 6562 section 3)."""
 
     def __init__(self) -> None:
         self._codec = av.CodecContext.create("libopus", "w")
@@ -41,8 +41,8 @@ class OpusEncoder:
 
 
 class OpusDecoder:
-    """A loudspeaker's decoder. It is no judge of anything: given random bytes libopus refuses
-    some and plays the others."""
+    """A loudspeaker's decoder. That it decodes proves nothing: of random bytes, libopus refuses
+    some and plays the rest."""
 
     def __init__(self) -> None:
         self._codec = av.CodecContext.create("libopus", "r")
@@ -52,9 +52,9 @@ class OpusDecoder:
         self.refused = 0  # frames
 
     def decode(self, frame: bytes) -> Samples | None:
-        """Decoded samples, or None when the decoder will not have it."""
+        """Decoded samples, or None when the decoder refuses the frame."""
         if not frame:
-            return None  # to FFmpeg an empty packet is the end of the stream
+            return None  # FFmpeg takes an empty packet for the end of the stream
         try:
             parts = [part.to_ndarray()[0] for part in self._codec.decode(av.Packet(frame))]
         except av.FFmpegError:
@@ -76,7 +76,7 @@ def load(path: Path, seconds: float) -> Samples:
                 found += len(part)
                 if found >= wanted:
                     break
-    # PyAV has no class of its own for misuse and for what it cannot decode to: it is a ValueError.
+    # PyAV raises a plain ValueError for misuse, and for formats that it cannot convert.
     except (av.FFmpegError, OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or problem
         raise UnplayableFile(f"cannot be read as audio: {why}") from None
@@ -84,26 +84,26 @@ def load(path: Path, seconds: float) -> Samples:
 
 
 def _samples(file: BinaryIO) -> Iterator[Samples]:
-    """The first audio stream, part by part. The file is opened by Python, since FFmpeg takes what
-    stands before a colon in a name for a protocol."""
+    """The first audio stream, part by part. Python opens the file, since FFmpeg takes anything
+    before a colon in a name for a protocol."""
     with av.open(file, "r", metadata_errors="replace") as container:
         if not container.streams.audio:
             raise ValueError("it has no audio stream")
         for _, frames in groupby(_decoded(container), _form):
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
-            for frame in chain(frames, [None]):  # None: what the resampler still holds
+            for frame in chain(frames, [None]):  # None flushes the resampler
                 yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
 
 
 def _decoded(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
-    """What cannot be decoded is left out, as players do: tags between two parts, a cut end."""
+    """Skips what cannot be decoded, as players do: tags between parts, a truncated end."""
     for packet in container.demux(audio=0):
         with suppress(av.InvalidDataError):
             yield from packet.decode()
 
 
 def _form(frame: av.AudioFrame) -> tuple[str, str, int]:
-    """What a resampler is made for. Joined files and radio captures change it on the way."""
+    """The input format of a resampler, which joined files and radio captures change midway."""
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 

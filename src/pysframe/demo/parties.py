@@ -1,4 +1,4 @@
-"""Who takes part in the call.
+"""The parties of the call.
 
 Rules of this file:
   1. Parties exchange bytes only: RTP packets through the forwarder, key messages beside it.
@@ -20,10 +20,10 @@ from .opus import OpusDecoder, OpusEncoder
 from .rtp import Packet
 
 SUITE = CipherSuite.AES_128_GCM_SHA256_128
-OVER = 5  # empty frames that say "over": the network may lose some
-OVERLAP = 25  # frames after a rotation in which old and new key take turns
-GRACE = 10  # frames after it before the old key is dropped
-PAUSE = 10  # ticks between the last word and the answer
+OVER = 5  # empty frames that mean "over"; the network may lose some
+OVERLAP = 25  # frames after a rotation during which the old and the new key alternate
+GRACE = 10  # further frames before the old key is dropped
+PAUSE = 10  # ticks between the end of speech and the answer
 GIVE_UP = 75  # ticks that the publisher waits for an answer
 TICK_S = 0.02
 
@@ -31,7 +31,7 @@ _KID = struct.Struct("!Q")
 
 
 class Latency:
-    """How long each call took, in nanoseconds: by the clock, and of the processor's time.
+    """The duration of each call in nanoseconds: by the clock, and in processor time.
 
     On a busy machine the clock also counts what other processes do in the middle of a call.
     """
@@ -41,7 +41,7 @@ class Latency:
         self.cpu_ns: list[int] = []
 
     def time(self, call: Callable[[bytes], bytes], argument: bytes) -> bytes:
-        """Runs the call. One that raises is not counted."""
+        """Runs the call and records it unless it raises."""
         cpu = thread_time_ns()
         wall = perf_counter_ns()
         result = call(argument)
@@ -51,12 +51,12 @@ class Latency:
 
 
 def quantile_us(ns: list[int], share: float) -> float:
-    """In microseconds; share 0.5 is the median, 1 the slowest; 0 when nothing was measured."""
+    """A quantile in microseconds: 0.5 the median, 1 the slowest; 0 when nothing was measured."""
     return sorted(ns)[int(share * (len(ns) - 1))] / 1000 if ns else 0.0
 
 
 class Voice:
-    """A microphone, and the referee's notes: the clear Opus frames and how they sound, by seq."""
+    """A microphone, and the referee's record: clear Opus frames and their sound, by seq."""
 
     def __init__(self) -> None:
         self.frames: dict[int, bytes] = {}
@@ -72,19 +72,19 @@ class Voice:
 
 
 class Member:
-    """Listens: unprotects every packet and plays what opens, with one Ear for each stream."""
+    """A listener: unprotects every packet and plays what opens, with one Ear for each stream."""
 
     def __init__(self, name: str, ears: dict[int, Ear]) -> None:
         self.name, self.ears = name, ears
         self.receiver = Receiver(SUITE)
         self.frames_in = self.frames_out = 0
-        self.order: list[int] = []  # KIDs in the order in which their frames opened
+        self.order: list[int] = []  # KIDs in the order in which their frames were opened
         self.rejected: Counter[FrameStatus] = Counter()
-        self.states: dict[int | None, list[KeyState]] = {}  # as key_flow said
+        self.states: dict[int | None, list[KeyState]] = {}  # as key_flow reported them
         self.protect, self.unprotect = Latency(), Latency()
 
     def learn(self, message: bytes) -> None:
-        """Takes a key message: the KID in 8 bytes, then its base_key, or nothing to drop it."""
+        """Handles a key message: a KID in 8 bytes, then its base_key, or nothing to drop it."""
         (kid,) = _KID.unpack_from(message)
         if len(message) > _KID.size:
             self.receiver.add_key(kid, message[_KID.size :])
@@ -103,7 +103,7 @@ class Member:
             self.ears[ssrc].push(seq, frame)
 
     def poll(self, now: float) -> list[tuple[int | None, KeyState]]:
-        """Asks for the key flow; returns the KIDs whose state is another one now."""
+        """Polls the key flow; returns the KIDs whose state has changed."""
         changed = []
         for kid, flow in self.receiver.key_flow(now).items():
             states = self.states.setdefault(kid, [])
@@ -122,14 +122,14 @@ class Member:
 
 
 class Talker(Member):
-    """A member that speaks too, with a key of its own that it can change while it speaks."""
+    """A member that also speaks, with its own key, which it can change while speaking."""
 
     def __init__(
         self, name: str, ears: dict[int, Ear], voice: Voice, *, kid: int, ssrc: int
     ) -> None:
         super().__init__(name, ears)
         self.voice, self.ssrc = voice, ssrc
-        self.key_messages: list[bytes] = []  # to be handed over before the next packet
+        self.key_messages: list[bytes] = []  # to be delivered before the next packet
         self.kids: list[int] = []
         self._script: deque[Samples | None] = deque()  # 20 ms each; None says "over"
         self._seq, self._rotate_at = 0, -1
@@ -138,7 +138,7 @@ class Talker(Member):
         self._take_key(kid)
 
     def start(self, pcm: Samples, *, rotate: bool = False) -> None:
-        """Speaks these samples; with rotate, under a new key from the middle on."""
+        """Speaks these samples; with rotate, under a new key from halfway on."""
         frames = frames_of(pcm)
         self._rotate_at = len(frames) // 2 if rotate else -1
         self._script.extend(frames)
@@ -150,11 +150,11 @@ class Talker(Member):
 
     @property
     def on_air(self) -> bool:
-        """Whether there will be more packets."""
+        """Whether more packets will follow."""
         return self.speaking
 
     def tick(self) -> list[bytes]:
-        """The packets of these 20 ms: one, or none off the air."""
+        """The packets of these 20 ms: one, or none while silent."""
         if not self.on_air:
             return []
         if self._seq == self._rotate_at:
@@ -167,7 +167,7 @@ class Talker(Member):
         return [packet]
 
     def seal(self, frame: bytes) -> bytes:
-        """What goes on the wire for a clear frame."""
+        """The wire format of a clear frame."""
         return self.protect.time(self._sender_in_turn().protect, frame)
 
     # ---- keys ----
@@ -183,8 +183,8 @@ class Talker(Member):
         self._take_key(self.sender.kid + 1)
 
     def _sender_in_turn(self) -> Sender:
-        """Old and new by turns during the overlap, as when several encoders change over; the old
-        key is dropped everywhere when its last frames have had time to arrive."""
+        """Alternates old and new key during the overlap, as when several encoders switch over; the
+        old key is dropped everywhere once its last frames have had time to arrive."""
         if self._old is None:
             return self.sender
         self._since_rotation += 1
@@ -198,9 +198,9 @@ class Talker(Member):
 
 
 class Publisher(Talker):
-    """Speaks, keeps its microphone open for the answer, and hangs up after it."""
+    """Speaks, waits for the answer with an open microphone, and hangs up after it."""
 
-    _waited = _heard = 0  # ticks without a new frame; frames heard until then
+    _waited = _heard = 0  # ticks without a new frame; frames heard so far
     _hung_up = False
 
     @property
@@ -231,13 +231,13 @@ class Agent(Talker):
         return super().tick()
 
     def _think(self) -> str:
-        """The digits it heard, backwards; of other audio, how many frames it could play."""
+        """The digits it heard, in reverse; for other audio, the number of frames it played."""
         (ear,) = self.ears.values()
         return ear.reader.digits[::-1] or str(len(ear.played))
 
 
 class Outsider(Member):
-    """Gets every packet and no good key. It listens to the ciphertext all the same."""
+    """Gets every packet but no valid key, and listens to the ciphertext all the same."""
 
     def __init__(self, name: str, ears: dict[int, Ear], taps: dict[int, Eavesdropper]) -> None:
         super().__init__(name, ears)

@@ -1,4 +1,4 @@
-"""What a call came to: rows for the table, a sentence for each party, one JSON object."""
+"""The result of a call: rows for a table, a sentence for each party, one JSON object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .parties import SUITE, TICK_S, Latency, Member, Talker, quantile_us
 from .stage import Stage
 
 COLUMNS = ("", "in", "out", "key flow", "protect us", "unprotect us")
-SHOWN = 21  # digits of a stream on the screen: the last ones
+SHOWN = 21  # the latest digits of a stream, on the screen
 SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 QUANTILES = "  p50   p99   max"
 
@@ -54,7 +54,7 @@ def _us(microseconds: float) -> str:
 
 
 def hears(stage: Stage, name: str) -> list[str]:
-    """What the party makes of what it hears: a line for each stream."""
+    """What the party understands: a line for each stream."""
     taps = stage.taps.get(name)
     if taps:
         digits = "".join(tap.digits for tap in taps.values())
@@ -80,7 +80,7 @@ def spaced(digits: str) -> str:
 
 
 def sentences(stage: Stage) -> list[tuple[str, str]]:
-    """(party, what it could and could not hear), for people."""
+    """(party, what it could and could not hear), in sentences."""
     publisher, agent, subscriber = stage.publisher, stage.agent, stage.subscriber
     spoke = f"spoke {spaced(stage.digits)}" if stage.digits else f"played {stage.speech_s:.1f} s"
     answer = f"answered {spaced(agent.answer)} under its own key" if agent.answer else "no answer"
@@ -128,7 +128,7 @@ def network(stage: Stage) -> str:
 
 
 def interruptions(stage: Stage, budget_us: float) -> str:
-    """Says so where the clock's p99 breaks the budget that the processor's time keeps."""
+    """A note when p99 by the clock exceeds a budget that p99 of processor time meets."""
     worst = max(
         quantile_us(latency.wall_ns, SHARES["p99"])
         for member in stage.keyed
@@ -139,11 +139,11 @@ def interruptions(stage: Stage, budget_us: float) -> str:
     return f"by the clock p99 reached {_us(worst)} us: other processes ran in the middle of calls"
 
 
-# ---- for machines ----
+# ---- JSON ----
 
 
 def as_json(stage: Stage, findings: Iterable[Finding], **about: Any) -> dict[str, Any]:
-    """The whole call as one JSON object; about: what only the caller knows."""
+    """The whole call as one JSON object; about: facts that only the caller knows."""
     findings = list(findings)
     fates = {f"{fate} from {leg}": n for (fate, leg), n in stage.forwarder.fates.items()}
     return {

@@ -1,4 +1,4 @@
-"""Just enough RTP (RFC 3550) to number frames, and a buffer that puts them back in order."""
+"""Just enough RTP (RFC 3550) to number frames, and a buffer that reorders them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .digits import FRAME
 
 _HEADER = struct.Struct("!BBHII")
 _VERSION, _OPUS = 0x80, 111  # version 2, no extras; the payload type browsers use for Opus
-DEPTH = 5  # frames a listener waits for a late one: 100 ms
+DEPTH = 5  # frames that a listener waits for a late one: 100 ms
 
 
 class Packet(NamedTuple):
-    """An RTP packet: which stream, which 20 ms of it, and what it carries."""
+    """An RTP packet: its stream, its 20 ms of it, and its payload."""
 
     ssrc: int
     seq: int
@@ -32,7 +32,7 @@ class Packet(NamedTuple):
 
 
 class JitterBuffer:
-    """Frames of one stream in order; None stands for one that did not come in time."""
+    """The frames of one stream in order; None stands for one that did not arrive in time."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, bytes] = {}
@@ -40,13 +40,13 @@ class JitterBuffer:
         self._newest = -1
 
     def push(self, seq: int, frame: bytes) -> None:
-        """A frame that comes twice, or after its time, changes nothing."""
+        """Accepts a frame; one that is repeated or too late changes nothing."""
         if seq >= self._next:
             self._waiting[seq] = frame
             self._newest = max(self._newest, seq)
 
     def pull(self, depth: int = DEPTH) -> Iterator[tuple[int, bytes | None]]:
-        """What is due: every frame that is next, and the missing ones that are too late."""
+        """The frames that are due, and None for missing ones that are too late."""
         while self._next in self._waiting or self._newest - self._next >= depth:
             yield self._next, self._waiting.pop(self._next, None)
             self._next += 1

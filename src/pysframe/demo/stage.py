@@ -1,4 +1,4 @@
-"""The stage: who is in the call, who is handed which key, and 20 ms of it at a time.
+"""The stage: the parties, their keys, and the call itself, 20 ms at a time.
 
 The cast is data, so that a test can put a saboteur in a party's place.
 """
@@ -18,20 +18,20 @@ from .network import Forwarder
 from .parties import OVER, PAUSE, TICK_S, Agent, Member, Outsider, Publisher, Talker, Voice
 
 PUBLISHER_KID, AGENT_KID = 300, 7
-PATIENCE = 10  # ticks without a packet after which the call is over
-POLL = 5  # ticks between two looks at the key flow
+PATIENCE = 10  # ticks without a packet that end the call
+POLL = 5  # ticks between two polls of the key flow
 LEVELS = 40  # ticks of loudness kept for the screen
 
 _KID_SIZE = 8  # bytes of a key message before its base_key
 
 
 class KeyChannel:
-    """Stands for the key exchange, which is not SFrame's business: who gets which key message."""
+    """Stands in for the key exchange, which is outside SFrame: who gets which key message."""
 
     WITH_KEY = ("publisher", "agent", "subscriber")
 
     def hand(self, message: bytes, name: str) -> bytes | None:
-        """What the party of this name is given."""
+        """The key messages for the party of this name."""
         if name in self.WITH_KEY:
             return message
         if name == "wrong key":
@@ -42,7 +42,7 @@ class KeyChannel:
 
 @dataclass(frozen=True)
 class Cast:
-    """Which classes play the parts."""
+    """The classes of the parties."""
 
     publisher: type[Publisher] = Publisher
     agent: type[Agent] = Agent
@@ -51,10 +51,10 @@ class Cast:
 
 
 class Stage:
-    """A call on its way: tick() plays 20 ms, `done` says when nobody has more to say."""
+    """A running call: tick() plays 20 ms, and `done` is true once everybody has finished."""
 
     def __init__(self, pcm: Samples, rng: random.Random, *, digits: str, cast: Cast) -> None:
-        self.digits = digits  # what pcm says, or "" when it is no digits
+        self.digits = digits  # the digits in pcm, or "" for other audio
         self.voices = {ssrc: Voice() for ssrc in rng.sample(range(1 << 32), 2)}
         one, two = self.voices
         self.publisher = cast.publisher(
@@ -72,7 +72,7 @@ class Stage:
         self._speech_ticks = len(pcm) // FRAME
         self.publisher.start(pcm, rotate=True)
 
-    # ---- who there is ----
+    # ---- the parties ----
 
     @property
     def talkers(self) -> tuple[Talker, Talker]:
@@ -96,7 +96,7 @@ class Stage:
 
     @property
     def taps(self) -> dict[str, dict[int, Eavesdropper]]:
-        """What everybody without the key hears: name -> SSRC -> three tries at once."""
+        """What each party without the key hears: name -> SSRC -> three attempts at once."""
         return {"forwarder": self.forwarder.taps} | {m.name: m.taps for m in self.outsiders}
 
     # ---- time ----
@@ -111,7 +111,7 @@ class Stage:
 
     @property
     def expected_ticks(self) -> int:
-        """About how long it will take: the answer is as long as the speech was."""
+        """The estimated duration: the answer is as long as the speech."""
         answer = self._speech_ticks if self.digits else 70
         return self._speech_ticks + 2 * OVER + PAUSE + answer + PATIENCE
 
@@ -133,7 +133,7 @@ class Stage:
         self._look()
 
     def finish(self) -> None:
-        """Plays what still waits in jitter buffers."""
+        """Plays the rest of the jitter buffers."""
         for member in self.members:
             member.finish()
         for tap in self.forwarder.taps.values():
