@@ -11,32 +11,33 @@ from typing import NamedTuple
 from ..._buffers import ReadableBuffer, byte_view
 from ..._rows import clear_bytes
 from ...errors import FrameStatus, MisuseCode, misuse, rejection
-from ...header import parse_header
 from ...suites import CipherSuite
+from ._formats import SFRAME, Format, Places
 from ._memory import distance, metadata_view, overlap
 
 
 class Arrival(NamedTuple):
-    """A ciphertext as its caller gave it: clear || header || ciphertext || tag."""
+    """A ciphertext as its caller gave it: clear bytes, then what the format puts on the wire."""
 
     view: memoryview  # the caller's memory
     wire: bytes  # what it held when the call began
     metadata: memoryview
     clear: int  # bytes
+    format: Format = SFRAME
 
     def parse(self, suite: CipherSuite, max_frame: int, strict: bool) -> "Parsed":
-        """Reads the header, or raises MalformedFrame; the receiver's constants suffice."""
-        least = self.clear + 1 + suite.Nt
+        """Reads the mark, or raises MalformedFrame; the receiver's constants suffice."""
+        least = self.clear + self.format.least + suite.Nt
         if len(self.wire) < least:
             detail = f"it has {len(self.wire)} bytes where the least is {least}"
             raise rejection(FrameStatus.MALFORMED, detail=detail)
-        claimed = self.wire[self.clear : len(self.wire) - suite.Nt]
-        kid, ctr, header_bytes = parse_header(claimed, strict)
-        size = self.clear + len(claimed) - header_bytes
+        places = self.format.read(self.wire[self.clear :], suite.Nt, strict)
+        kid, ctr = places.kid, places.ctr
+        size = self.clear + len(places.sealed) - suite.Nt
         if size > max_frame:
             detail = f"its frame has {size} bytes, more than max_frame={max_frame}"
             raise rejection(FrameStatus.MALFORMED, kid, ctr, detail)
-        return Parsed(self, kid, ctr, self.clear + header_bytes, size)
+        return Parsed(self, places, kid, ctr, size)
 
     def wipe_before_key(self, out: memoryview | None) -> None:
         """Clears `out` although no key ran: what it held before must not pass for the frame.
@@ -51,12 +52,12 @@ class Arrival(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """An arrival and the places of its parts; kid and ctr are what the header claims."""
+    """An arrival and the places of its parts; kid and ctr are what its mark claims."""
 
     arrival: Arrival
+    places: Places
     kid: int
     ctr: int
-    body: int  # where the ciphertext begins
     size: int  # bytes of the frame it may open to, clear bytes included
 
     def check_out(self, out: memoryview | None) -> None:
@@ -68,20 +69,19 @@ class Parsed(NamedTuple):
         written, arrival = out[: self.size], self.arrival
         if overlap(arrival.metadata, written):
             raise misuse(MisuseCode.OVERLAP)
-        in_place = self.body - arrival.clear
-        if overlap(arrival.view, written) and distance(out, arrival.view) != in_place:
+        if overlap(arrival.view, written) and distance(out, arrival.view) != self.places.front:
             raise misuse(MisuseCode.OVERLAP)
 
     @property
     def aad(self) -> bytes:
         """The received header, minimal or not, clear bytes, metadata: RFC 9605 4.4.4."""
         wire, clear = self.arrival.wire, self.arrival.clear
-        return b"".join((wire[clear : self.body], wire[:clear], self.arrival.metadata))
+        return self.arrival.format.aad(self.places.mark, wire[:clear], self.arrival.metadata)
 
     @property
     def sealed(self) -> bytes:
         """Ciphertext and tag."""
-        return self.arrival.wire[self.body :]
+        return self.places.sealed
 
     def deliver(self, payload: bytes, out: memoryview | None) -> bytes:
         """The frame, also written to `out` when there is one."""
@@ -96,7 +96,12 @@ class Parsed(NamedTuple):
             out[: self.size] = bytes(self.size)
 
 
-def arrival(ciphertext: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int) -> Arrival:
+def arrival(
+    ciphertext: "ReadableBuffer",
+    metadata: "ReadableBuffer | None",
+    clear: int,
+    wire_format: Format = SFRAME,
+) -> Arrival:
     """A ciphertext to be opened; MisuseError for a negative number of clear bytes."""
     view = byte_view(ciphertext, "ciphertext")
     extra = metadata_view(metadata)
@@ -104,4 +109,4 @@ def arrival(ciphertext: "ReadableBuffer", metadata: "ReadableBuffer | None", cle
     if count < 0:
         reason = f"clear is {clear} and the frame has {view.nbytes} bytes"
         raise misuse(MisuseCode.ARGUMENT, reason=reason)
-    return Arrival(view, bytes(view), extra, count)
+    return Arrival(view, bytes(view), extra, count, wire_format)

@@ -16,6 +16,7 @@ from ...limits import MIN_BASE_KEY
 from ...suites import CipherSuite
 from .. import key_schedule
 from .._aead import Provider, new_aead
+from ._formats import SFRAME, Format
 from ._guard import Unshareable
 from ._registry import fingerprint
 
@@ -93,30 +94,29 @@ class Secret(Unshareable):
 class FrameKey:
     """sframe_key and sframe_salt of one KID, ready to seal and open."""
 
-    __slots__ = ("_aead", "_salt", "_sframe_key", "fingerprint", "tag_size")
+    __slots__ = ("_aead", "_format", "_salt", "_sframe_key", "fingerprint", "tag_size")
 
     @without_locals
-    def __init__(self, secret: Secret, kid: int, source: Provider) -> None:
+    def __init__(
+        self, secret: Secret, kid: int, source: Provider, wire_format: Format = SFRAME
+    ) -> None:
         key, salt = key_schedule.derive_key_and_salt(secret._suite, secret._open(), kid)
         self._sframe_key = bytearray(key)
         self._salt = int.from_bytes(salt)
+        self._format = wire_format
         self._aead = new_aead(secret._suite, memoryview(self._sframe_key), source)
         self.fingerprint = fingerprint(key, salt)
         self.tag_size = secret._suite.Nt
 
     @without_locals
-    def seal(self, ctr: int, aad: bytes, plaintext: bytes) -> bytes:
+    def seal(self, ctr: int, aad: bytes, plaintext: bytes, mark: bytes = b"") -> bytes:
         """Ciphertext and tag."""
-        return self._aead.seal(self._nonce(ctr), aad, plaintext)
+        return self._aead.seal(self._format.nonce(self._salt, ctr, mark), aad, plaintext)
 
     @without_locals
-    def open(self, ctr: int, aad: bytes, sealed: bytes) -> bytes | None:
+    def open(self, ctr: int, aad: bytes, sealed: bytes, mark: bytes = b"") -> bytes | None:
         """The plaintext of ciphertext and tag; None when the tag does not verify."""
-        return self._aead.open(self._nonce(ctr), aad, sealed)
-
-    def _nonce(self, ctr: int) -> bytes:
-        # RFC 9605 4.4.3: sframe_salt XOR the counter as Nn = 12 bytes.
-        return (self._salt ^ ctr).to_bytes(12)
+        return self._aead.open(self._format.nonce(self._salt, ctr, mark), aad, sealed)
 
     def __del__(self) -> None:
         if hasattr(self, "_sframe_key"):

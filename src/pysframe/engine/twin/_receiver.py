@@ -10,7 +10,7 @@ Rules of this file:
   4. A rejected frame leaves zeros in `out`, never plaintext.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from ..._buffers import ReadableBuffer
 from ...errors import FrameRejected, FrameStatus, MisuseCode, misuse, rejection
@@ -20,6 +20,7 @@ from ...suites import CipherSuite
 from .._aead import Provider
 from .._types import KeyKind, Reach
 from ._arrival import Arrival, Parsed, arrival
+from ._formats import SFRAME, Format
 from ._guard import new_lock
 from ._keys import FrameKey, Secret
 from ._shares import Shares
@@ -89,6 +90,8 @@ class ReceiverState:
     replay_window in frames, 0..2^20 (0: no checks); max_frame in bytes.
     """
 
+    format: ClassVar[Format] = SFRAME
+
     __slots__ = (
         "_asked", "_confirmed", "_lock", "_malformed", "_max_frame", "_shares", "_slots", "_source",
         "_strangers", "_strict", "_window", "closed", "suite", "watched",
@@ -123,7 +126,7 @@ class ReceiverState:
         MisuseError when another key lives under this KID. The oldest of more than 128 ASKED keys
         makes room.
         """
-        key = FrameKey(secret.of_suite(self.suite), kid, self._source)
+        key = FrameKey(secret.of_suite(self.suite), kid, self._source, self.format)
         with self._lock:
             self.check_open()
             known = self._slots.get(kid)
@@ -229,7 +232,7 @@ class ReceiverState:
         self, ciphertext: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int
     ) -> Arrival:
         """A frame to be opened here."""
-        given = arrival(ciphertext, metadata, clear)
+        given = arrival(ciphertext, metadata, clear, self.format)
         self.check_open()
         return given
 
@@ -249,7 +252,7 @@ class ReceiverState:
         except FrameRejected:
             given.wipe_before_key(out)
             raise
-        opened = slot.key.open(parsed.ctr, parsed.aad, parsed.sealed)
+        opened = slot.key.open(parsed.ctr, parsed.aad, parsed.sealed, parsed.places.mark)
         try:
             with self._lock:
                 payload = self._commit(slot, parsed, opened)

@@ -7,15 +7,16 @@ Rules of this file:
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from ..._buffers import ReadableBuffer, byte_view
 from ..._rows import clear_bytes
 from ...errors import MisuseCode, misuse
-from ...header import MAX_VALUE, encode_header, header_size
+from ...header import MAX_VALUE
 from ...limits import KEY_BUDGET, LIMIT_MAX_FRAME, MAX_HEADER
 from ...suites import CipherSuite
 from .._aead import Provider
+from ._formats import SFRAME, Format
 from ._guard import new_lock
 from ._keys import FrameKey, Secret
 from ._memory import distance, metadata_view, overlap
@@ -48,19 +49,19 @@ class Reserved(NamedTuple):
     key: FrameKey
     generation: int  # of the process that reserved it
     rekey_due: bool  # this frame brought the key to half its budget
+    format: Format
 
     def size_of(self, departure: Departure) -> int:
         """Bytes of what `seal` returns."""
-        return departure.size + header_size(self.kid, self.ctr) + self.key.tag_size
+        return departure.size + self.format.size(self.kid, self.ctr) + self.key.tag_size
 
     def seal(self, departure: Departure) -> bytes:
-        """clear || header || ciphertext || tag of the frame as it is now."""
+        """The frame as it is now, protected: for SFrame clear || header || ciphertext || tag."""
         frame = bytes(departure.frame)
         clear, payload = frame[: departure.clear], frame[departure.clear :]
-        header = encode_header(self.kid, self.ctr)
-        # RFC 9605 4.4.3: aad = header || metadata; clear bytes are the head of the metadata.
-        aad = b"".join((header, clear, departure.metadata))
-        sealed = b"".join((clear, header, self.key.seal(self.ctr, aad, payload)))
+        mark = self.format.mark(self.kid, self.ctr)
+        aad = self.format.aad(mark, clear, departure.metadata)
+        sealed = clear + self.format.join(mark, self.key.seal(self.ctr, aad, payload, mark))
         if self.generation != generation():  # forked since: the counter belongs to the parent
             raise misuse(MisuseCode.FORKED, kid=self.kid)
         return sealed
@@ -72,6 +73,8 @@ class SenderState:
     Counters first..last are its own; raises DuplicateSender when this process has, or had, a
     sender that may have used them.
     """
+
+    format: ClassVar[Format] = SFRAME
 
     __slots__ = (
         "_generation", "_key", "_last", "_last_block", "_lock", "_max_frame", "_next",
@@ -101,7 +104,7 @@ class SenderState:
         self._last_block = KEY_BUDGET  # where the AES blocks must stop
         self._lock = new_lock()
         self._generation = generation()
-        key = FrameKey(secret.of_suite(suite), self.kid, source)
+        key = FrameKey(secret.of_suite(suite), self.kid, source, self.format)
         blocks = SENDERS.open(key.fingerprint, self._next)
         if blocks is None:
             raise misuse(MisuseCode.DUPLICATE, kid=self.kid)
@@ -130,7 +133,8 @@ class SenderState:
 
     def protected_size(self, size: int, ahead: int = 0) -> int:
         """Bytes that a frame of this size takes when `ahead` others are protected first."""
-        return size + header_size(self.kid, min(self._next + ahead, MAX_VALUE)) + self.suite.Nt
+        last = min(self._next + ahead, MAX_VALUE)
+        return size + self.format.size(self.kid, last) + self.suite.Nt
 
     def next_ctr(self) -> int:
         """The counter of the next frame; raises the reason when there is none."""
@@ -197,14 +201,14 @@ class SenderState:
         size = self.protected_size(departure.size)
         if out is not None and size > out.nbytes:
             raise misuse(MisuseCode.ROOM, size=size, limit=out.nbytes)
-        blocks = self.blocks + departure.blocks(header_size(self.kid, self._next))
+        blocks = self.blocks + departure.blocks(self.format.size(self.kid, self._next))
         if blocks > KEY_BUDGET:
             raise misuse(MisuseCode.KEY_EXHAUSTED, kid=self.kid)
         if blocks > self._last_block:
             raise misuse(MisuseCode.BLOCKS_ENDED, kid=self.kid)
         rekey_due = 2 * self.blocks < KEY_BUDGET <= 2 * blocks
         self.blocks = blocks
-        return Reserved(self.kid, self._take_ctr(), key, self._generation, rekey_due)
+        return Reserved(self.kid, self._take_ctr(), key, self._generation, rekey_due, self.format)
 
     def _take_ctr(self) -> int:
         # RFC 9605 4.3 MUST: a KID and a CTR together are for one frame.
@@ -238,5 +242,5 @@ class SenderState:
             raise misuse(MisuseCode.OVERLAP)
         if not overlap(departure.frame, written):
             return
-        if distance(departure.frame, out) != header_size(self.kid, self._next):
+        if distance(departure.frame, out) != self.format.front(self.kid, self._next):
             raise misuse(MisuseCode.OVERLAP)
