@@ -9,8 +9,8 @@ It does the same things in the same order, and serves as the readable specificat
     _shares    whose key is derived, who waits       frame/reach.c
     _strangers a bounded sample of unknown KIDs      frame/strangers.c
     _trail     the CTRs of refused frames            frame/trail.c
-    _key_flow  what counts say of a key             engine/_key_flow.pxi
-    _pace      whether a sender sent refused frames engine/_key_flow.pxi
+    _key_flow  states of keys, from counts           engine/_key_flow.pxi
+    _pace      whether refused frames are a sender's engine/_pace.pxi
     _batch     many frames in one call               aead/run.c
     _window    the replay window                     frame/window.h
     _registry  the senders of this process           frame/registry.c
