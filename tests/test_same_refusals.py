@@ -98,6 +98,14 @@ CALLS = {
     ),
     "remove_epoch": lambda w: (w.receiver.remove_epoch, [9]),
     "key_flow": lambda w: (w.receiver.key_flow, [1.0]),
+    "FrameBatch": lambda w: (w.engine.FrameBatch, [b"abc", [0, 1], [1, 2]]),
+    "from_frames": lambda w: (w.engine.FrameBatch.from_frames, [[b"a", b"b"]]),
+    "batch[i]": lambda w: (w.engine.FrameBatch(b"abc", [0, 1], [1, 2]).__getitem__, [0]),
+    "Header": lambda w: (w.engine.Header, [1, 2, 3]),
+    "Header.parse": lambda w: (lambda c, s: w.engine.Header.parse(c, strict=s), [w.wire, True]),
+    "parse_headers": lambda w: (
+        lambda b, c, s: w.engine.parse_headers(b, clear=c, strict=s), [[b"a", b"b"], 0, True]
+    ),
     "Secret": lambda w: (w.engine.Secret, [GCM, w.key]),
     "Secret.for_ssrc": lambda w: (w.engine.Secret.for_ssrc, [GCM, w.key, 1]),
 }  # fmt: skip

@@ -43,7 +43,7 @@ from .errors import (
     SFrameError,
     UnknownKey,
 )
-from .header import Header, parse_headers
+from .header import Header
 from .keys.layouts import MLSLayout, SenderKeyLayout
 from .keys.ratchet import ratchet_base_key
 from .receiver import Receiver
@@ -54,6 +54,7 @@ from .suites import CipherSuite
 if TYPE_CHECKING:
     from .engine._native import (
         KeyFlow,
+        parse_headers,
         protect_batch,
         protect_many,
         unprotect_batch,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 else:
     _engine = default()
     Sender, Receiver, KeyFlow = _engine.Sender, _engine.Receiver, _engine.KeyFlow
+    FrameBatch, Header, parse_headers = _engine.FrameBatch, _engine.Header, _engine.parse_headers
     protect_many, unprotect_many = _engine.protect_many, _engine.unprotect_many
     protect_batch, unprotect_batch = _engine.protect_batch, _engine.unprotect_batch
 

@@ -1,5 +1,6 @@
-"""Arguments of a batch call: one value for all rows, or one for each row."""
+"""Arguments of a batch call: one value for all rows, or one for each row; columns of integers."""
 
+from array import array
 from collections.abc import Iterable, Sequence
 from operator import index
 from sys import maxsize
@@ -52,3 +53,28 @@ def clear_per_row(clear: "int | Sequence[int] | None", count: int) -> list[int]:
         return [index(cast(int, 0 if clear is None else clear))] * count
     except TypeError:
         return per_row("clear", cast("Sequence[int]", clear), count)
+
+
+def integers(name: str, code: str, values: "Sequence[int] | ReadableBuffer") -> "array[int]":
+    """A column that the caller passes, copied to an array of the given typecode."""
+    width = array(code).itemsize
+    try:
+        view = memoryview(values)  # type: ignore[arg-type]
+    except TypeError:
+        return _integers_of_sequence(name, code, values)  # type: ignore[arg-type]
+    # NumPy calls a 64-bit integer 'l' where C's long has 64 bits, and 'q' elsewhere.
+    if view.format not in ("q", "l", "i") or view.itemsize != width or view.ndim != 1:
+        raise TypeError(f"{name} must be a row of int{8 * width}, not {view.format!r}")
+    if not view.c_contiguous:
+        raise BufferError(f"{name} must be contiguous")
+    return array(code, view.tobytes())
+
+
+def _integers_of_sequence(name: str, code: str, values: Sequence[int]) -> "array[int]":
+    column = array(code)
+    for row, value in enumerate(values):
+        try:
+            column.append(value)
+        except (OverflowError, TypeError) as error:
+            raise type(error)(f"row {row}: {name} is {value!r}: {error}") from None
+    return column

@@ -1,39 +1,70 @@
 """FrameBatch: many frames in one buffer, described by columns.
 
-Rules of this file:
-  1. A batch never points outside its data: what the caller says is checked once and copied,
-     so that a later write to the caller's arrays cannot move a row.
-  2. It carries frames; it does not know what protects them.
+This module holds the public face. How rows are checked, copied and read depends on the engine,
+which completes the class: engine/_frame_batch.pxi in C, engine/twin/_frame_batch.py in Python.
+
+Rules of this module:
+  1. A batch never points outside its data. Columns that the caller passes are copied first and
+     checked then, so that a later write to the caller's arrays cannot move a row.
+  2. A batch carries frames. It does not know what protects them.
 """
 
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate
-from operator import add, index
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
-from ._buffers import ReadableBuffer, byte_view
-from ._rows import as_rows
+from ._buffers import ReadableBuffer
 from .errors import MisuseError
 
-MAX_LENGTH = 0x7FFF_FFFF  # lengths are int32
-MAX_ROW = MAX_LENGTH - 33  # bytes of a frame whose ciphertext is a row, too: MAX_HEADER and a tag
+if TYPE_CHECKING:
+    from .engine._native import BatchCore
+else:
+    BatchCore = object
 
-# One block holds all columns, widest first so that each is aligned:
+MAX_LENGTH = 0x7FFF_FFFF  # lengths are int32
+MAX_ROW = MAX_LENGTH - 33  # a frame whose ciphertext, with the longest header and tag, is a row too
+
+# One block of bytes holds all columns, the widest first, so that each is aligned:
 # offsets int64[n] | kid uint64[n] | ctr uint64[n] | lengths int32[n] | status uint8[n]
 
 
-class FrameBatch:
+class Signature:
+    """What inspect.signature() says of a class whose constructor may be written in C."""
+
+    __slots__ = ("_like",)
+
+    def __init__(self, like: Callable[..., None]) -> None:
+        self._like = like
+
+    def __get__(self, instance: object, owner: type) -> object:
+        import inspect
+
+        return inspect.signature(self._like)
+
+
+def _arguments(
+    data: "ReadableBuffer",
+    offsets: "Sequence[int] | ReadableBuffer",
+    lengths: "Sequence[int] | ReadableBuffer",
+) -> None: ...
+
+
+class FrameBatch(BatchCore):
     """Frames in one buffer: row i is data[offsets[i] : offsets[i] + lengths[i]].
 
-    data: any contiguous buffer; it is not copied, and rows may lie anywhere in it, even overlap.
-    offsets, lengths: n integers each, as int64 and int32 buffers (array, NumPy) or sequences;
-    they are checked and copied. MisuseError names the row that leaves data; a buffer of another
-    type is a TypeError.
+    data: any contiguous buffer. It is not copied, and rows may lie anywhere in it, even overlap.
+    offsets, lengths: n integers each, as int64 and int32 buffers (array, NumPy) or as sequences.
+    They are checked and copied. MisuseError names a row that leaves data; a buffer of another type
+    is a TypeError.
 
-    What the engines return has further columns: status uint8[n] (FrameStatus), and the kid and
-    ctr uint64[n] under which a row was sealed or authenticated (0 for a rejected row). A
+    Batches that the engines return have further columns: status uint8[n] (FrameStatus), and the
+    kid and ctr uint64[n] under which a row was sealed or authenticated (0 for a rejected row). A
     rejected row has length 0. Batches are read-only and may be shared between threads.
 
+    batch[i] is a memoryview of one row, not copied, and empty if the row was rejected. It keeps
+    data alive, and may outlive the batch. Iteration gives all rows in order. MisuseError says that
+    data has shrunk and no longer holds a row.
+
+    >>> from pysframe import FrameBatch
     >>> batch = FrameBatch(b"onetwo", [0, 3], [3, 3])
     >>> batch.to_list()
     [b'one', b'two']
@@ -41,42 +72,13 @@ class FrameBatch:
     [1, 2]
     """
 
-    __slots__ = ("_columns", "_count", "data")
-
-    data: "ReadableBuffer"
-    _columns: bytes
-    _count: int
-
-    def __init__(
-        self,
-        data: "ReadableBuffer",
-        offsets: "Sequence[int] | ReadableBuffer",
-        lengths: "Sequence[int] | ReadableBuffer",
-    ) -> None:
-        starts = _integers("offsets", "q", offsets)
-        sizes = _integers("lengths", "i", lengths)
-        _check_rows(byte_view(data, "data").nbytes, starts, sizes)
-        self.data = data
-        self._columns = _pack(starts, sizes)
-        self._count = len(starts)
+    __slots__ = ()
+    __signature__ = Signature(_arguments)
 
     @classmethod
-    def from_frames(cls, frames: "Iterable[ReadableBuffer]") -> "FrameBatch":
+    def from_frames(cls, frames: "Iterable[ReadableBuffer]") -> Self:
         """A batch with a copy of these frames, back to back."""
-        rows = as_rows("frames", frames)
-        sizes = [_size_of(row, frame) for row, frame in enumerate(rows)]
-        starts = array("q", accumulate(sizes[:-1], initial=0)) if sizes else array("q")
-        columns = _pack(starts, array("i", sizes))
-        return cls._from_columns(b"".join(rows), columns, len(rows))
-
-    @classmethod
-    def _from_columns(cls, data: "ReadableBuffer", columns: bytes, count: int) -> "FrameBatch":
-        """For engines: columns is the finished block of count rows, known to lie inside data."""
-        batch = cls.__new__(cls)
-        batch.data = data
-        batch._columns = columns
-        batch._count = count
-        return batch
+        return cls._joined(frames)
 
     @property
     def offsets(self) -> memoryview:
@@ -95,7 +97,7 @@ class FrameBatch:
 
     @property
     def lengths(self) -> memoryview:
-        """int32[n]: the bytes of each row; 0 where it was rejected."""
+        """int32[n]: the bytes of each row; 0 if it was rejected."""
         return self._column(24, 4, "i")
 
     @property
@@ -105,54 +107,22 @@ class FrameBatch:
 
     @property
     def ok(self) -> bool:
-        """True when no row was rejected."""
-        return not any(self.status)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, row: int) -> memoryview:
-        """The bytes of one row, not copied; empty when it was rejected (look at status).
-
-        MisuseError when data has shrunk since, and the row no longer lies in it.
-        """
-        count = self._count
-        position = index(row)
-        if not -count <= position < count:
-            raise IndexError(f"row {position} of a batch of {count}")
-        position %= count
-        data = byte_view(self.data, "data")
-        return _row_of(data, position, self.offsets[position], self.lengths[position])
-
-    def __iter__(self) -> Iterator[memoryview]:
-        data = byte_view(self.data, "data")
-        for row, (start, size) in enumerate(zip(self.offsets, self.lengths, strict=True)):
-            yield _row_of(data, row, start, size)
+        """True if no row was rejected."""
+        return not self._rejected()
 
     def to_list(self) -> list[bytes]:
-        """A copy of every row; b"" where it was rejected (look at status)."""
-        return copy_rows(self.data, self._columns, self._count)
+        """A copy of every row; b"" if it was rejected (look at status)."""
+        return self._copies()
 
     def __repr__(self) -> str:
         try:
-            rejected = sum(map(bool, self.status))
+            return f"<FrameBatch of {len(self)} rows, {self._rejected()} rejected>"
         except AttributeError:  # __init__ raised, or never ran
             return "<FrameBatch, never filled>"
-        return f"<FrameBatch of {self._count} rows, {rejected} rejected>"
 
-    def _column(self, start: int, width: int, code: str) -> memoryview:
-        count = self._count
-        if not count:  # an empty view cannot be cast
-            return memoryview(array(code)).toreadonly()
-        column = memoryview(self._columns)[start * count : (start + width) * count]
-        return column.cast(code).toreadonly()  # type: ignore[call-overload, no-any-return]
-
-
-def _row_of(data: memoryview, row: int, start: int, size: int) -> memoryview:
-    found = data[start : start + size]
-    if found.nbytes != size:
-        raise MisuseError(f"row {row} leaves the data of {data.nbytes} bytes")
-    return found
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], object]:
+        more = getattr(self, "__dict__", None)  # what a subclass may have
+        return type(self)._from_columns, (self.data, self._columns, self._count), more
 
 
 def too_long_for_a_batch(row: int, size: int) -> MisuseError:
@@ -163,75 +133,36 @@ def too_long_for_a_batch(row: int, size: int) -> MisuseError:
     )
 
 
-def _copy_rows(data: "ReadableBuffer", columns: bytes, count: int) -> list[bytes]:
-    """(data, columns, count) -> one bytes object per row."""
-    return [bytes(row) for row in FrameBatch._from_columns(data, columns, count)]
+def too_long_for_a_row(row: int, size: int) -> MisuseError:
+    """What from_frames says of a frame of over MAX_LENGTH bytes."""
+    return MisuseError(f"row {row} has {size} bytes; a frame has at most {MAX_LENGTH}")
 
 
-# The engine door puts the native engine's in its place: this file lies below and cannot ask.
-copy_rows: "Callable[[ReadableBuffer, bytes, int], list[bytes]]" = _copy_rows
+def uneven(offsets: int, lengths: int) -> MisuseError:
+    """What the constructor says of columns that are not equally long."""
+    return MisuseError(f"{offsets} offsets and {lengths} lengths; they must be as many")
 
 
-def _size_of(row: int, frame: "ReadableBuffer") -> int:
-    size = len(frame) if type(frame) is bytes else byte_view(frame, f"row {row}").nbytes
-    if size > MAX_LENGTH:
-        raise MisuseError(f"row {row} has {size} bytes; a frame has at most {MAX_LENGTH}")
-    return size
+def outside(row: int, start: int, size: int, room: int) -> MisuseError:
+    """What the constructor says of a row that leaves its data."""
+    return MisuseError(f"row {row}: offset {start}, length {size} leaves the data of {room} bytes")
 
 
-def _integers(name: str, code: str, values: "Sequence[int] | ReadableBuffer") -> "array[int]":
-    """A column given by the caller, as integers of the given array typecode."""
-    width = array(code).itemsize
-    try:
-        view = memoryview(values)  # type: ignore[arg-type]
-    except TypeError:
-        return _integers_of_sequence(name, code, values)  # type: ignore[arg-type]
-    # NumPy calls a 64-bit integer 'l' where C's long has 64 bits, 'q' elsewhere.
-    if view.format not in ("q", "l", "i") or view.itemsize != width or view.ndim != 1:
-        raise TypeError(f"{name} must be a row of int{8 * width}, not {view.format!r}")
-    if not view.c_contiguous:
-        raise BufferError(f"{name} must be contiguous")
-    return array(code, view.tobytes())
+def gone(row: int, room: int) -> MisuseError:
+    """What a batch says of a row that its data, which has shrunk, no longer holds."""
+    return MisuseError(f"row {row} leaves the data of {room} bytes")
 
 
-def _integers_of_sequence(name: str, code: str, values: Sequence[int]) -> "array[int]":
-    column = array(code)
-    for row, value in enumerate(values):
-        try:
-            column.append(value)
-        except (OverflowError, TypeError) as error:
-            raise type(error)(f"row {row}: {name} is {value!r}: {error}") from None
-    return column
+def never_filled() -> AttributeError:
+    """What a batch says whose __init__ raised, or never ran."""
+    return AttributeError("this batch was never filled")
 
 
-def _check_rows(room: int, starts: "array[int]", sizes: "array[int]") -> None:
-    if len(starts) != len(sizes):
-        raise MisuseError(f"{len(starts)} offsets and {len(sizes)} lengths; they must be as many")
-    if not len(starts):
-        return
-    if min(starts) >= 0 and min(sizes) >= 0 and max(map(add, starts, sizes)) <= room:
-        return
-    for row, (start, size) in enumerate(zip(starts, sizes, strict=True)):
-        if start < 0 or size < 0 or start + size > room:
-            raise MisuseError(
-                f"row {row}: offset {start}, length {size} leaves the data of {room} bytes"
-            )
+def filled_already() -> MisuseError:
+    """What a batch says when its __init__ runs again: other threads may be reading it."""
+    return MisuseError("this batch is filled already; make another one")
 
 
-def pack_columns(
-    starts: Iterable[int],
-    sizes: Iterable[int],
-    kids: Iterable[int],
-    ctrs: Iterable[int],
-    statuses: Iterable[int],
-) -> bytes:
-    """The finished block of columns, for FrameBatch._from_columns."""
-    columns = (starts, kids, ctrs, sizes, statuses)
-    codes = ("q", "Q", "Q", "i", "B")
-    return b"".join(array(code, column) for code, column in zip(codes, columns, strict=True))
-
-
-def _pack(starts: "array[int]", sizes: "array[int]") -> bytes:
-    """The block of rows that nothing is known of but where they lie; FrameStatus.OK is 0."""
-    count = len(starts)
-    return b"".join((starts, bytes(16 * count), sizes, bytes(count)))
+def damaged() -> MisuseError:
+    """What is said of a block of columns that does not hold as many rows as it should."""
+    return MisuseError("the columns of this FrameBatch are damaged")

@@ -8,65 +8,122 @@
 X = 0: K is the KID, 0..7. X = 1: the KID follows in K + 1 bytes, most significant first.
 Y and C say the same of the counter, whose bytes come after the KID's.
 
-Rules of this file:
-  1. Parsing never reads past the end and raises nothing but MalformedFrame.
-  2. What a header says is a claim; nothing may change state before the tag has verified.
+This module holds the public face and the readable parser. The engine completes Header and
+HeaderColumns: engine/_headers.pxi in C, engine/twin/_headers.py in Python.
+
+Rules of this module:
+  1. Parsing never reads past the end of the bytes, and raises nothing but MalformedFrame.
+  2. A header is a claim. Nothing may change state before the tag has verified.
 """
 
-from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
-from operator import index
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ._buffers import ReadableBuffer, byte_view
-from ._rows import as_rows, clear_per_row
-from .batch import FrameBatch
-from .errors import FrameRejected, FrameStatus, MalformedFrame, MisuseError, rejection
+from .batch import Signature
+from .errors import FrameRejected, FrameStatus, MisuseError, rejection
+
+if TYPE_CHECKING:
+    from .engine._native import ColumnsCore, HeaderCore
+else:
+    ColumnsCore = HeaderCore = object
 
 MAX_VALUE = (1 << 64) - 1  # of a KID and of a counter
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class _Fields:
+    """Makes dataclasses.fields(), replace() and asdict() work on a Header.
+
+    Header was a dataclass once. The module `dataclasses` is imported by those who call it only.
+    """
+
+    def __get__(self, instance: object, owner: type) -> object:
+        import dataclasses
+
+        fields = [("kid", int), ("ctr", int), ("size", int, 0)]
+        made: Any = dataclasses.make_dataclass("Header", fields, frozen=True)  # type: ignore[arg-type]
+        return made.__dataclass_fields__
+
+
+def _arguments(kid: int, ctr: int, size: int = 0) -> None: ...
+
+
+class Header(HeaderCore):
     """A KID and a counter, 0..2^64-1 each; size is the bytes they take on the wire.
 
-    Raises MisuseError for a value out of range.
+    Headers are immutable values. Raises MisuseError for a value out of range.
 
+    >>> from pysframe import Header
     >>> Header(kid=0x123, ctr=0x4567).encode().hex()
     '9901234567'
     >>> Header.parse(bytes.fromhex("9901234567") + b"...")
     Header(kid=291, ctr=17767, size=5)
     """
 
-    kid: int
-    ctr: int
-    size: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("kid", "ctr"):
-            value = index(getattr(self, name))
-            if not 0 <= value <= MAX_VALUE:
-                raise MisuseError(f"{name} is {value}; it must be 0..2^64-1")
-            object.__setattr__(self, name, value)
-        if not self.size:
-            object.__setattr__(self, "size", header_size(self.kid, self.ctr))
+    __slots__ = ()
+    __match_args__ = ("kid", "ctr", "size")
+    __dataclass_fields__ = _Fields()
+    __signature__ = Signature(_arguments)
 
     def encode(self) -> bytes:
         """The header's bytes, in the shortest form."""
         return encode_header(self.kid, self.ctr)
 
-    @staticmethod
-    def parse(ciphertext: "ReadableBuffer", *, strict: bool = True) -> "Header":
-        """The header at the start of an SFrame ciphertext.
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}(kid={self.kid}, ctr={self.ctr}, size={self.size})"
 
-        strict refuses encodings that are not minimal, as no sender may make them (RFC 9605 4.3).
-        Raises MalformedFrame with what is wrong, where, and in which bytes.
-        """
-        return Header(*parse_header(byte_view(ciphertext, "ciphertext"), strict))
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Header) or type(other) is not type(self):
+            return NotImplemented
+        return (self.kid, self.ctr, self.size) == (other.kid, other.ctr, other.size)
+
+    def __hash__(self) -> int:
+        return hash((self.kid, self.ctr, self.size))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        from dataclasses import FrozenInstanceError
+
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        from dataclasses import FrozenInstanceError
+
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[int, int, int]]:
+        return type(self), (self.kid, self.ctr, self.size)
+
+
+class HeaderColumns(ColumnsCore):
+    """What the headers of n frames say: kid and ctr uint64[n], size and status uint8[n].
+
+    A row that is no SFrame header has status FrameStatus.MALFORMED and zeros elsewhere.
+    """
+
+    __slots__ = ()
+
+    @property
+    def kid(self) -> memoryview:
+        """uint64[n]: the KID of each header."""
+        return self._column(0, 8, "Q")
+
+    @property
+    def ctr(self) -> memoryview:
+        """uint64[n]: the counter of each header."""
+        return self._column(8, 8, "Q")
+
+    @property
+    def size(self) -> memoryview:
+        """uint8[n]: the bytes of each header."""
+        return self._column(16, 1, "B")
+
+    @property
+    def status(self) -> memoryview:
+        """uint8[n]: FrameStatus of each row, OK or MALFORMED."""
+        return self._column(17, 1, "B")
 
 
 def header_size(kid: int, ctr: int) -> int:
-    """Bytes the header of this KID and counter takes, 1..17."""
+    """The bytes that the header of this KID and counter takes, 1..17."""
     return 1 + _extra(kid) + _extra(ctr)
 
 
@@ -94,68 +151,19 @@ def parse_header(data: "bytes | memoryview", strict: bool) -> tuple[int, int, in
     kid_end = 1 + kid_size
     kid = int.from_bytes(data[1:kid_end]) if kid_size else config >> 4 & 7
     ctr = int.from_bytes(data[kid_end:size]) if ctr_size else config & 7
-    # RFC 9605 4.3 MUST: the least number of bytes; a sender that takes more is not heard.
+    # RFC 9605 4.3 MUST: the least number of bytes. A frame with a longer header is refused.
     if strict and (_extra(kid) != kid_size or _extra(ctr) != ctr_size):
         raise _not_minimal(kid, kid_size, ctr, ctr_size)
     return kid, ctr, size
 
 
-class HeaderColumns:
-    """What the headers of n frames say: kid and ctr uint64[n], size and status uint8[n].
-
-    A row that is no SFrame header has status FrameStatus.MALFORMED and zeros elsewhere.
-    """
-
-    __slots__ = ("ctr", "kid", "size", "status")
-
-    kid: memoryview
-    ctr: memoryview
-    size: memoryview
-    status: memoryview
-
-    def __init__(self, rows: Sequence[tuple[int, int, int]]) -> None:
-        kids, ctrs, sizes = zip(*rows, strict=True) if rows else ((), (), ())
-        statuses = [FrameStatus.OK if size else FrameStatus.MALFORMED for size in sizes]
-        self.kid = memoryview(array("Q", kids)).toreadonly()
-        self.ctr = memoryview(array("Q", ctrs)).toreadonly()
-        self.size = memoryview(array("B", sizes)).toreadonly()
-        self.status = memoryview(array("B", statuses)).toreadonly()
-
-    def __len__(self) -> int:
-        return len(self.kid)
-
-
-def parse_headers(
-    batch: "FrameBatch | Sequence[ReadableBuffer]",
-    *,
-    clear: "int | Sequence[int] | None" = None,
-    strict: bool = True,
-) -> HeaderColumns:
-    """What a forwarder can see of many ciphertexts without any key; it never raises for a frame.
-
-    clear is how many bytes lie before each header: one number, or one for each row. Raises
-    TypeError for a row that is not bytes-like, MisuseError for a clear below 0.
-
-    >>> parse_headers([bytes.fromhex("9901234567"), b""]).status.tolist()
-    [0, 1]
-    """
-    listed = batch if isinstance(batch, FrameBatch) else as_rows("batch", batch)
-    starts = clear_per_row(clear, len(listed))
-    if min(starts, default=0) < 0:
-        raise MisuseError(f"clear is {min(starts)}; it cannot be negative")
-    rows = zip(listed, starts, strict=True)
-    return HeaderColumns([_parse_or_zeros(ciphertext, start, strict) for ciphertext, start in rows])
-
-
-def _parse_or_zeros(ciphertext: "ReadableBuffer", start: int, strict: bool) -> tuple[int, int, int]:
-    try:
-        return parse_header(byte_view(ciphertext, "ciphertext")[start:], strict)
-    except MalformedFrame:
-        return 0, 0, 0
+def negative_clear(least: int) -> MisuseError:
+    """What parse_headers says of clear bytes below 0."""
+    return MisuseError(f"clear is {least}; it cannot be negative")
 
 
 def _extra(value: int) -> int:
-    """Bytes a value takes behind the config byte: none below 8."""
+    """The bytes that a value takes after the config byte: none below 8."""
     return 0 if value < 8 else (value.bit_length() + 7) // 8
 
 

@@ -24,7 +24,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
-from .. import batch
 from .._version import __version__
 from ..errors import MisuseError
 from . import _parts, _self_test
@@ -235,7 +234,6 @@ def _module(engine: str) -> ModuleType:
     module = MODULES[engine]()
     if engine == "native":
         module.init(os.environ.get("PYSFRAME_MAX_ISA", ""))
-        batch.copy_rows = module.to_list
     return module
 
 
@@ -274,4 +272,7 @@ def _combine(name: str) -> Engine:
         unprotect_many=module.unprotect_many,
         protect_batch=module.protect_batch,
         unprotect_batch=module.unprotect_batch,
+        FrameBatch=module.FrameBatch,
+        Header=module.Header,
+        parse_headers=module.parse_headers,
     )

@@ -1,11 +1,12 @@
 """The native engine, as the type checker sees it. The twin (fallback) offers exactly the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar, Self, final
 
 from .._buffers import ReadableBuffer, WriteableBuffer
 from .._rows import Clear, Metadata
 from ..batch import FrameBatch
+from ..header import Header, HeaderColumns
 from ..stats import KeyState, ReceiverStats
 from ._types import KeyKind, Reach
 
@@ -115,7 +116,46 @@ class KeyFlowMonitor:
         self, now: float, stats: ReceiverStats, is_stale: Callable[[int], bool]
     ) -> dict[int | None, KeyFlow]: ...
 
-def to_list(data: ReadableBuffer, columns: bytes, count: int) -> list[bytes]: ...
+class ColumnsCore:
+    _columns: bytes
+    _count: int
+
+    def __len__(self) -> int: ...
+    def _column(self, start: int, width: int, code: str) -> memoryview: ...
+
+class BatchCore(ColumnsCore):
+    def __init__(
+        self,
+        data: ReadableBuffer,
+        offsets: Sequence[int] | ReadableBuffer,
+        lengths: Sequence[int] | ReadableBuffer,
+    ) -> None: ...
+    @classmethod
+    def _joined(cls, frames: Iterable[ReadableBuffer]) -> Self: ...
+    @classmethod
+    def _from_columns(cls, data: ReadableBuffer, columns: bytes, count: int) -> Self: ...
+    @property
+    def data(self) -> ReadableBuffer: ...
+    def __getitem__(self, row: int) -> memoryview: ...
+    def __iter__(self) -> Iterator[memoryview]: ...
+    def _copies(self) -> list[bytes]: ...
+    def _rejected(self) -> int: ...
+
+class HeaderCore:
+    kid: int
+    ctr: int
+    size: int
+
+    def __init__(self, kid: int, ctr: int, size: int = 0) -> None: ...
+    @staticmethod
+    def parse(ciphertext: ReadableBuffer, *, strict: bool = True) -> Header: ...
+
+def parse_headers(
+    batch: FrameBatch | Sequence[ReadableBuffer],
+    *,
+    clear: int | Sequence[int] | None = None,
+    strict: bool = True,
+) -> HeaderColumns: ...
 def protect_many(
     senders: SenderCore | Sequence[SenderCore],
     frames: Sequence[ReadableBuffer],

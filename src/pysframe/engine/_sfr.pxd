@@ -22,6 +22,14 @@ cdef extern from "sfr_batch.h":
         SFR_KERNEL_READY
         SFR_UNKNOWN_TRACKED
 
+    ctypedef struct sfr_header:
+        uint64_t kid
+        uint64_t ctr
+        size_t size
+
+    size_t sfr_header_size(uint64_t kid, uint64_t ctr)
+    int sfr_header_parse(const uint8_t *data, size_t size, int strict, sfr_header *out)
+
     ctypedef struct sfr_suite:
         uint16_t id
         uint8_t nt

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+from ..batch import FrameBatch
+from ..header import Header, HeaderColumns
 
 
 class KeyKind(IntEnum):
@@ -57,3 +60,15 @@ class Engine:
     unprotect_many: Callable[..., Any]
     protect_batch: Callable[..., Any]
     unprotect_batch: Callable[..., Any]
+    FrameBatch: type[FrameBatch]
+    Header: type[Header]
+    parse_headers: Callable[..., HeaderColumns]
+
+
+_Face = TypeVar("_Face")
+
+
+def completed(face: type[_Face], core: type) -> type[_Face]:
+    """The public class of this face over an engine's core."""
+    own = {"__slots__": (), "__module__": "pysframe", "__doc__": face.__doc__}
+    return type(face.__name__, (core, face), own)

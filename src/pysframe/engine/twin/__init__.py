@@ -12,6 +12,7 @@ It does the same things in the same order, and serves as the readable specificat
     _key_flow  states of keys, from counts           engine/_key_flow.pxi
     _pace      whether refused frames are a sender's engine/_pace.pxi
     _batch     many frames in one call               aead/run.c
+    _frame_batch, _headers                           engine/_frame_batch.pxi, _headers.pxi
     _window    the replay window                     frame/window.h
     _registry  the senders of this process           frame/registry.c
     _process   how a fork is detected                platform/process.c
@@ -23,19 +24,29 @@ native engine's promises about memory are best effort here: Python cannot wipe e
 
 from .. import _aead
 from ._batch import protect_batch, protect_many, unprotect_batch, unprotect_many
+from ._columns import ColumnsCore
 from ._cores import ReceiverCore, SenderCore
+from ._frame_batch import BatchCore, FrameBatch
+from ._headers import Header, HeaderColumns, HeaderCore, parse_headers
 from ._key_flow import KeyFlow, KeyFlowMonitor
 from ._keys import Secret
 
 __all__ = [
     "KERNELS",
     "VERSIONS",
+    "BatchCore",
+    "ColumnsCore",
+    "FrameBatch",
+    "Header",
+    "HeaderColumns",
+    "HeaderCore",
     "KeyFlow",
     "KeyFlowMonitor",
     "ReceiverCore",
     "Secret",
     "SenderCore",
     "memory",
+    "parse_headers",
     "protect_batch",
     "protect_many",
     "unprotect_batch",

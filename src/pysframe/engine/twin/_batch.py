@@ -14,10 +14,12 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from ..._buffers import ReadableBuffer, WriteableBuffer, writable_view
 from ..._rows import Clear, Metadata, as_rows, clear_per_row, per_row
-from ...batch import MAX_ROW, FrameBatch, pack_columns, too_long_for_a_batch
+from ...batch import MAX_ROW, FrameBatch, too_long_for_a_batch
 from ...errors import FrameRejected, FrameStatus, MisuseCode, MisuseError, misuse
 from ._arrival import Arrival
 from ._cores import ReceiverCore, SenderCore, knows_now, receiver_state, sender_state, tell
+from ._frame_batch import FrameBatch as OwnBatch
+from ._frame_batch import pack_columns
 from ._memory import metadata_view, overlap
 from ._sender import Departure, Reserved
 
@@ -269,4 +271,4 @@ def _finish(
         [0 if one.status else one.ctr or 0 for one in outcomes],
         [one.status for one in outcomes],
     )
-    return FrameBatch._from_columns(bytes(data) if out is None else out, columns, len(rows))
+    return OwnBatch._from_columns(bytes(data) if out is None else out, columns, len(rows))
