@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 from . import _once  # first: when the package is imported again, the rest finds what is there
 from ._version import __version__ as __version__
 from .batch import FrameBatch
-from .counters import CounterStore, CounterStoreError
 from .engine import Backend, backend_info, default
 from .errors import (
     AuthenticationFailed,
@@ -52,6 +51,7 @@ from .stats import KeyState
 from .suites import CipherSuite
 
 if TYPE_CHECKING:
+    from .counters import CounterStore, CounterStoreError
     from .engine._native import (
         KeyFlow,
         parse_headers,
@@ -102,5 +102,20 @@ __all__ = [
     "unprotect_batch",
     "unprotect_many",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Loads what has to do with files when it is first used: it would double the import's time."""
+    if name not in ("CounterStore", "CounterStoreError", "counters"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    counters = import_module(".counters", __name__)
+    return counters if name == "counters" else getattr(counters, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 _once.keep()

@@ -5,12 +5,12 @@ Rule: the lock is never held during disk I/O, and no frame whose key and counter
 """
 
 import os
-import threading
+from _thread import RLock
 from typing import NoReturn, Self
 
 # One lock for all objects suffices: what it guards (deriving a key, handing over a lease) takes
 # microseconds and is rare.
-policy_lock = threading.RLock()
+policy_lock = RLock()
 if hasattr(os, "register_at_fork"):  # a child finds it free, and no change half made
     os.register_at_fork(
         before=policy_lock.acquire,

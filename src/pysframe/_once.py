@@ -12,17 +12,17 @@ A change to a file of this package therefore takes effect in the next process.
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 PACKAGE = __name__.rpartition(".")[0]
 
 _kept: dict[str, ModuleType] = vars(sys).setdefault("_pysframe_packages", {})  # by name
 
 
-class Again(Loader):
-    """Returns a module that was loaded before, unchanged."""
+class Again:
+    """A loader that returns a module which was loaded before, unchanged."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module, self._spec = module, module.__spec__
@@ -36,8 +36,11 @@ class Again(Loader):
         module.__loader__ = self._spec.loader if self._spec else None
 
 
-class Finder(MetaPathFinder):
-    """Finds the modules of this package that were loaded before."""
+class Finder:
+    """A finder of the modules of this package that were loaded before.
+
+    Neither class derives from importlib.abc, whose import costs more than the package's own.
+    """
 
     def find_spec(
         self,
@@ -49,7 +52,8 @@ class Finder(MetaPathFinder):
         if module is None or module.__spec__ is None:
             return None
         before = module.__spec__
-        spec = ModuleSpec(fullname, Again(module), origin=before.origin)
+        again: Any = Again(module)  # a loader by its methods alone
+        spec = ModuleSpec(fullname, again, origin=before.origin)
         spec.submodule_search_locations = before.submodule_search_locations
         spec.has_location, spec.cached = before.has_location, before.cached
         return spec

@@ -9,8 +9,9 @@ Rules of this file:
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import wraps
-from traceback import clear_frames
+from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 _Given = ParamSpec("_Given")
@@ -58,3 +59,11 @@ def _chain(error: BaseException, handled: BaseException | None) -> Iterator[Base
             seen.add(id(one))
             waiting += [one.__cause__, one.__context__]
             yield one
+
+
+def clear_frames(trace: TracebackType | None) -> None:
+    """As traceback.clear_frames, without the import of traceback and all that it needs."""
+    while trace is not None:
+        with suppress(RuntimeError):  # a frame that is still running keeps what it has
+            trace.tb_frame.clear()
+        trace = trace.tb_next

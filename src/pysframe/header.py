@@ -16,38 +16,28 @@ Rules of this module:
   2. A header is a claim. Nothing may change state before the tag has verified.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
+from ._values import Value
 from .batch import Signature
 from .errors import FrameRejected, FrameStatus, MisuseError, rejection
 
 if TYPE_CHECKING:
     from .engine._native import ColumnsCore, HeaderCore
 else:
-    ColumnsCore = HeaderCore = object
+    ColumnsCore = object
+
+    class HeaderCore:
+        __slots__ = ()
+
 
 MAX_VALUE = (1 << 64) - 1  # of a KID and of a counter
-
-
-class _Fields:
-    """Makes dataclasses.fields(), replace() and asdict() work on a Header.
-
-    Header was a dataclass once. The module `dataclasses` is imported by those who call it only.
-    """
-
-    def __get__(self, instance: object, owner: type) -> object:
-        import dataclasses
-
-        fields = [("kid", int), ("ctr", int), ("size", int, 0)]
-        made: Any = dataclasses.make_dataclass("Header", fields, frozen=True)  # type: ignore[arg-type]
-        return made.__dataclass_fields__
 
 
 def _arguments(kid: int, ctr: int, size: int = 0) -> None: ...
 
 
-class Header(HeaderCore):
+class Header(HeaderCore, Value):
     """A KID and a counter, 0..2^64-1 each; size is the bytes they take on the wire.
 
     Headers are immutable values. Raises MisuseError for a value out of range.
@@ -61,36 +51,11 @@ class Header(HeaderCore):
 
     __slots__ = ()
     __match_args__ = ("kid", "ctr", "size")
-    __dataclass_fields__ = _Fields()
     __signature__ = Signature(_arguments)
 
     def encode(self) -> bytes:
         """The header's bytes, in the shortest form."""
         return encode_header(self.kid, self.ctr)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__qualname__}(kid={self.kid}, ctr={self.ctr}, size={self.size})"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Header) or type(other) is not type(self):
-            return NotImplemented
-        return (self.kid, self.ctr, self.size) == (other.kid, other.ctr, other.size)
-
-    def __hash__(self) -> int:
-        return hash((self.kid, self.ctr, self.size))
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        from dataclasses import FrozenInstanceError
-
-        raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        from dataclasses import FrozenInstanceError
-
-        raise FrozenInstanceError(f"cannot delete field {name!r}")
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[int, int, int]]:
-        return type(self), (self.kid, self.ctr, self.size)
 
 
 class HeaderColumns(ColumnsCore):

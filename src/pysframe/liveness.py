@@ -15,19 +15,24 @@ engine/_key_flow.pxi and, as its specification, engine/twin/_key_flow.py.
 """
 
 import math
-from numbers import Real
 
 from .errors import MisuseError
 
 
 def seconds(now: object) -> float:
     """`now` as a finite float, or the error that says what it is instead."""
-    if isinstance(now, bool) or not isinstance(now, Real):
+    if type(now) is not float and not _is_real(now):
         raise TypeError(f"now is a {type(now).__name__}; pass seconds, as time.monotonic() does")
     try:
-        value = float(now)
+        value = float(now)  # type: ignore[arg-type]
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):
         raise MisuseError(f"now is {value}; pass seconds, as time.monotonic() does")
     return value
+
+
+def _is_real(now: object) -> bool:
+    from numbers import Real  # here, because time.monotonic() gives a float
+
+    return isinstance(now, Real) and not isinstance(now, bool)

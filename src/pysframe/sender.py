@@ -8,21 +8,19 @@ Rules of this file:
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
+
+import pysframe  # of CounterStore, which is loaded by those who use it
 
 from ._buffers import ReadableBuffer, byte_view
 from ._common import Closing, Removed, policy_lock
 from ._tracebacks import without_locals
-from .counters import Claim, CounterStore, fingerprint
 from .engine import Secret, SenderBase, policy
 from .errors import CounterExhausted, LeaseEnded, MisuseError, SenderRetired
 from .keys.layouts import SenderKeyLayout
 from .limits import DEFAULT_MAX_FRAME, KEY_BUDGET, LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, checked
 from .suites import CipherSuite, allowed_suite
-
-_log = logging.getLogger("pysframe")
 
 
 @policy
@@ -64,8 +62,8 @@ class Sender(Closing, SenderBase):
     _first: int  # the first counter of this Sender
     _last: int  # the last counter leased to the engine
     _waiting: list[tuple[int, int]]  # leases not yet passed on to the engine
-    _counters: CounterStore | None
-    _claim: Claim | None  # on the key, in the store
+    _counters: pysframe.CounterStore | None
+    _claim: pysframe.counters.Claim | None  # on the key, in the store
 
     if not TYPE_CHECKING:  # to a type checker these names do not exist
         generate = Removed(
@@ -82,7 +80,7 @@ class Sender(Closing, SenderBase):
         kid: int,
         base_key: ReadableBuffer,
         next_ctr: int | None = None,
-        counters: CounterStore | None = None,
+        counters: pysframe.CounterStore | None = None,
         layout: SenderKeyLayout | None = None,
         max_frame: int = DEFAULT_MAX_FRAME,
         allow_short_tags: bool = False,
@@ -101,6 +99,8 @@ class Sender(Closing, SenderBase):
             first = checked("next_ctr", next_ctr or 0, 0, LAST_CTR)
             self._begin(suite, kid, secret, (first, LAST_CTR), layout, max_frame)
         else:
+            from .counters import fingerprint
+
             claim, lease = counters.begin(fingerprint(suite, kid, base_key))
             try:
                 self._begin(suite, kid, secret, lease, layout, max_frame)
@@ -239,7 +239,9 @@ class Sender(Closing, SenderBase):
 
     def _rekey_due(self) -> None:
         """Called by the engine, once: half of the key's 2^36 AES blocks are used."""
-        _log.warning(
+        import logging  # here, because an application may never need it
+
+        logging.getLogger("pysframe").warning(
             "KID %#x has sealed 2^35 AES blocks; give it a fresh key before 2^36, where it refuses",
             self.kid,
         )

@@ -1,7 +1,7 @@
 """The cipher suites of RFC 9605 4.5 (1-5) and draft-barnes-sframe-iana-256 (6-8)."""
 
-import secrets
 from enum import IntEnum
+from os import urandom
 
 from .errors import MisuseError
 from .limits import MAX_HEADER, SHORT_TAG
@@ -73,7 +73,7 @@ class CipherSuite(IntEnum):
         >>> len(CipherSuite(4).generate_base_key()), len(CipherSuite(5).generate_base_key())
         (16, 32)
         """
-        return secrets.token_bytes(self.Nh // 2)
+        return urandom(self.Nh // 2)
 
     @property
     def hash_name(self) -> str:

@@ -16,7 +16,6 @@ Switches, read when pysframe is imported:
 """
 
 import os
-import platform
 import sys
 import warnings
 from functools import cache
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .._version import __version__
 from ..errors import MisuseError
-from . import _parts, _self_test
+from . import _parts
 from ._types import Backend, Engine, KeyKind, Reach
 
 if TYPE_CHECKING:
@@ -116,6 +115,10 @@ def ladder() -> tuple[str, ...]:
 def backend_info() -> Backend:
     """Which engine runs, why others do not, versions, the result of a self-test that runs now, and
     how the memory that holds keys is protected."""
+    import platform
+
+    from . import _self_test
+
     name = default().name
     engine, kernel = name.split(":")
     refused = {n: why for e in MODULES for n, why in _survey(e).items() if why}
@@ -167,11 +170,13 @@ def _interpreter() -> int:
 
 
 def _warn_of_fallback(name: str, refused: dict[str, str]) -> None:
-    expected = (sys.platform, platform.machine()) in NATIVE_PLATFORMS
     capped = os.environ.get("PYSFRAME_MAX_ISA") == "none"
-    if name.startswith("native") or capped or not expected or not refused:
+    if name.startswith("native") or capped or not refused:
         return
-    if sys.implementation.name != "cpython":
+    import platform
+
+    expected = (sys.platform, platform.machine()) in NATIVE_PLATFORMS
+    if not expected or sys.implementation.name != "cpython":
         return
     warnings.warn(
         f"pysframe runs on {name}, many times slower than the native engine: {_listed(refused)}; "

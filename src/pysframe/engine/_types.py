@@ -1,7 +1,6 @@
 """The shapes in which the policy and every engine speak to each other."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeVar
 
@@ -45,8 +44,7 @@ class Backend(NamedTuple):
     memory: str  # whether pages that hold keys are locked and excluded from core dumps
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Engine:
+class Engine(NamedTuple):
     """The package's classes and functions over one engine and kernel: what bind() returns."""
 
     name: str  # as bind() takes it: "native:vaes512", "fallback:cryptography", ...

@@ -8,7 +8,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import hashlib
 import os
 import weakref
 from typing import TypeVar
@@ -196,6 +195,8 @@ class DerivedKeys:
 
 def _name(base_key: memoryview) -> bytes:
     """Equal for equal base keys; without meaning outside this process."""
+    import hashlib  # here, because not every application has keys that follow from others
+
     digest = hashlib.sha256(_process_salt)
     digest.update(base_key)
     return digest.digest()

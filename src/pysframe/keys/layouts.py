@@ -3,10 +3,10 @@
 Rule: this module packs and unpacks integers. It holds no keys and makes no decisions.
 """
 
-from dataclasses import dataclass
 from operator import index
 from typing import NamedTuple
 
+from .._values import Value
 from ..errors import MisuseError
 from ..limits import KID_BITS
 
@@ -26,8 +26,7 @@ class MLSKeyID(NamedTuple):
     context: int
 
 
-@dataclass(frozen=True, slots=True)
-class SenderKeyLayout:
+class SenderKeyLayout(Value):
     """Sender keys with a ratchet (RFC 9605 5.1), R low bits for the step.
 
          64-R bits         R bits
@@ -44,9 +43,11 @@ class SenderKeyLayout:
     SenderKeyID(generation=2, ratchet_step=1)
     """
 
+    __slots__ = __match_args__ = ("R",)
     R: int
 
-    def __post_init__(self) -> None:
+    def __init__(self, R: int) -> None:
+        object.__setattr__(self, "R", R)
         _field("R", self.R, KID_BITS + 1)
 
     def pack(self, generation: int, ratchet_step: int = 0) -> int:
@@ -65,8 +66,7 @@ class SenderKeyLayout:
         return SenderKeyID(kid >> self.R, kid % (1 << self.R))
 
 
-@dataclass(frozen=True, slots=True)
-class MLSLayout:
+class MLSLayout(Value):
     """Keys from MLS epochs (RFC 9605 5.2), E low bits for the epoch, S for the sender.
 
       64-S-E bits     S bits       E bits
@@ -84,10 +84,13 @@ class MLSLayout:
     MLSKeyID(epoch=1, sender_index=33, context=0)
     """
 
+    __slots__ = __match_args__ = ("E", "S")
     E: int
     S: int
 
-    def __post_init__(self) -> None:
+    def __init__(self, E: int, S: int) -> None:
+        object.__setattr__(self, "E", E)
+        object.__setattr__(self, "S", S)
         _field("E", self.E, KID_BITS + 1)
         _field("S", self.S, KID_BITS - self.E + 1)
 

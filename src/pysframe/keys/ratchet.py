@@ -12,7 +12,7 @@ Rules of this file:
 """
 
 from .._tracebacks import without_locals
-from ..engine import KeyKind, Reach, key_schedule
+from ..engine import KeyKind, Reach
 from ..limits import LIMIT_MAX_STEPS, checked
 from ..suites import CipherSuite
 from .layouts import SenderKeyLayout
@@ -194,6 +194,8 @@ def ratchet_base_key(suite: CipherSuite | int, base_key: bytes, steps: int = 1) 
     >>> ratchet_base_key(4, bytes(range(16))).hex()[:16]
     'fb75d8d5782da6c6'
     """
+    from ..engine import key_schedule  # here, because it needs hashlib, and receivers do not
+
     suite = CipherSuite(suite)
     for _ in range(steps):
         secret = key_schedule.derive_secret(suite, base_key)

@@ -14,7 +14,7 @@ never forgets: a key costs some 250 bytes here, and 32 to 64 in the C core.
 
 import sys
 from hmac import digest
-from secrets import token_bytes
+from os import urandom
 from typing import Protocol
 
 from ...header import MAX_VALUE
@@ -54,7 +54,7 @@ class SenderRegistry:
     """A table in Python. Thread-safe."""
 
     def __init__(self) -> None:
-        self.secret = token_bytes(32)
+        self.secret = urandom(32)
         self._lock = new_lock()
         self._claims: dict[bytes, Claim] = {}
         self._heir: Senders | None = None
