@@ -1,5 +1,5 @@
-# csrc/sfr*.h, as far as the Python engine uses them. Only what is declared nogil may run without the
-# GIL, which is the lock of senders and receivers: sfr_serialize_callers.
+# csrc/sfr*.h, as far as the Python engine uses them. Only what is declared nogil may run without
+# the GIL, which is the lock of senders and receivers: sfr_serialize_callers.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
