@@ -37,26 +37,34 @@ FAMILIES = {4: 0, 5: 1}
 
 
 cdef class Floor:
-    """One key of suite 4 or 5 on one kernel."""
+    """One key of suite 4 or 5 on one kernel; or a key for each row, to see what that takes."""
 
     cdef const sfr_kernel *_kernel
-    cdef sfr_key *_key
-    cdef int _family
+    cdef sfr_key *_key[FLOOR_ROWS]
+    cdef int _family, _keys
 
-    def __cinit__(self, int suite, str kernel):
+    def __cinit__(self, int suite, str kernel, int keys=1):
         cdef bytes name = kernel.encode()
+        cdef int i
+        if not 0 < keys <= FLOOR_ROWS:
+            raise ValueError(f"1 to {FLOOR_ROWS} keys")
         sfr_init(NULL)
         self._family = FAMILIES[suite]
         self._kernel = sfr_kernel_find(<const char *>name)
         if self._kernel is NULL:
             raise ValueError(f"no kernel {kernel} is ready here")
-        self._key = floor_key(self._kernel, self._family)
-        if self._key is NULL:
-            raise MemoryError
+        for i in range(keys):
+            self._key[i] = floor_key(self._kernel, self._family)
+            if self._key[i] is NULL:
+                raise MemoryError
+            self._keys = i + 1
+        for i in range(keys, <int>FLOOR_ROWS):
+            self._key[i] = self._key[i % keys]
 
     def __dealloc__(self):
-        if self._key is not NULL:
-            sfr_arena_free(self._key, floor_key_size(self._kernel, self._family))
+        cdef int i
+        for i in range(self._keys):
+            sfr_arena_free(self._key[i], floor_key_size(self._kernel, self._family))
 
     # -- one frame --
 
@@ -64,7 +72,7 @@ cdef class Floor:
         cdef sfr_row row
         cdef Py_ssize_t size = PyBytes_GET_SIZE(frame)
         cdef bytes out = PyBytes_FromStringAndSize(NULL, size + FLOOR_TAG)
-        floor_seal_row(&row, self._key, 0, <const uint8_t *>PyBytes_AS_STRING(frame), size,
+        floor_seal_row(&row, self._key[0], 0, <const uint8_t *>PyBytes_AS_STRING(frame), size,
                        <uint8_t *>PyBytes_AS_STRING(out))
         floor_run_one(&row, True)
         return out
@@ -73,7 +81,7 @@ cdef class Floor:
         cdef sfr_row row
         cdef Py_ssize_t size = _opened_size(PyBytes_GET_SIZE(sealed))
         cdef bytes out = PyBytes_FromStringAndSize(NULL, size)
-        floor_open_row(&row, self._key, 0, <const uint8_t *>PyBytes_AS_STRING(sealed), size,
+        floor_open_row(&row, self._key[0], 0, <const uint8_t *>PyBytes_AS_STRING(sealed), size,
                        <uint8_t *>PyBytes_AS_STRING(out))
         floor_run_one(&row, False)
         if row.status != 0:
@@ -91,7 +99,7 @@ cdef class Floor:
             frame = <object>PyTuple_GET_ITEM(listed, i)
             size = _size_of(frame)
             made = PyBytes_FromStringAndSize(NULL, size + FLOOR_TAG)
-            floor_seal_row(&rows[i], self._key, i, <const uint8_t *>PyBytes_AS_STRING(frame),
+            floor_seal_row(&rows[i], self._key[i], i, <const uint8_t *>PyBytes_AS_STRING(frame),
                            size, <uint8_t *>PyBytes_AS_STRING(made))
             Py_INCREF(made)
             PyList_SET_ITEM(out, i, made)
@@ -107,7 +115,7 @@ cdef class Floor:
             one = <object>PyTuple_GET_ITEM(listed, i)
             size = _opened_size(_size_of(one))
             made = PyBytes_FromStringAndSize(NULL, size)
-            floor_open_row(&rows[i], self._key, i, <const uint8_t *>PyBytes_AS_STRING(one), size,
+            floor_open_row(&rows[i], self._key[i], i, <const uint8_t *>PyBytes_AS_STRING(one), size,
                            <uint8_t *>PyBytes_AS_STRING(made))
             Py_INCREF(made)
             PyList_SET_ITEM(out, i, made)
@@ -125,7 +133,7 @@ cdef class Floor:
         cdef bytes out = PyBytes_FromStringAndSize(NULL, _total(sizes, count) + FLOOR_TAG * count)
         cdef uint8_t *at = <uint8_t *>PyBytes_AS_STRING(out)
         for i in range(count):
-            floor_seal_row(&rows[i], self._key, i, source + starts[i], sizes[i], at)
+            floor_seal_row(&rows[i], self._key[i], i, source + starts[i], sizes[i], at)
             at += sizes[i] + FLOOR_TAG
         sfr_run(rows, count, True)
         return out
@@ -139,7 +147,7 @@ cdef class Floor:
         cdef bytes out = PyBytes_FromStringAndSize(NULL, _total(sizes, count) - FLOOR_TAG * count)
         cdef uint8_t *at = <uint8_t *>PyBytes_AS_STRING(out)
         for i in range(count):
-            floor_open_row(&rows[i], self._key, i, source + starts[i], sizes[i] - FLOOR_TAG, at)
+            floor_open_row(&rows[i], self._key[i], i, source + starts[i], sizes[i] - FLOOR_TAG, at)
             at += sizes[i] - FLOOR_TAG
         _run_open(rows, count)
         return out
