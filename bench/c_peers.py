@@ -5,6 +5,7 @@ later, which Debian 12 has not: the one inside the psycopg-binary wheel is loade
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import subprocess
@@ -76,12 +77,19 @@ def build() -> Path:
     """Where the programs lie; makes them first."""
     if ipsec_version() is None:
         raise MissingPeer("intel-ipsec-mb is not installed (make bench-peers)")
+    make()
+    return BUILD
+
+
+def make(*words: str) -> None:
+    """make in bench/c, one process at a time: others of a test run want the same files."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    command = ["make", "-s", "-C", str(HERE), f"BUILD={BUILD}"]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ["make", "-s", "-j2", "-C", str(HERE), f"BUILD={BUILD}", *words]
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         raise MissingPeer(f"{' '.join(command)} failed:\n{made.stderr}")
-    return BUILD
 
 
 def run(

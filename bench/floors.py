@@ -6,16 +6,15 @@ keys. The floor is compiled here alone, and no package contains it.
 """
 
 import importlib.util
-import subprocess
 import sys
 import sysconfig
 from array import array
 from collections.abc import Callable
 from functools import cache, partial
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
+import c_peers
 from calls import OURS
 from contests import Shape, in_suites
 from interleave import BLOCK, Contender
@@ -23,8 +22,6 @@ from workloads import Workload, blocks_of, flat, require
 
 import pysframe
 
-HERE = Path(__file__).parent / "c"
-BUILD = Path(__file__).parent.parent / "build" / "bench"
 SIZE = 160
 TURNS = 41
 
@@ -32,13 +29,8 @@ TURNS = 41
 @cache
 def library() -> Any:
     """The module of floor.pyx, compiled with the package's options and loaded."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    made = BUILD / f"floor{sysconfig.get_config_var('EXT_SUFFIX')}"
-    command = ["make", "-s", "-C", str(HERE), f"BUILD={BUILD}", f"PYTHON={sys.executable}"]
-    command += [f"PYTHON_CFLAGS={_cflags()}", str(made)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    made = c_peers.BUILD / f"floor{sysconfig.get_config_var('EXT_SUFFIX')}"
+    c_peers.make(f"PYTHON={sys.executable}", f"PYTHON_CFLAGS={_cflags()}", str(made))
     spec = importlib.util.spec_from_file_location("floor", made)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -48,7 +40,7 @@ def library() -> Any:
 
 def _cflags() -> str:
     include = sysconfig.get_path("include")
-    return f"-DNDEBUG -I{include} -I{sysconfig.get_path('platinclude')}"
+    return f"-I{include} -I{sysconfig.get_path('platinclude')}"
 
 
 def floor(suite: int) -> Any:
