@@ -37,8 +37,8 @@ size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count
 
 /* ---- columns: plain frames (no metadata, no clear bytes) in one buffer ---- */
 
-/* Row i is lengths[i] bytes from offsets[i]; without a buffer (data NULL, size INT64_MAX) offsets are
- * addresses. */
+/* Row i is lengths[i] bytes from offsets[i]; without a buffer (data NULL, size INT64_MAX) offsets
+ * are addresses. */
 typedef struct sfr_rows_in {
     const uint8_t *data;
     size_t size;
@@ -54,29 +54,29 @@ typedef struct sfr_rows_out {
     uint64_t *kid, *ctr;           /* 0: refused */
 } sfr_rows_out;
 
-/* Input and output are apart from each other. The size is 0 if the batch is not the usual case (a row
- * lies outside the data, a frame would be refused, a lease or a key's budget may end), else the bytes
- * that all rows take. Protect writes them back to back and returns the number of rows it got through:
- * all, unless somebody else uses the senders meanwhile. */
+/* Input and output are apart from each other. The size is 0 if the batch is not the usual case (a
+ * row lies outside the data, a frame would be refused, a lease or a key's budget may end), else the
+ * bytes that all rows take. Protect writes them back to back and returns the number of rows it got
+ * through: all, unless somebody else uses the senders meanwhile. */
 size_t sfr_protect_columns_size(sfr_sender *const *, const sfr_rows_in *, size_t count);
 size_t sfr_protect_columns(sfr_sender *const *, const sfr_rows_in *, size_t count, uint8_t *out,
                            size_t room, const sfr_rows_out *);
-/* The size is what all rows take at most, SIZE_MAX if one lies outside the data. Unprotect writes the
- * frames back to back, zeros for those it refuses, and sets room to what they took. */
+/* The size is what all rows take at most, SIZE_MAX if one lies outside the data. Unprotect writes
+ * the frames back to back, zeros for those it refuses, and sets room to what they took. */
 size_t sfr_unprotect_columns_size(const sfr_rows_in *, size_t count);
 size_t sfr_unprotect_columns(sfr_receiver *const *, const sfr_rows_in *, size_t count,
                              uint8_t *out, size_t *room, const sfr_rows_out *);
 
 /* ---- in two steps ---- */
 
-/* Reserve takes the counters and sets kid, ctr and out_size, the room needed. For one frame `out` is
- * set before, for many after it. Seal a reserved frame once. */
+/* Reserve takes the counters and sets kid, ctr and out_size, the room needed. For one frame `out`
+ * is set before, for many after it. Seal a reserved frame once. */
 int sfr_reserve(sfr_sender *, sfr_frame *);
 size_t sfr_reserve_many(sfr_sender *const *, sfr_frame *frames, size_t count);
 void sfr_seal_many(sfr_sender *const *, sfr_frame *frames, size_t count);
-/* Screen refuses one frame that unprotect would refuse before its key runs (SFR_OK: go on). What open
- * leaves in `out` is nobody's before commit has judged it: commit every opened frame once, in the
- * same order. */
+/* Screen refuses one frame that unprotect would refuse before its key runs (SFR_OK: go on). What
+ * open leaves in `out` is nobody's before commit has judged it: commit every opened frame once, in
+ * the same order. */
 int sfr_screen(sfr_receiver *, sfr_frame *);
 void sfr_open_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count);

@@ -1,5 +1,5 @@
-/* Key management on top of sfr.h: suites, kernels, ratcheted secrets, headers, leases of counters and
- * blocks, provisional keys, statistics, and the process-wide registry of senders. */
+/* Key management on top of sfr.h: suites, kernels, ratcheted secrets, headers, leases of counters
+ * and blocks, provisional keys, statistics, and the process-wide registry of senders. */
 #ifndef SFR_KEYS_H
 #define SFR_KEYS_H
 
@@ -85,8 +85,8 @@ void sfr_registry_close(const uint8_t fingerprint[16], uint64_t next_ctr, int sp
 /* ---- a receiver's keys ---- */
 
 void sfr_receiver_close(sfr_receiver *);
-/* A key is given, or provisional: derived ahead of any frame, or asked for by a header, which may be
- * forged. A provisional key becomes as good as given when a tag verifies under it. At most
+/* A key is given, or provisional: derived ahead of any frame, or asked for by a header, which may
+ * be forged. A provisional key becomes as good as given when a tag verifies under it. At most
  * SFR_MAX_ASKED keys that were asked for live at once; the oldest makes room. Adding the same key
  * again changes nothing but, at most, its kind to an earlier one (a replay window never restarts);
  * another key under a live KID is SFR_E_CONFLICT. */
@@ -111,8 +111,8 @@ void sfr_receiver_forget(sfr_receiver *, uint64_t mask, uint64_t group);
 /* Provisional keys that became real since the last call. Returns the number written. */
 size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room);
 /* Whether to derive the key of this unknown KID now that a frame has named it: never outside every
- * reach, always for the few of one. The rest have a burst of 64, to which every 256 frames that open
- * add one, and then wait: see frame/reach.c. */
+ * reach, always for the few of one. The rest have a burst of 64, to which every 256 frames that
+ * open add one, and then wait: see frame/reach.c. */
 int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid);
 /* A frame that was counted under an unknown KID has found its key after all: uncounts it. */
 void sfr_receiver_recognize(sfr_receiver *, uint64_t kid);

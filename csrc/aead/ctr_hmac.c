@@ -1,9 +1,10 @@
 /* AES-CTR with HMAC (RFC 9605 4.5.1): suites 1-3 with SHA-256, 6-8 with SHA-512.
  *
  * Rule 1: encrypt, then MAC. A tag is verified, in constant time, before anything is decrypted.
- * Rule 2: the MAC reads the bytes that will be decrypted: ciphertext is copied first, a long one to
- *         `out`, and `in` is not read again. (A long one in place has nowhere to go.)
- * Rule 3: nothing secret stays on the stack or in vector registers.
+ * Rule 2: the MAC covers the very bytes that are decrypted. Ciphertext is copied first, a long one
+ *         to `out`, and `in` is not read again. (A long ciphertext in place cannot be copied
+ *         anywhere.)
+ * Rule 3: no secret remains on the stack or in vector registers.
  */
 #include "aead/ctr_hmac.h"
 #include "hash/sha2.h"
@@ -12,9 +13,9 @@
 
 /* ---- AES-CTR on AES-NI ---- */
 
-#define BLOCKS 8 /* side by side; or half as many, at the end */
+#define BLOCKS 8 /* interleaved; at the end half as many */
 
-/* The next n blocks of the key stream; n is a constant. */
+/* Makes the next n blocks of the key stream; n is a constant. */
 SFR_INLINE SFR_AESNI void next(__m128i *counter, const __m128i *round_keys, int rounds,
                                __m128i *stream, int n)
 {
@@ -28,7 +29,7 @@ SFR_INLINE SFR_AESNI void next(__m128i *counter, const __m128i *round_keys, int 
     for (int j = 0; j < n; j++) stream[j] = _mm_aesenclast_si128(stream[j], round_keys[rounds]);
 }
 
-/* All that is left: no more than n blocks. */
+/* Handles all that is left, at most n blocks. */
 SFR_INLINE SFR_AESNI void end(uint8_t *out, const uint8_t *in, size_t left, __m128i counter,
                               const __m128i *round_keys, int rounds, int n)
 {
@@ -71,7 +72,7 @@ static SFR_AESNI void crypt256(const sfr_row *row, const uint8_t *in)
 
 /* ---- encrypt-then-MAC ---- */
 
-/* The two halves of a family on one kernel, and what clears the registers they use. */
+/* The two halves of a family on one kernel, and the function that clears their registers. */
 typedef struct composite {
     sfr_crypt *crypt;
     const sfr_hash *hash;
@@ -79,7 +80,7 @@ typedef struct composite {
 } composite;
 
 /* RFC 9605 4.5.1: the MAC's input is len(aad) || len(ct) || Nt, 8 bytes each, || nonce || aad ||
- * ct. What is in front of the AAD is this long: */
+ * ct. The part in front of the AAD has this size: */
 #define PREFIX (24 + SFR_NN)
 
 static void write_prefix(uint8_t *out, const sfr_row *row)
@@ -90,8 +91,8 @@ static void write_prefix(uint8_t *out, const sfr_row *row)
     memcpy(out + 24, row->block, sizeof row->block);
 }
 
-/* Starts the MAC of a row whose ciphertext is at `text` and, if it is long, is copied to row->out.
- * Returns where to read it from then on. */
+/* Starts the MAC of a row whose ciphertext is at `text`; a long one is copied to row->out. Returns
+ * where to read the ciphertext from then on. */
 static const uint8_t *begin_mac(sfr_stream *s, const sfr_hash *hash, const sfr_row *row,
                                 const uint8_t *text)
 {
@@ -108,7 +109,7 @@ static const uint8_t *begin_mac(sfr_stream *s, const sfr_hash *hash, const sfr_r
     return sfr_stream_last(s, hash, text, row->size, row->out);
 }
 
-/* What a stream knows of the keys: its state, the MAC, the nonce. */
+/* What a stream holds of the keys: its state, the MAC, the nonce. */
 static void wipe_mac(sfr_stream *s)
 {
     memset(&s->state, 0, sizeof s->state);
@@ -206,8 +207,8 @@ static __attribute__((target("avx512f"))) void clear_zmm(void)
     sfr_clear_zmm();
 }
 
-/* SHA-512 is most of the work in suites 6-8, so it takes AVX2 where there is some, even where VAES is
- * missing and AES-NI encrypts. */
+/* SHA-512 is most of the work in suites 6-8, so it uses AVX2 if the CPU has it, even without
+ * VAES. */
 static bool wide512(void)
 {
     return sfr_cpu() & SFR_CPU_AVX2;

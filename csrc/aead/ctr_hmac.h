@@ -1,5 +1,4 @@
-/* What the AES-CTR of suites 1-3 and 6-8 is to the rest of them: one function for each width and
- * key size. */
+/* AES-CTR as the rest of suites 1-3 and 6-8 uses it: one function for each width and key size. */
 #ifndef SFR_CTR_HMAC_H
 #define SFR_CTR_HMAC_H
 
@@ -19,13 +18,13 @@ SFR_INLINE const sfr_ctr_hmac_state *sfr_ctr_hmac_state_of(const sfr_row *row)
     return (const sfr_ctr_hmac_state *)row->key->state;
 }
 
-/* row->out = in XOR key stream, both ways. `in` is row->out or does not overlap it. */
+/* row->out = in XOR key stream, in both directions. `in` is row->out, or does not overlap it. */
 typedef void sfr_crypt(const sfr_row *, const uint8_t *in);
 
 sfr_crypt sfr_crypt128_vaes256, sfr_crypt256_vaes256, sfr_crypt128_vaes512, sfr_crypt256_vaes512;
 
-/* RFC 9605 4.5.1: nonce || 00000000 begins it. Block number i of the key stream is the encryption of
- * nonce || i, big-endian, and i is counted little-endian in the last word of this. */
+/* RFC 9605 4.5.1: nonce || 00000000 is the first counter block. Block i of the key stream is the
+ * encryption of nonce || i, big-endian; here i is kept little-endian in the last word. */
 SFR_INLINE SFR_AESNI __m128i sfr_ctr_start(const sfr_row *row)
 {
     return _mm_loadu_si128((const __m128i *)row->block);
@@ -42,7 +41,7 @@ SFR_INLINE SFR_AESNI void sfr_crypt_block(uint8_t *out, const uint8_t *in, __m12
     _mm_storeu_si128((__m128i *)out, _mm_xor_si128(text, stream));
 }
 
-/* The last size < 16 bytes, without touching a byte beyond them. */
+/* Handles the last size < 16 bytes without touching a byte beyond them. */
 SFR_INLINE SFR_AESNI void sfr_crypt_partial(uint8_t *out, const uint8_t *in, size_t size,
                                             __m128i stream)
 {

@@ -1,14 +1,14 @@
-/* AES-CTR of suites 1-3 and 6-8 on VAES: two blocks in a vector, or four.
+/* AES-CTR of suites 1-3 and 6-8 on VAES, with AVX2 or AVX-512: two blocks in a vector, or four.
  *
- * The last bytes take smaller and smaller parts of the last vector. Masked loads and stores would
- * be shorter, but they are slow where a frame ends at the end of a page.
+ * The last bytes take ever smaller parts of the last vector. Masked loads and stores would be
+ * shorter, but they are slow for a frame that ends at the end of a page.
  */
 #include "aead/ctr_hmac.h"
 
 #ifdef SFR_X86
 
-#define PIECE 64 /* bytes; the key stream is made in such pieces, */
-#define PIECES 4 /* at most so many of them side by side */
+#define PIECE 64 /* bytes; the key stream is made in pieces of this size, */
+#define PIECES 4 /* at most this many at a time */
 
 /* ---- 256 bits: two vectors to the piece ---- */
 
@@ -19,7 +19,7 @@ SFR_INLINE VAES256 __m256i twice(__m128i v)
     return _mm256_broadcastsi128_si256(v);
 }
 
-/* The next units of the key stream; their number is a constant. */
+/* Makes the next units of the key stream; their number is a constant. */
 SFR_INLINE VAES256 void next256(__m256i *counter, const __m128i *round_keys, int rounds,
                                 __m256i *stream, int units)
 {
@@ -57,7 +57,7 @@ SFR_INLINE VAES256 void part256(uint8_t *out, const uint8_t *in, size_t size, __
     sfr_crypt_partial(out, in, size, part);
 }
 
-/* All that is left: more than units - 1 units, and no more than units. */
+/* Handles all that is left: more than units - 1 units, and at most units. */
 SFR_INLINE VAES256 void end256(uint8_t *out, const uint8_t *in, size_t left, __m256i counter,
                                const __m128i *round_keys, int rounds, int units)
 {

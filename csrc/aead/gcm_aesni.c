@@ -1,4 +1,5 @@
-/* AES-GCM with AES-NI and PCLMULQDQ: vectors of one block. The algorithm is in aead/gcm_rows.h. */
+/* AES-GCM on AES-NI and PCLMULQDQ, with SSSE3 and SSE4.1: vectors of one block. This file holds the
+ * vocabulary; the algorithm is in aead/gcm_rows.h. */
 #include "aead/kernels.h"
 
 #ifdef SFR_X86
@@ -37,7 +38,7 @@ KERNEL vec low_halves(vec a, vec b) { return _mm_unpacklo_epi64(a, b); }
 KERNEL vec high_halves(vec a, vec b) { return _mm_unpackhi_epi64(a, b); }
 KERNEL vec load_folded(const uint64_t *p) { return load(p); }
 
-/* Counters whose last word is least significant byte first. */
+/* Counters with their last word least significant byte first. */
 KERNEL vec add_counter(vec v, int n) { return _mm_add_epi32(v, _mm_set_epi32(n, 0, 0, 0)); }
 KERNEL vec add_counters(vec v, int n) { return add_counter(v, n); }  /* n, n + 1 in its places */
 KERNEL vec swap_counter(vec v)

@@ -1,28 +1,29 @@
 /* AES-GCM (SP 800-38D) over rows, written once for vectors of one or two blocks.
  *
- * The file that includes this brings the vocabulary: `vec`, a vector of BLOCKS blocks, the words
- * on it, and KERNEL, the attributes of a function of its instruction set.
+ * The including file defines `vec`, a vector of BLOCKS blocks, the operations on it, and KERNEL,
+ * the attributes of a function of its instruction set.
  *
- * A frame is a sequence of blocks. Block 0 is not data: its counter block is J0, so that its
- * keystream is E(K, J0), which masks the tag; in the hash its place is taken by the AAD, folded
- * to one block. Blocks 1..n are the frame's. What stands for a block is zero beyond the frame:
+ * A frame is a sequence of blocks. Block 0 carries no data: its counter block is J0, so its
+ * keystream is E(K, J0), which masks the tag, and in the hash its place is taken by the AAD, folded
+ * to one block. Blocks 1..n are the frame's. Beyond the frame everything is zero:
  *
  *     enciphered   J0    ctr 2   ctr 3   ...          vec 0 | vec 1 | ...
  *     carried      0     data 1  data 2  ...
  *     hashed       AAD   text 1  text 2  ...  text n, then the block of lengths
  *
- * GHASH of m blocks is sum X(i) H^(m + 1 - i): one reduction. The powers lie in descending order,
- * so those of a vector are one load. Each product is Karatsuba's, three multiplications: they are
- * the scarce resource where AES runs two rounds a cycle.
+ * GHASH of m blocks is the sum of X(i) H^(m + 1 - i), with one reduction. The powers lie in
+ * descending order, so the powers of a vector are one load. Products are Karatsuba's, with three
+ * multiplications, because multiplication is the bottleneck on CPUs that run two AES rounds a
+ * cycle.
  *
- * A frame of fewer than UNIT vectors is one straight piece of code for its number of blocks; two
- * such short frames go side by side, so that one hides the latency of the other. A longer frame
- * begins with such a piece, of the blocks that are left when the rest is counted in whole units,
- * and goes on with units whose rounds are mixed with the hashing of the unit before.
+ * Frames of fewer than UNIT vectors run on straight-line code for their number of blocks, two at a
+ * time, so that one hides the latency of the other. A longer frame starts with such a piece, for
+ * the blocks that do not fill a unit, and continues with units whose rounds are interleaved with
+ * the hashing of the previous unit.
  *
- * Rules: no byte outside a row's buffers is touched. In opening, each byte is taken into a
- * register once and deciphered and hashed from there. Branches and addresses depend on sizes and
- * on the verdict only. */
+ * Rules: no byte outside a row's buffers is touched. In opening each byte is loaded into a register
+ * once, and deciphered and hashed from there. Branches and addresses depend on sizes and on the
+ * verdict only. */
 #ifndef SFR_GCM_ROWS_H
 #define SFR_GCM_ROWS_H
 
@@ -30,7 +31,7 @@
 #include "aead/ghash.h"
 
 #define UNROLL SFR_UNROLL
-#define UNIT 8                      /* vectors enciphered at a time: half of the registers */
+#define UNIT 8                      /* vectors encrypted at a time: half of the registers */
 #define UNIT_BLOCKS (UNIT * BLOCKS)
 #define PAIR_BLOCKS (4 * BLOCKS)    /* two frames of fewer blocks share a unit */
 #define POWERS (UNIT_BLOCKS + 1)    /* a unit and the block of lengths */
@@ -70,12 +71,12 @@ KERNEL void key_init(key_state *key, const uint8_t *sframe_key, const int rounds
 
 /* ---- GHASH ---- */
 
-/* Products not yet reduced; middle is that of the folded factors, low and high included. */
+/* Unreduced products. The middle one is of the folded factors and includes low and high. */
 typedef struct hash { vec low, middle, high; } hash;
 
 KERNEL hash hash_zero(void) { return (hash){zero(), zero(), zero()}; }
 
-/* The product of the last block, the lengths in bits, with H. */
+/* The product of H and the last block, which holds the lengths in bits. */
 KERNEL block lengths_of(const sfr_row *row)
 {
     return _mm_set_epi64x((long long)row->aad_size * 8, (long long)row->size * 8);
@@ -92,7 +93,7 @@ KERNEL hash hash_lengths(const sfr_row *row, const key_state *key)
                   in_low(_mm_clmulepi64_si128(x, h, 0x11))};
 }
 
-/* Compilers would regroup a sum of many products as a tree, and keep them all alive for it. */
+/* Without this, compilers regroup a sum of many products as a tree and keep all of them alive. */
 KERNEL void pin(hash *sum)
 {
     __asm__("" : "+x"(sum->low), "+x"(sum->middle), "+x"(sum->high));
@@ -108,7 +109,7 @@ KERNEL powers powers_from(const key_state *key, size_t n) /* H^n, H^(n - 1), ...
     return p;
 }
 
-/* Vector u of n. Vectors 2i and 2i + 1 share a product of what is folded. */
+/* Hashes vector u of n. Vectors 2i and 2i + 1 share one product of the folded factors. */
 KERNEL void hash_vector(hash *sum, const vec *x, vec *fold, const int u, const int n, powers p)
 {
     vec h = load_blocks(p.h + u * BLOCKS);
@@ -161,7 +162,7 @@ KERNEL void finish(sfr_row *row, block mask, block y, const bool sealing)
         sfr_block_store(row->tag.write, tag);
         return;
     }
-    /* RFC 9605 4.4.4 SHOULD: the whole tag at once, wherever it differs. */
+    /* RFC 9605 4.4.4 SHOULD: compares the whole tag at once, wherever it differs. */
     block wrong = _mm_xor_si128(tag, sfr_block_load(row->tag.read));
     row->status = SFR_OK;
     if (SFR_UNLIKELY(!_mm_testz_si128(wrong, wrong))) {
@@ -178,14 +179,14 @@ typedef struct piece {
     const key_state *key;
     const uint8_t *in;
     uint8_t *out;
-    size_t end;                    /* bytes of the last block; the others are whole */
-    vec state[UNIT];               /* from counter blocks to what goes out */
+    size_t end;                    /* bytes of the last block; all others are whole */
+    vec state[UNIT];               /* first counter blocks, last the output */
     vec x[UNIT];                   /* what is hashed */
 } piece;
 
 #define DATA_BLOCKS(n, first) ((n) - !(first))
 
-/* The place of block i of a piece in its buffers. */
+/* The offset of block i of a piece in its buffers. */
 #define AT(i, first) (16 * ((i) - !(first)))
 
 /* The last block is read before anything is written. */
@@ -198,7 +199,7 @@ KERNEL block load_tail(const piece *p, const int n, const int first)
     return sfr_block_down(sfr_block_load(last - 16 + p->end), 16 - p->end);
 }
 
-/* And written as the last 16 bytes, some of which belong to the block before. */
+/* It is written as the last 16 bytes, some of which belong to the block before. */
 KERNEL void store_tail(const piece *p, block before, block tail, const int n, const int first)
 {
     const int data = DATA_BLOCKS(n, first);
@@ -240,8 +241,8 @@ KERNEL void vector_out(const piece *p, const int u, const int n, const int first
             sfr_block_store(p->out + AT(i, first), block_of(p->state[u], i));
 }
 
-/* The last round takes in the data, which leaves the keystream's end beyond the tail: it is not
- * written, and not hashed. */
+/* The last round XORs the data in. Beyond the tail that leaves keystream, which is neither written
+ * nor hashed. */
 KERNEL void last_round(piece *p, const int n, const int first, const int rounds,
                        const bool sealing)
 {
@@ -263,7 +264,7 @@ KERNEL void last_round(piece *p, const int n, const int first, const int rounds,
 
 /* ---- short frames, and how long ones begin: block 0 and `data` more, a constant ---- */
 
-/* What a long frame carries from its beginning on. */
+/* What a long frame carries from its first piece to its units. */
 typedef struct carried { block mask, y; } carried;
 
 KERNEL void begin(piece *p, const sfr_row *row, const int vectors)
@@ -276,7 +277,8 @@ KERNEL void begin(piece *p, const sfr_row *row, const int vectors)
         p->state[u] = xor(nonce, load_blocks(counters[u * BLOCKS + 1]));
 }
 
-/* One frame or two of the same number of blocks. With `rest` it goes on after these blocks. */
+/* Runs one frame, or two of the same number of blocks. With `rest` the frame continues after
+ * them. */
 KERNEL void frames_of(sfr_row *const *rows, const block *aad, carried *rest, const int frames,
                       const int data, const int rounds, const bool sealing)
 {
@@ -338,7 +340,8 @@ static const variant two_frames[2][PAIR_BLOCKS] = {{IN_TWO(NAME_OPEN_TWO)},
 
 /* ---- long frames: a beginning, then whole units ---- */
 
-/* A unit's counter blocks; the counters are kept least significant byte first, to be counted. */
+/* Makes a unit's counter blocks. Counters are kept least significant byte first, for the
+ * additions. */
 KERNEL void count(piece *p, vec *counter)
 {
     vec k = both(&p->key->round_key[0]);
@@ -348,7 +351,7 @@ KERNEL void count(piece *p, vec *counter)
     }
 }
 
-/* A unit's rounds and, between them, the hashing of the unit before, which is in p->x. */
+/* Runs a unit's rounds, interleaved with the hashing of the previous unit, which is in p->x. */
 KERNEL void unit_rounds(piece *p, hash *sum, const int rounds)
 {
     powers h = powers_from(p->key, UNIT_BLOCKS);
@@ -395,8 +398,8 @@ KERNEL_TARGET static __attribute__((noinline)) void units(sfr_row *row, carried 
 
 /* ---- rows ---- */
 
-/* What the functions above may have left in the stack: keystream and sums that registers did not
- * hold. They are called from the same depth as this one. */
+/* Wipes what the functions above may have left on the stack: keystream and sums that did not fit
+ * the registers. They are called from the same depth as this function. */
 #ifdef __clang__
 #define STACK_OF_VARIANTS 1280
 #else
@@ -442,7 +445,7 @@ KERNEL void run(sfr_row *const *rows, size_t n, const int rounds, const bool sea
             i++;
         }
     }
-    /* In this function's own stack: a mask, and sums that H went into. */
+    /* This function's own stack holds a mask, and sums that depend on H. */
     rest = (carried){_mm_setzero_si128(), _mm_setzero_si128()};
     aad[0] = aad[1] = _mm_setzero_si128();
     __asm__ __volatile__("" : : "r"(&rest), "r"(aad) : "memory");

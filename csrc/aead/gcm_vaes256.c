@@ -1,5 +1,5 @@
-/* AES-GCM with VAES and VPCLMULQDQ on 256-bit registers: vectors of two blocks. The algorithm is
- * in aead/gcm_rows.h. */
+/* AES-GCM on VAES and VPCLMULQDQ in 256-bit registers, with AVX2 and BMI2: vectors of two blocks.
+ * This file holds the vocabulary; the algorithm is in aead/gcm_rows.h. */
 #include "aead/kernels.h"
 
 #ifdef SFR_X86
@@ -51,7 +51,7 @@ KERNEL vec low_halves(vec a, vec b) { return _mm256_unpacklo_epi64(a, b); }
 KERNEL vec high_halves(vec a, vec b) { return _mm256_unpackhi_epi64(a, b); }
 KERNEL vec load_folded(const uint64_t *p) { return _mm256_permute4x64_epi64(load(p), 0xd8); }
 
-/* Counters whose last word is least significant byte first. */
+/* Counters with their last word least significant byte first. */
 KERNEL vec add_counter(vec v, int n)
 {
     return _mm256_add_epi32(v, _mm256_set_epi32(n, 0, 0, 0, n, 0, 0, 0));

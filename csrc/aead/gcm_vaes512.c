@@ -11,11 +11,11 @@
  * So E(K, J0), which masks the tag, costs nothing, and the AAD needs no hashing of its own: an AAD
  * of more than 16 bytes is folded to one block first. Three ideas make it fast:
  *
- *   1. Powers of H lie in descending order. The n lanes of a frame meet H^(n+1) .. H^2 and the length
- *      block meets H^1: the powers of any quad are one unaligned load, and a frame needs one
- *      reduction (a long one needs one for every 80 blocks).
- *   2. AES and carry-less multiplication are different execution units. While the rounds of one unit
- *      of work are in flight, the quads of another, whose ciphertext is known, are hashed.
+ *   1. Powers of H lie in descending order. The n lanes of a frame meet H^(n+1) .. H^2 and the
+ *      length block meets H^1: the powers of any quad are one unaligned load, and a frame needs
+ *      one reduction (a long one needs one for every 80 blocks).
+ *   2. AES and carry-less multiplication are different execution units. While the rounds of one
+ *      unit of work are in flight, the quads of another, whose ciphertext is known, are hashed.
  *   3. Four frames compute their tags together, one in each lane.
  *
  * AES and multiplication have ports of their own, but all other vector operations share these two
@@ -35,8 +35,8 @@
  *     this file             the variants, and which rows run on which
  *
  * Rules: no access touches an address outside a row's buffers, nor does a masked access name one
- * that might lie in an unmapped page (see load_end). In opening each byte is read once. Branches and
- * addresses depend on sizes and on the verdict, never on keys or contents.
+ * that might lie in an unmapped page (see load_end). In opening each byte is read once. Branches
+ * and addresses depend on sizes and on the verdict, never on keys or contents.
  */
 #include "aead/kernels.h"
 
@@ -127,8 +127,8 @@ typedef struct runners {
 static const runners seal_128 = RUNNERS(seal, 10), seal_256 = RUNNERS(seal, 14);
 static const runners open_128 = RUNNERS(open, 10), open_256 = RUNNERS(open, 14);
 
-/* Folds an AAD of two to four blocks that lies in one piece. Each block but the last meets its power;
- * the sum over the frame multiplies the last. What is loaded beyond the table is masked. */
+/* Folds an AAD of two to four blocks that lies in one piece. Each block but the last meets its
+ * power; the sum over the frame multiplies the last. What is loaded beyond the table is masked. */
 WORD __m128i fold_gathered(const sfr_row *row)
 {
     const size_t before = (row->aad_size - 1) / 16;
@@ -176,9 +176,9 @@ WORD bool are_full(sfr_row *const *rows, size_t count, size_t data)
     return full;
 }
 
-/* Runners leave sums and masks of a group's frames on the stack, and what did not fit the registers.
- * One frame of up to four quads fits and leaves nothing, except with clang, which keeps arrays of
- * vectors in memory. wipe_stack is called from the same depth as the runners. */
+/* Runners leave sums and masks of a group's frames on the stack, and what did not fit the
+ * registers. One frame of up to four quads fits and leaves nothing, except with clang, which keeps
+ * arrays of vectors in memory. wipe_stack is called from the same depth as the runners. */
 #ifdef __clang__
 enum { STACK_OF_RUNNERS = 12288, LEAVES_NOTHING = 0 };
 #else

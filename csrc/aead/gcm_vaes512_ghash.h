@@ -191,8 +191,8 @@ WORD void refuse(sfr_row *row)
     memset(row->out, 0, row->size);
 }
 
-/* With `apart`, the frames share one key and have `apart` lanes of data each, none of them for J0 and
- * AAD: the four AADs are hashed here, and `masks` holds E(K, J0) of each frame. */
+/* With `apart`, the frames share one key and have `apart` lanes of data each, none of them for J0
+ * and AAD: the four AADs are hashed here, and `masks` holds E(K, J0) of each frame. */
 WORD quad tags_of_four(sfr_row *const *rows, const hashed *f, quad masks, const int apart)
 {
     sums sum;

@@ -1,8 +1,9 @@
-/* gcm_vaes512: longer frames, a stream of units of UNIT quads; a frame's last unit has `last`, 4 to 7.
+/* gcm_vaes512: longer frames, a stream of units of UNIT quads; a frame's last unit has `last`, 4 to
+ * 7.
  *
- * For long frames multiplication is the bottleneck. Where it is slow (SFR_CPU_SLOW_CLMUL) the thrifty
- * products make frames of 640 bytes and more 7 to 12 % faster. Elsewhere AES is the bottleneck, and
- * whatever shares its port must not grow. */
+ * For long frames multiplication is the bottleneck. Where it is slow (SFR_CPU_SLOW_CLMUL) the
+ * thrifty products make frames of 640 bytes and more 7 to 12 % faster. Elsewhere AES is the
+ * bottleneck, and whatever shares its port must not grow. */
 #ifndef SFR_GCM_VAES512_LONG_H
 #define SFR_GCM_VAES512_LONG_H
 
@@ -11,8 +12,8 @@
 enum { UNIT = 4, UNIT_LANES = 4 * UNIT, UNIT_BYTES = 64 * UNIT, SEGMENT = POWERS / UNIT_LANES };
 
 /* The frame being hashed. A segment is as long as there are powers for. The last segment leaves H^1
- * to the length block. Lanes beyond the frame's end are zero, so it does not matter that their powers
- * are read from the round keys. */
+ * to the length block. Lanes beyond the frame's end are zero, so it does not matter that their
+ * powers are read from the round keys. */
 typedef struct hashing {
     const key_state *key;
     const __m128i *powers; /* of the next unit */

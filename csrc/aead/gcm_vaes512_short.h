@@ -6,8 +6,8 @@
 
 /* ---- AES ---- */
 
-/* Word 3 of the counter blocks 1 to 256, most significant byte first. Only the last of them needs more
- * than one byte. */
+/* Word 3 of the counter blocks 1 to 256, most significant byte first. Only the last of them needs
+ * more than one byte. */
 #define C(n)                                          \
     {                                                 \
         0, 0, 0, (uint32_t)(n) << 24 | (n) >> 8 << 16 \
@@ -28,8 +28,8 @@ WORD quad nonce_of(const sfr_row *row)
     return _mm512_mask_set1_epi64(low, 0xaa, (long long)row->block[1]);
 }
 
-/* Starts the rounds of n quads: the counter blocks from lane `first` of a frame on, XORed with round
- * key 0. */
+/* Starts the rounds of n quads: the counter blocks from lane `first` of a frame on, XORed with
+ * round key 0. */
 WORD void begin_rounds(quad *state, quad nonce, const __m128i *round_key, size_t first, const int n)
 {
     quad key = four(round_key);
@@ -197,7 +197,8 @@ WORD void open_one(sfr_row *row, const int width, const int rounds)
     finish_one(row, with_lengths(row, h), false);
 }
 
-/* `count` is a multiple of four. The ciphertext of each unit is hashed during the next one's rounds. */
+/* `count` is a multiple of four. The ciphertext of each unit is hashed during the next one's
+ * rounds. */
 WORD void seal_short(sfr_row *const *rows, size_t count, const int frames, const int width,
                      const int lead, const int rounds)
 {

@@ -36,8 +36,8 @@ WORD quad xor2(quad a, quad b)
 {
     return _mm512_xor_si512(a, b);
 }
-/* One instruction, not two xor2: compilers turn chains of those into trees, which need more registers
- * than there are. */
+/* One instruction, not two xor2: compilers turn chains of those into trees, which need more
+ * registers than there are. */
 WORD quad xor3(quad a, quad b, quad c)
 {
     return _mm512_ternarylogic_epi64(a, b, c, 0x96);
@@ -62,8 +62,8 @@ enum {
 
 #define POWERS 80
 
-/* A frame reads the powers from its length down to H^1, then the round keys. From HOT on, everything
- * that a frame of 224 bytes needs lies in eight cache lines. */
+/* A frame reads the powers from its length down to H^1, then the round keys. From HOT on,
+ * everything that a frame of 224 bytes needs lies in eight cache lines. */
 typedef struct key_state {
     __m128i power[POWERS]; /* H^80, ..., H^2, H^1 */
     __m128i round_key[SFR_AES256_ROUNDS + 1];
@@ -78,9 +78,9 @@ WORD const key_state *state_of(const sfr_row *row)
 
 /* ---- the ends of buffers ----
  * A quad of a frame is one masked access that also covers bytes before or after the buffer. Masked
- * bytes in an unmapped page do not fault, but the CPU takes 100 to 400 ns to find that out. So a quad
- * that would leave its page is assembled from accesses within the buffer. `easy` tells that the
- * caller has checked that already. */
+ * bytes in an unmapped page do not fault, but the CPU takes 100 to 400 ns to find that out. So a
+ * quad that would leave its page is assembled from accesses within the buffer. `easy` tells that
+ * the caller has checked that already. */
 
 WORD __mmask64 first_bytes(size_t n)
 {
@@ -119,8 +119,8 @@ WORD void store_end(uint8_t *p, quad x, size_t n, const bool easy)
         _mm512_mask_storeu_epi8(p + n - 64, ~first_bytes(64 - n), rotate(x, n));
 }
 
-/* The frame's first quad: n <= 48 bytes in lanes 1 to 3, exactly 48 if the frame has more quads. The
- * other bytes are zero. */
+/* The frame's first quad: n <= 48 bytes in lanes 1 to 3, exactly 48 if the frame has more quads.
+ * The other bytes are zero. */
 WORD quad load_first(const uint8_t *in, size_t n, const bool easy)
 {
     if (SFR_LIKELY(easy || in_one_page(in - 16, 64)))

@@ -1,11 +1,11 @@
 /* What the x86 GCM kernels share: GHASH (SP 800-38D 6.4) on one block, and partial blocks.
  *
- * A block is kept byte-reversed, so that its first bit, the coefficient of x^0, is the top bit
- * of the register. A carry-less product of two such blocks is the product of GHASH divided by
- * x; the hash key is therefore kept multiplied by x, once, at key set-up.
+ * Blocks are byte-reversed, so that a block's first bit, the coefficient of x^0, is the top bit of
+ * the register. The carry-less product of two such blocks is the GHASH product divided by x. To
+ * make up for that, key set-up multiplies the hash key by x once.
  *
- * Everything is inlined into functions of wider instruction sets, where it takes their encoding;
- * their target attribute has to name "aes,pclmul" beside what is its own. */
+ * All functions are inlined into code of wider instruction sets and take its encoding; the target
+ * attribute of that code has to include "aes,pclmul". */
 #ifndef SFR_GHASH_H
 #define SFR_GHASH_H
 
@@ -15,8 +15,8 @@
 
 #define SFR_GHASH __attribute__((target("sse4.1,ssse3,pclmul"))) SFR_INLINE
 
-/* Before a loop whose bounds are constants once its function is inlined: kernels keep arrays of
- * vectors in registers, which takes straight code. */
+/* Unrolls a loop whose bounds are constants once its function is inlined. Arrays of vectors stay in
+ * registers only in straight-line code. */
 #ifdef __clang__
 #define SFR_UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -25,8 +25,8 @@
 
 /* ---- blocks of 1 to 16 bytes ---- */
 
-/* A shuffle control read at [16 - n] moves bytes n places up, at [16 + n] n places down;
- * vacated places become zero. 0 <= n <= 16. */
+/* Shuffle controls: the one at [16 - n] moves bytes up by n places, the one at [16 + n] down by n,
+ * and both clear the vacated places. 0 <= n <= 16. */
 static const uint8_t sfr_shift_control[48] = {
     0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
     0,    1,    2,    3,    4,    5,    6,    7,    8,    9,    10,   11,   12,   13,   14,   15,
@@ -34,8 +34,8 @@ static const uint8_t sfr_shift_control[48] = {
 
 SFR_GHASH __m128i sfr_block_load(const void *p) { return _mm_loadu_si128(p); }
 SFR_GHASH void sfr_block_store(void *p, __m128i block) { _mm_storeu_si128(p, block); }
-/* A block that was stored as two words is loaded as two: one wide load would have to wait until
- * both stores have left the store buffer. The barrier keeps a compiler from joining them. */
+/* A block that was stored as two words is loaded as two. One wide load would wait until both stores
+ * have left the store buffer. The barrier keeps the compiler from merging the loads. */
 SFR_GHASH __m128i sfr_block_words(const uint64_t words[2])
 {
     uint64_t high = words[1];
@@ -65,7 +65,7 @@ SFR_GHASH __m128i sfr_block_reflect(__m128i block)
                             _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
 }
 
-/* A buffer of n < 16 bytes, zero-padded; no byte outside it is touched. */
+/* A buffer of n < 16 bytes, zero-padded. No byte outside it is touched. */
 SFR_GHASH __m128i sfr_block_load_small(const uint8_t *p, size_t n)
 {
     if (n >= 8) {
@@ -134,7 +134,7 @@ SFR_GHASH void sfr_ghash_add(sfr_ghash_sum *sum, __m128i x, __m128i h)
 /* x^127 + x^126 + x^121 + 1: the field's polynomial in reversed bits, below its top term. */
 SFR_GHASH __m128i sfr_ghash_poly(void) { return _mm_set_epi64x((long long)(0xc2ull << 56), 1); }
 
-/* Two steps of 64 bits each: what the low half would fold into, and nothing is left below. */
+/* Folds the low half away in two steps of 64 bits. */
 SFR_GHASH __m128i sfr_ghash_reduce(sfr_ghash_sum sum)
 {
     const __m128i poly = sfr_ghash_poly();
@@ -154,7 +154,7 @@ SFR_GHASH __m128i sfr_ghash_multiply(__m128i x, __m128i h)
 
 /* ---- the hash key and its powers ---- */
 
-/* E(K, 0^128), as the cipher gives it, to the form that products take: reversed, times x. */
+/* Turns E(K, 0^128) into the form that products take: reversed, times x. */
 SFR_GHASH __m128i sfr_ghash_key(__m128i h)
 {
     h = sfr_block_reflect(h);
@@ -164,7 +164,8 @@ SFR_GHASH __m128i sfr_ghash_key(__m128i h)
     return _mm_xor_si128(h, _mm_and_si128(top, sfr_ghash_poly()));
 }
 
-/* H^n, ..., H^2, H^1, each from its two halves, so that few of them wait for one another. */
+/* H^n, ..., H^2, H^1. Each is the product of two powers of half its exponent, so the chain is
+ * short. */
 SFR_GHASH void sfr_ghash_powers(__m128i *table, size_t n, __m128i h)
 {
     table[n - 1] = h;
@@ -176,7 +177,7 @@ SFR_GHASH void sfr_ghash_powers(__m128i *table, size_t n, __m128i h)
 
 #define SFR_GHASH_STRIDE 8 /* powers that a long AAD uses: table end - 8 .. table end - 1 */
 
-/* y after the whole blocks of a span; `end` is the end of the table of powers. */
+/* Hashes the whole blocks of a span into y; `end` is the end of the table of powers. */
 SFR_GHASH __m128i sfr_ghash_blocks(__m128i y, const uint8_t *data, size_t blocks,
                                    const __m128i *end)
 {
@@ -194,9 +195,9 @@ SFR_GHASH __m128i sfr_ghash_blocks(__m128i y, const uint8_t *data, size_t blocks
     return y;
 }
 
-/* An AAD of more than 16 bytes as the one block that stands for it at the head of the sum:
- * GHASH of all its blocks but for the last multiplication. Blocks go across the spans' edges:
- * `part` holds the `held` bytes that wait for more. */
+/* Folds an AAD of more than 16 bytes to the one block that stands for it at the head of the sum:
+ * GHASH of all its blocks, without the last multiplication. Blocks may cross the edges of spans;
+ * `part` holds the `held` bytes of an incomplete block. */
 SFR_GHASH __m128i sfr_ghash_long_aad(const sfr_row *row, const __m128i *end)
 {
     __m128i y = _mm_setzero_si128(), part = _mm_setzero_si128();
@@ -216,7 +217,7 @@ SFR_GHASH __m128i sfr_ghash_long_aad(const sfr_row *row, const __m128i *end)
             part = _mm_or_si128(part, sfr_block_up(head, held));
             y = sfr_ghash_multiply(_mm_xor_si128(y, sfr_block_reflect(part)), end[-1]);
         }
-        /* At least one byte stays, so that the last block is never multiplied here. */
+        /* At least one byte remains, so the last block is never multiplied here. */
         size_t blocks = (size - fill - 1) / 16;
         y = sfr_ghash_blocks(y, data + fill, blocks, end);
         held = size - fill - 16 * blocks;

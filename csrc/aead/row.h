@@ -40,7 +40,8 @@ typedef struct sfr_row {
     /* nonce || 00000000, two words in memory order: kept as words so that a kernel's 8-byte
      * loads forward from the stores that made them. GCM's J0 is this with block number 1. */
     uint64_t block[2];
-    /* The AAD, zero-padded, in the same form, if aad_size <= 16; else scratch space of the kernel. */
+    /* The AAD, zero-padded, in the same form, if aad_size <= 16; else scratch space of the
+     * kernel. */
     uint64_t aad_head[2];
     size_t aad_size;
     const uint8_t *in;
@@ -57,10 +58,11 @@ typedef struct sfr_row {
     uint64_t gathered[SFR_GATHERED / 8];   /* the producer's copy, to which aad[0] points */
 } sfr_row;
 
-/* One family on one kernel. All rows of a call are of this family and kernel; keys, lengths and AADs
- * may differ from row to row, and rows of one size class are adjacent. Neither function touches a
- * byte outside the row's buffers. Each byte of `in` and of the tag is read once (GCM), or copied to
- * `out` first (HMAC, unless in place). No secret remains on the stack or in vector registers. */
+/* One family on one kernel. All rows of a call are of this family and kernel; keys, lengths and
+ * AADs may differ from row to row, and rows of one size class are adjacent. Neither function
+ * touches a byte outside the row's buffers. Each byte of `in` and of the tag is read once (GCM), or
+ * copied to `out` first (HMAC, unless in place). No secret remains on the stack or in vector
+ * registers. */
 typedef struct sfr_ops {
     size_t state_size;             /* bytes of sfr_key.state */
     size_t hot_offset, hot_size;   /* the part that a frame of up to 224 bytes reads */
@@ -90,8 +92,8 @@ SFR_INLINE unsigned sfr_size_class(size_t size)
     return vectors < SFR_CLASS_LONG ? (unsigned)vectors : SFR_CLASS_LONG;
 }
 
-/* Moves the rows that share the first row's label to `taken` and closes the gaps they leave. Returns
- * their number. */
+/* Moves the rows that share the first row's label to `taken` and closes the gaps they leave.
+ * Returns their number. */
 SFR_INLINE size_t sfr_take_like(sfr_row **rows, size_t count, sfr_row **taken,
                                 size_t (*label)(const sfr_row *))
 {

@@ -1,8 +1,9 @@
-/* The run of plan, run, commit: rows to kernels, frames of one kernel and family together.
+/* The "run" of plan, run, commit: hands rows to kernels, those of one kernel and family together.
  *
- * A batch is across streams, so rows come in any mix of suites and lengths. Rows are sorted by
- * (operations, size class) through pointers, which is cheaper than moving them, and each kernel
- * sees its rows in one call with equal classes side by side: what it interleaves then fits.
+ * A batch spans streams, so its rows are any mix of suites and lengths. They are sorted by
+ * operations and size class through pointers, which is cheaper than moving them. Each kernel gets
+ * its rows in one call, equal classes adjacent, so that the frames it interleaves have the same
+ * length.
  */
 #include "aead/kernels.h"
 
@@ -14,7 +15,7 @@ static void call(const sfr_ops *ops, sfr_row *const *rows, size_t count, bool se
     (sealing ? ops->seal : ops->open)(rows, count);
 }
 
-/* Counting sort by size class; stable, so equal lengths keep their row order. */
+/* A counting sort by size class. It is stable: equal lengths keep their row order. */
 static void call_sorted(sfr_row *const *rows, size_t count, bool sealing)
 {
     uint8_t start[SFR_CLASSES + 1] = {0};
@@ -38,7 +39,7 @@ void sfr_run(sfr_row *rows, size_t count, bool sealing)
 {
     sfr_row *waiting[SFR_CHUNK], *taken[SFR_CHUNK];
     if (!count) return;
-    /* The usual batch is of one suite and one length: nothing to sort then. */
+    /* The usual batch has one suite and one length, so there is nothing to sort. */
     const size_t vectors = sfr_vectors(rows[0].size);
     size_t ops_ids = 0, lengths = 0;
     for (size_t i = 0; i < count; i++) {

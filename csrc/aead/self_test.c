@@ -1,11 +1,10 @@
 /* Known answers for each kernel, run before a kernel is trusted.
  *
- * A CPU, an emulator or a compiler that computes AES wrongly in one width has been seen in the
- * wild; a kernel that fails here is never used. Eight rows of awkward sizes and AADs go through
- * each family in one interleaved call; the folded tags, which cover every byte of ciphertext,
- * must be the ones an independent library gave. AES-GCM has code of its own for many lengths, and
- * for frames that are alike: five of each length go through it, so that some run together and one
- * alone.
+ * CPUs, emulators and compilers that compute AES wrongly in one width have been seen in the wild; a
+ * kernel that fails here is never used. Eight rows of awkward sizes and AADs go through each family
+ * in one interleaved call. Their folded tags, which cover every byte of ciphertext, must equal
+ * those of an independent library. AES-GCM has separate code for many lengths, and for frames of
+ * equal length, so five rows of each length go through it: some run together and one alone.
  */
 #include "aead/kernels.h"
 #include "hash/hash.h"
@@ -26,8 +25,8 @@ static const uint16_t lengths[LENGTHS] = {13,  29,  45,  61,  77,  93,  109, 125
 typedef struct known {
     int suite; /* reported when the answer is wrong */
     uint8_t tag_size;
-    uint8_t fold[16];  /* XOR of the tags, that of row i turned by i bytes */
-    uint8_t alike[16]; /* the same of all lengths, number n turned by n more; GCM only */
+    uint8_t fold[16];  /* XOR of the tags, with the tag of row i rotated by i bytes */
+    uint8_t alike[16]; /* the same over all lengths, number n rotated by n more; GCM only */
 } known;
 
 /* clang-format off */
@@ -100,7 +99,7 @@ static bool seals_right(const bench *b, const known *answer)
     return memcmp(fold, answer->fold, 16) == 0;
 }
 
-/* The row whose tag is spoiled before anything is opened. */
+/* The row whose tag is corrupted before anything is opened. */
 #define FORGED 4
 
 static void turn_round(bench *b, unsigned rows)
@@ -129,7 +128,7 @@ static bool opens_right(bench *b, const sfr_ops *ops, unsigned rows)
     return true;
 }
 
-/* One row alone takes another way through most kernels than eight. */
+/* Most kernels run a single row on other code than eight rows. */
 static bool seals_alone(bench *b, const sfr_ops *ops)
 {
     uint8_t alone[16], among[16];

@@ -35,8 +35,8 @@ SFR_INLINE sfr_stretch sfr_format_stretch(uint64_t kid, uint64_t ctr)
     return s;
 }
 
-/* `in` is what follows the clear bytes; `left` are its bytes without the tag, at least one. `end` is
- * where the frame ends. */
+/* `in` is what follows the clear bytes; `left` are its bytes without the tag, at least one. `end`
+ * is where the frame ends. */
 SFR_INLINE size_t sfr_format_length(const uint8_t *in, size_t left, const uint8_t *end)
 {
     (void)left, (void)end;
@@ -90,7 +90,8 @@ SFR_INLINE sfr_prediction sfr_format_predict(uint64_t kid, uint64_t ctr)
     return p;
 }
 
-/* Whether the 8 bytes at `in` begin with a predicted header; `bits` gets its CTR in memory order. */
+/* Whether the 8 bytes at `in` begin with a predicted header; `bits` gets its CTR in memory
+ * order. */
 SFR_INLINE bool sfr_format_match(const uint8_t *in, uint64_t head, uint64_t ctr_mask,
                                  unsigned ctr_at, unsigned first_byte, uint64_t *bits)
 {

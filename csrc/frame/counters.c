@@ -5,7 +5,8 @@
  * needs any work. The meter is kept as `few`, the blocks left until the next event (half of the
  * budget, or the end of the leased blocks), so that a frame costs one comparison.
  *
- * Rule: RFC 9605 9.1: a counter is never used again, and neither is the key once its budget is spent.
+ * Rule: RFC 9605 9.1: a counter is never used again, and neither is the key once its budget is
+ *       spent.
  */
 #include "frame/sender.h"
 #include SFR_FORMAT

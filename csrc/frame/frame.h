@@ -19,8 +19,8 @@ SFR_INLINE bool sfr_overlap(const void *a, size_t a_size, const void *b, size_t 
     return x < y + b_size && y < x + a_size && a_size && b_size;
 }
 
-/* Bytes of all rows, or SIZE_MAX if a row lies outside the data. A set top bit stands for a negative
- * number; no difference can wrap unless an earlier one was negative. */
+/* Bytes of all rows, or SIZE_MAX if a row lies outside the data. A set top bit stands for a
+ * negative number; no difference can wrap unless an earlier one was negative. */
 SFR_INLINE size_t sfr_rows_size(const sfr_rows_in *in, size_t count)
 {
     uint64_t total = 0, wrong = 0;
@@ -49,8 +49,8 @@ SFR_INLINE sfr_rows_out sfr_rows_to(const sfr_rows_out *to, size_t row)
                           to->ctr + row};
 }
 
-/* The parts of a key that a row needs before it runs. A sender or receiver keeps a copy in the cache
- * line that every frame touches, so planning never touches the key itself. */
+/* The parts of a key that a row needs before it runs. A sender or receiver keeps a copy in the
+ * cache line that every frame touches, so planning never touches the key itself. */
 typedef struct sfr_key_summary {
     uint64_t salt_tail;
     uint32_t salt_head;
@@ -73,7 +73,8 @@ SFR_INLINE void sfr_copy_short(uint8_t *to, const uint8_t *from, size_t n)
     }
 }
 
-/* Copies an AAD of up to SFR_GATHERED bytes into one piece, so that a kernel need not handle three. */
+/* Copies an AAD of up to SFR_GATHERED bytes into one piece, so that a kernel need not handle
+ * three. */
 SFR_INLINE void sfr_row_gather(sfr_row *row, const uint64_t words[3], size_t header_size,
                                const uint8_t *clear, const sfr_frame *f)
 {

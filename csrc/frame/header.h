@@ -1,5 +1,5 @@
-/* Headers as words: RFC 9605 4.3 for the hot path. A header is at most 17 bytes, so it is kept
- * in three little-endian words, zero-padded; the same words are the first AAD block. */
+/* Headers as words: RFC 9605 4.3 for the hot path. A header has at most 17 bytes, so three
+ * little-endian words hold it, zero-padded. The same words are the first block of the AAD. */
 #ifndef SFR_HEADER_H
 #define SFR_HEADER_H
 
@@ -8,7 +8,7 @@
 
 __extension__ typedef unsigned __int128 sfr_u128;
 
-/* Bytes a KID or CTR takes after the config byte: none for 0-7, else the least that hold it. */
+/* Bytes that a KID or CTR takes after the config byte: none for 0-7, else as few as hold it. */
 SFR_INLINE unsigned sfr_field_bytes(uint64_t value)
 {
     return value < 8 ? 0 : (71u - (unsigned)__builtin_clzll(value)) / 8;
@@ -20,7 +20,7 @@ SFR_INLINE uint64_t sfr_to_bytes(uint64_t value, unsigned bytes)
 }
 
 /* RFC 9605 4.3 MUST: values 0-7 in the config byte, larger ones in as few bytes as they need.
- * The KID's half of a header's first word, for as long as that word holds the whole header. */
+ * Returns the KID's part of a header's first word, if that word holds the whole header. */
 SFR_INLINE uint64_t sfr_kid_word(uint64_t kid)
 {
     unsigned bytes = sfr_field_bytes(kid);
@@ -40,8 +40,8 @@ SFR_INLINE size_t sfr_header_words(uint64_t kid, uint64_t ctr, uint64_t words[3]
     return 1 + kid_bytes + ctr_bytes;
 }
 
-/* What of the header lies beyond its first word. Every byte of a header is read once: another
- * thread may be writing to `in`. */
+/* Loads the rest of a header longer than a word. Every byte of a header is read once, because
+ * another thread may be writing to `in`. */
 SFR_INLINE void sfr_header_load_rest(const uint8_t *in, size_t size, uint64_t words[3])
 {
     uint8_t rest[16] = {0};
@@ -61,15 +61,15 @@ SFR_INLINE uint64_t sfr_header_load_first(const uint8_t *in, size_t size)
     return word;
 }
 
-/* The size of a header, told by its config byte. */
+/* The size of a header, as its config byte says. */
 SFR_INLINE size_t sfr_header_length(uint8_t config)
 {
     unsigned kid_bytes = config & 0x80 ? (config >> 4 & 7) + 1u : 0;
     return 1u + kid_bytes + (config & 0x08 ? (config & 7) + 1u : 0);
 }
 
-/* True when the field could have been written shorter: RFC 9605 4.3 MUST. `raw` begins with its
- * most significant byte. */
+/* True when the field could have been written shorter: RFC 9605 4.3 MUST. `raw` starts with the
+ * field's most significant byte. */
 SFR_INLINE bool sfr_not_minimal(uint64_t raw, unsigned bytes)
 {
     return bytes && (raw & 0xff) < (bytes == 1 ? 8 : 1);
@@ -95,7 +95,7 @@ SFR_INLINE int sfr_header_read(const uint8_t *in, size_t size, int strict, uint6
     words[1] = words[2] = 0;
     if (SFR_LIKELY(total <= 8)) {
         ctr_raw = word >> (8 * (1 + kid_bytes) & 63);
-        words[0] &= ~(uint64_t)0 >> (64 - 8 * total); /* what follows is not the header's */
+        words[0] &= ~(uint64_t)0 >> (64 - 8 * total); /* clears what follows the header */
     } else {
         sfr_header_load_rest(in, total, words);
         sfr_u128 fields = (sfr_u128)words[1] << 64 | word;

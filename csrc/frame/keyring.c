@@ -1,8 +1,12 @@
-/* A receiver's life and its keys: how they come, are found, make room for others, and go.
+/* A receiver's life and its keys: how keys are added, found, evicted and removed.
  *
- * Rule 1: a key is never changed for another; who leaves is unlinked, waited for and wiped.
- * Rule 2: keys that headers ask for push out each other, and no key that was given or derived ahead.
- * Rule 3: what happens for a frame costs the same however many keys there are.
+ * Keys live in a hash table that batches read without a lock. Whoever removes a key unlinks it
+ * under the lock, waits until no read section can still see it (sfr_read_synchronize), and then
+ * wipes it.
+ *
+ * Rule 1: a key is never replaced in place; a key that goes is unlinked, waited for and wiped.
+ * Rule 2: keys that headers ask for evict each other, never a key that was given or derived ahead.
+ * Rule 3: the work for one frame does not depend on the number of keys.
  */
 #include <stdlib.h>
 
@@ -13,7 +17,7 @@ static rx_key gone_key;
 #define GONE (&gone_key)
 
 static rx_key *_Atomic no_slot[1];
-static ring no_keys = {0, 0, no_slot}; /* a closed receiver's */
+static ring no_keys = {0, 0, no_slot}; /* of a closed receiver */
 
 /* ---- the ring ---- */
 
@@ -53,7 +57,8 @@ static ring *ring_grown(sfr_receiver *r)
 {
     ring *old = atomic_load(&r->keys);
     size_t size = INLINE_SLOTS * 2;
-    while (size < 4 * (r->count + 1)) size *= 2; /* a forged KID meets an empty slot soon */
+    while (size < 4 * (r->count + 1))
+        size *= 2; /* so that the search for a forged KID soon meets an empty slot */
     ring *fresh = calloc(1, sizeof *fresh + size * sizeof fresh->slots[0]);
     if (!fresh) return NULL;
     fresh->mask = size - 1;
@@ -98,7 +103,7 @@ static rx_key *rx_key_new(const sfr_receiver *r, uint64_t kid, const sfr_secret 
     return NULL;
 }
 
-/* A key of the list that `link` begins is taken out. Returns the one before it, or NULL. */
+/* Removes a key from the list that starts at `link`. Returns its predecessor, or NULL. */
 static rx_key *list_drop(rx_key **link, const rx_key *k)
 {
     rx_key *before = NULL;
@@ -122,7 +127,7 @@ void sfr_asked_drop(sfr_receiver *r, rx_key *k)
     r->asked--;
 }
 
-/* Takes a key out of sight. The caller frees it after sfr_read_synchronize, without the lock. */
+/* Unlinks a key. The caller drops the lock, calls sfr_read_synchronize, and then frees the key. */
 static void unlink_key(sfr_receiver *r, rx_key *k)
 {
     ring *in = atomic_load(&r->keys);
@@ -137,13 +142,13 @@ static void unlink_key(sfr_receiver *r, rx_key *k)
     r->count--;
 }
 
-/* What a change of keys leaves to be freed once no run can see it. */
+/* What a change of keys leaves to be freed once no read section can see it. */
 typedef struct leftovers {
     rx_key *key, *evicted;
     ring *table;
 } leftovers;
 
-/* Headers ask for keys, and forged ones for many: theirs push out each other. */
+/* Forged headers can ask for many keys, which therefore evict only each other. */
 static int make_room(sfr_receiver *r, leftovers *left)
 {
     if (r->asked < SFR_MAX_ASKED) return SFR_OK;
@@ -172,7 +177,7 @@ static void take_in(sfr_receiver *r, ring *in, rx_key *k, uint8_t kind)
 
 static int add_locked(sfr_receiver *r, rx_key *k, uint8_t kind, leftovers *left)
 {
-    left->key = k; /* until it has found its place */
+    left->key = k; /* freed by the caller unless it finds its place below */
     if (r->closed) return SFR_E_RETIRED;
     rx_key *known = find(r, k->kid);
     if (known) return readd(r, known, kind, k);

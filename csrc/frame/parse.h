@@ -18,8 +18,8 @@ SFR_INLINE int parse(const sfr_receiver *r, sfr_frame *f, parsed *p)
     size_t tag = r->tag_size;
     if (SFR_UNLIKELY(f->in_size < tag || f->clear >= f->in_size - tag)) return SFR_MALFORMED;
     size_t left = f->in_size - tag - f->clear;
-    if (SFR_UNLIKELY(sfr_format_read(f->in + f->clear, left, f->in + f->in_size, r->strict, &p->mark,
-                                     &f->kid, &f->ctr)))
+    if (SFR_UNLIKELY(sfr_format_read(f->in + f->clear, left, f->in + f->in_size, r->strict,
+                                     &p->mark, &f->kid, &f->ctr)))
         return SFR_MALFORMED;
     p->size = left - p->mark.size;
     if (SFR_UNLIKELY(f->clear + p->size > r->max_frame)) return SFR_MALFORMED;

@@ -1,14 +1,17 @@
-/* Which unknown KIDs have their keys derived, and who waits.
+/* Which unknown KIDs have their keys derived, and which wait.
  *
- * Rule 1: a KID outside every reach costs a look and spends nothing.
- * Rule 2: the few of a reach (a roster's members, a ratchet's next steps) never wait: their keys
- *         are derived once and stay, so that a forger can bring no more of them than the caller
- *         has announced.
- * Rule 3: all other KIDs share. A burst is served as it comes. From then on each KID belongs to
- *         one of SHARES buckets, which nobody outside can tell or choose, and of a bucket's frames
- *         the n-th is served, n being drawn from 1..WAIT anew each time. So a KID that is alone in
- *         its bucket is served by its WAIT-th frame; and whatever a forger sends beside it, each of
- *         its frames has a chance of at least 1/WAIT. Of all frames one in WAIT/2 costs a derivation.
+ * A derivation costs microseconds, and a forged header can ask for one. So derivations are rationed
+ * in a way that a forger cannot turn against the members of a call.
+ *
+ * Rule 1: a KID outside every reach costs one look-up and no allowance.
+ * Rule 2: the few of a reach (a roster's members, a ratchet's next steps) never wait. Their keys
+ *         are derived once and stay, so a forger can cause no more of them than the caller
+ *         announced.
+ * Rule 3: all other KIDs share. A burst is served at once. After it each KID belongs to one of
+ *         SHARES buckets, by a secret hash, and the n-th frame of a bucket is served, with n drawn
+ *         anew from 1..WAIT each time. A KID alone in its bucket is thus served by its WAIT-th
+ *         frame at the latest; and whatever a forger sends beside it, each of its frames has a
+ *         chance of at least 1/WAIT. One frame in WAIT/2 costs a derivation.
  */
 #include <stdlib.h>
 
@@ -25,13 +28,13 @@ struct sfr_reaches {
 
 struct sfr_shares {
     uint64_t multiplier, summand;
-    uint8_t wait[SHARES];      /* frames until one is served, that one included; 0: to be drawn */
-    uint16_t failures[SHARES]; /* of keys that made room, by their fingerprints */
+    uint8_t wait[SHARES]; /* frames up to and including the next one served; 0: not drawn yet */
+    uint16_t failures[SHARES]; /* of evicted keys, by their fingerprints */
 };
 
 /* ---- reaches ---- */
 
-/* Where the reach of this group is, or would be. */
+/* The place of this group's reach, or where it would be inserted. */
 static size_t place_of(const struct sfr_reaches *in, uint64_t group)
 {
     size_t from = 0, to = in->count;

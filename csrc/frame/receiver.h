@@ -12,8 +12,8 @@
 
 #include "formats/mark.h"
 
-/* The counters of a KID's refused frames. A sender's counters rise in small steps; clear media read as
- * headers gives counters that stand still or jump. Two senders may share a KID, and a sender may
+/* The counters of a KID's refused frames. A sender's counters rise in small steps; clear media read
+ * as headers gives counters that stand still or jump. Two senders may share a KID, and a sender may
  * restart, so several runs are followed. */
 #define TRAIL_RUNS 4
 typedef struct trail {

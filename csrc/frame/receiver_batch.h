@@ -19,7 +19,8 @@ SFR_INLINE void prefetch_recent(sfr_receiver *const *receivers, size_t i, size_t
             atomic_load_explicit(&receivers[i + PREFETCH_ROWS]->recent, memory_order_relaxed));
 }
 
-/* So are keys, once they are too many for the cache. The key of the last frame is the likely one. */
+/* So are keys, once they are too many for the cache. The key of the last frame is the likely
+ * one. */
 SFR_INLINE void fetch_key(const sfr_receiver *r, const sfr_ops *like, size_t size)
 {
     const rx_key *k = atomic_load_explicit(&r->recent, memory_order_relaxed);

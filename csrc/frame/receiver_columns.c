@@ -14,8 +14,8 @@ static void fetch_keys(sfr_receiver *const *receivers, const sfr_rows_in *in, si
     }
 }
 
-/* Plans a chunk, rows back to back. The columns keep what commit needs of a row: KID, CTR, why it has
- * no key and, as its length, its room. Returns where the next row's room begins. */
+/* Plans a chunk, rows back to back. The columns keep what commit needs of a row: KID, CTR, why it
+ * has no key and, as its length, its room. Returns where the next row's room begins. */
 static uint8_t *plan_columns(sfr_receiver *const *receivers, const sfr_rows_in in, size_t count,
                              uint8_t *out, const uint8_t *end, const sfr_rows_out to, chunk *c)
 {

@@ -1,13 +1,13 @@
-/* The senders this process has, and has had.
+/* The senders that this process has, and has had.
  *
  * Rule: a (base_key, KID) has one live sender, and a later one never starts below a counter that
  *       an earlier one may have used (RFC 9605 7.4 MUST: no second frame under a key and nonce),
  *       nor with a lower meter of AES blocks.
  *
- * Keys are known by a fingerprint under a secret of this process, so the table tells nothing.
- * Nothing is ever forgotten: a key costs 32 to 64 bytes for the life of the process. Of a
- * fingerprint 64 bits count: among a million keys one pair in 2^25 processes shares a name, and the
- * later one of it is refused.
+ * Keys are named by a fingerprint under a secret of this process, so the table reveals nothing.
+ * Nothing is ever forgotten: a key costs 32 to 64 bytes for the life of the process. A name is 64
+ * bits of the fingerprint: with a million keys, one process in 2^25 has two keys of the same name,
+ * and refuses the later one.
  */
 #include <stdlib.h>
 
@@ -16,17 +16,18 @@
 
 #define SMALLEST 64u
 
-/* What is written is written in an order that a fork at any moment finds safe: an entry has a name
- * last of all, and is a live sender's until it is marked as closed. */
+/* The order of writes is safe for a fork at any moment: an entry gets its name last, and counts as
+ * a live sender's until it is marked as closed. */
 typedef struct entry {
     uint64_t name; /* of the fingerprint; 0: free */
     uint64_t next_ctr;
-    uint64_t state; /* the blocks used << 2, and whether it is CLOSED and SPENT */
+    uint64_t state; /* the blocks used << 2 | CLOSED | SPENT */
 } entry;
 
-enum { CLOSED = 1, SPENT = 2 }; /* spent: next_ctr was used, too */
+enum { CLOSED = 1, SPENT = 2 }; /* SPENT: next_ctr was used, too */
 
-/* One pointer leads to all of it, so that a child forked while it grows has the old or the new. */
+/* Reached through one pointer, so a child that is forked while it grows has the old or the new
+ * one. */
 typedef struct registry {
     size_t capacity, used;
     entry entries[];
@@ -41,7 +42,7 @@ static uint64_t name_of(const uint8_t fingerprint[16])
     return name ? name : 1;
 }
 
-/* The entry of this name, or the free one that it would take. There is a free one. */
+/* The entry of this name, or the free entry that it would take; there always is one. */
 static entry *find(registry *in, uint64_t name)
 {
     size_t at = (size_t)(name >> 16) & (in->capacity - 1);
@@ -79,7 +80,7 @@ static registry *copy_of(const registry *old, size_t capacity)
     return grown;
 }
 
-/* Doubles it where three quarters are used: an unsuccessful search still looks at few entries. */
+/* Doubles a table that is three quarters full, so that an unsuccessful search stays short. */
 static int make_room(void)
 {
     if (table && table->used < table->capacity / 4 * 3) return SFR_OK;

@@ -22,8 +22,8 @@ struct sfr_sender {
     uint32_t ready; /* the process generation while there are a key and counters for it; else 0 */
     uint32_t salt_head; /* of the key's, a copy: see sfr_key_summary */
     uint64_t salt_tail;
-    /* Counters next..same are leased, unless spent, and their marks are alike. Written with the lock
-     * held, read also without it. */
+    /* Counters next..same are leased, unless spent, and their marks are alike. Written with the
+     * lock held, read also without it. */
     _Atomic uint64_t next, same;
     uint64_t few; /* AES blocks until the meter reaches `mark`: see sfr_sender_charge */
     uint64_t kid;

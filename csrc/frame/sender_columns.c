@@ -1,8 +1,8 @@
 /* Columns: plain frames of many senders, sealed from one buffer into another. */
 #include "frame/sender_batch.h"
 
-/* With the lock held: whether only counters change while `rows` rows and `blocks` blocks are sealed,
- * even if all of them are this sender's. */
+/* With the lock held: whether only counters change while `rows` rows and `blocks` blocks are
+ * sealed, even if all of them are this sender's. */
 SFR_INLINE bool steady(const sfr_sender *s, uint32_t generation, size_t rows, uint64_t blocks)
 {
     return ready(s, generation) && last_alike(s) - peek_ctr(s) >= rows && blocks < s->few;
@@ -52,9 +52,9 @@ SFR_INLINE int plan_apart(sfr_sender *s, sfr_frame *f, uint32_t generation, sfr_
     return f->status;
 }
 
-/* Seals up to a chunk of rows into the room that ends at `end`. Each row is a frame only while it is
- * planned, so the compiler keeps it in registers. Returns the number of rows sealed and moves `at`
- * behind them. */
+/* Seals up to a chunk of rows into the room that ends at `end`. Each row is a frame only while it
+ * is planned, so the compiler keeps it in registers. Returns the number of rows sealed and moves
+ * `at` behind them. */
 static size_t columns_chunk(sfr_sender *const *senders, const sfr_rows_in in, size_t count,
                             const sfr_rows_out to, uint8_t **at, const uint8_t *end, int64_t offset)
 {

@@ -1,7 +1,7 @@
 /* How a sender comes and goes.
  *
- * RFC 9605 4.4.1: the registry refuses a second sender for one (base_key, KID). A closed sender keeps
- * its place there, so that its counters are never used again. */
+ * RFC 9605 4.4.1: the registry refuses a second sender for one (base_key, KID). A closed sender
+ * keeps its place there, so that its counters are never used again. */
 #include "frame/sender.h"
 
 static int sender_init(sfr_sender *s, const sfr_secret *secret, const sfr_kernel *kernel)

@@ -1,9 +1,8 @@
 /* What refused frames look like: for the words of a report, and for nothing else. */
 #include "frame/receiver.h"
 
-#define TRAIL_STEP 32 /* counters that loss, or layers left out, may skip */
-#define TRAIL_LATE \
-    256 /* how far back a frame may belong to a run: a clear byte read as a counter stays within it */
+#define TRAIL_STEP 32  /* counters that loss, or layers left out, may skip */
+#define TRAIL_LATE 256 /* how far back a frame may belong to a run: as far as one byte reaches */
 #define TRAIL_STUCK \
     16 /* after so many late frames in a row the run continues from where they are */
 

@@ -99,7 +99,7 @@ int fuzz_all_zero(const uint8_t *data, size_t size)
 
 /* ---- frames ---- */
 
-/* Written apart from csrc's own: RFC 9605 4.3, byte by byte. */
+/* RFC 9605 4.3, byte by byte; independent of csrc's own encoder. */
 unsigned fuzz_least_bytes(uint64_t value)
 {
     unsigned bytes = 0;

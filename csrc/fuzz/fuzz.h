@@ -1,9 +1,9 @@
-/* What the fuzz targets share: choices out of an input, exact buffers, frames sealed again.
+/* What the fuzz targets share: choices drawn from the input, exact buffers, frames sealed again.
  *
- * Rule 1: a target holds keys and seals what an input describes, so that it reaches what lies
- *         behind the tag. How many executions opened is counted and printed at the end.
- * Rule 2: every buffer has exactly its size and a heap block of its own: a step outside is seen.
- * Rule 3: what one kernel does, every kernel of this machine must do.
+ * Rule 1: a target holds keys and seals what its input describes, so that it reaches the code
+ *         behind the tag. The executions that opened a frame are counted, and printed at the end.
+ * Rule 2: every buffer is a heap block of exactly its size, so that any access outside is seen.
+ * Rule 3: every kernel of this machine must do what one of them does.
  */
 #ifndef SFR_FUZZ_H
 #define SFR_FUZZ_H
@@ -13,7 +13,7 @@
 #define MAX_KERNELS 8
 #define SUITES 8
 
-/* Stops the fuzzer with the place when a claim does not hold. */
+/* Stops the fuzzer, naming the place, if a claim does not hold. */
 #define MUST(claim) ((claim) ? (void)0 : fuzz_wrong(#claim, __FILE__, __LINE__))
 void fuzz_wrong(const char *claim, const char *file, int line);
 
@@ -33,7 +33,7 @@ typedef struct input {
 input fuzz_input(const uint8_t *data, size_t size);
 uint64_t fuzz_take(input *, size_t bytes);
 uint64_t fuzz_below(input *, uint64_t limit);
-/* A number that is short about as often as long: KIDs, counters. */
+/* A KID or a counter: short about as often as long. */
 uint64_t fuzz_field(input *);
 uint8_t *fuzz_bytes(input *, size_t size); /* the caller frees it */
 

@@ -1,6 +1,6 @@
-/* Batches of any mix: many senders and receivers, suites, kernels and lengths; good rows, damaged
- * ones, ones that come twice. Sealing is compared with another kernel's, opening with single calls
- * on another kernel, in row order. */
+/* Batches of any mix: many senders and receivers, suites, kernels and lengths, with good rows,
+ * damaged rows and rows that come twice. Sealing is compared with another kernel, opening with
+ * single calls on another kernel, in row order. */
 #include <stdlib.h>
 
 #include "fuzz.h"
@@ -83,7 +83,7 @@ static void plan(input *in, size_t count, size_t usual, int mixed)
     }
 }
 
-/* A row found its lease ended: the next one, with a gap between. */
+/* A row found its lease ended: takes the next lease, after a gap. */
 static void next_lease(size_t row)
 {
     party *p = rows[row].p;
@@ -224,7 +224,7 @@ static void lay(columns *c, size_t size, uint8_t *data)
     c->to = (sfr_rows_out){c->offsets, c->lengths, c->status, c->kid, c->ctr};
 }
 
-/* The frames of the rows, of other bytes. */
+/* Describes the rows as frames in other buffers. */
 static uint8_t *lay_frames(input *in, columns *c, size_t count)
 {
     size_t size = 0;

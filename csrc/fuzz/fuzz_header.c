@@ -1,4 +1,4 @@
-/* Headers: any bytes, and any KID and CTR there and back. */
+/* Headers: arbitrary bytes, and any KID and CTR encoded and parsed again. */
 #include <stdlib.h>
 
 #include "fuzz.h"

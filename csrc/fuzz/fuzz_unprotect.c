@@ -1,4 +1,4 @@
-/* One frame on every kernel: sealed as the input says, then damaged as it says, or any bytes. */
+/* One frame on every kernel: sealed and then damaged as the input says, or arbitrary bytes. */
 #include <stdlib.h>
 
 #include "fuzz.h"
@@ -42,7 +42,7 @@ static group *group_of(int suite)
     return g;
 }
 
-/* A short tag's key closes after 2^12 failures; here it starts afresh in time. */
+/* The key of a short tag closes after 2^12 failures, so the receiver is renewed in time. */
 static void forgive(group *g, int suite)
 {
     if (sfr_suite_find(suite)->nt != 4 || ++g->failures % 2048) return;

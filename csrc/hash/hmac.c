@@ -1,8 +1,8 @@
 /* HMAC (RFC 2104) with SHA-256 or SHA-512, of one message or of many side by side.
  *
- * A key is kept as the two midstates after its padded block, so a message costs its own blocks
- * and one more. No key here is longer than a block (RFC 2104 would hash it first): secrets are
- * digests, salts are empty or four bytes.
+ * A key is kept as the two midstates after its padded blocks, so a message costs its own blocks and
+ * one more. RFC 2104 hashes keys longer than a block first; there are none here, because secrets
+ * are digests and salts are empty or four bytes long.
  */
 #include "hash/sha2.h"
 
@@ -18,7 +18,8 @@ static const sfr_sha512 initial512 = {{0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0
                                        0xa54ff53a5f1d36f1, 0x510e527fade682d1, 0x9b05688c2b3e6c1f,
                                        0x1f83d9abfb41bd6b, 0x5be0cd19137e2179}};
 
-/* The midstates lie one behind the other. A state's full size is copied: constant sizes are fast. */
+/* The midstates are adjacent. The full size of a state is copied, because constant sizes are
+ * fast. */
 static void load_inner(sfr_sha_state *state, const sfr_hmac_key *key)
 {
     memcpy(state, key, sizeof *state);
@@ -59,7 +60,7 @@ void sfr_hmac_init(sfr_hmac_key *out, int nh, const uint8_t *key, size_t size)
 /* ---- messages ---- */
 
 /* Writes 0x80, zeros and the message's length in bits after the last `used` bytes of a message.
- * Returns the blocks that `buffer` then holds. */
+ * Returns the number of blocks that `buffer` then holds. */
 static size_t pad(const sfr_hash *hash, uint8_t *buffer, size_t used, uint64_t message_size)
 {
     size_t length_field = hash->block / 8;
@@ -110,8 +111,8 @@ static void gather_short(sfr_stream *s, const sfr_hash *hash, const uint8_t *dat
     s->legs[1].blocks = s->legs[2].blocks = 0;
 }
 
-/* Hashed where it lies, but for the bytes that complete the block in `head` and those that begin
- * one at the end. */
+/* A long message is hashed where it lies, except the bytes that complete the block in `head` and
+ * the incomplete block at its end. */
 static void divide_long(sfr_stream *s, const sfr_hash *hash, const uint8_t *data, size_t size)
 {
     size_t block = hash->block, lead = -s->used & (block - 1);
@@ -145,7 +146,7 @@ static sfr_leg *next_leg(sfr_stream *s)
     return NULL;
 }
 
-/* All streams go as far as the shortest leg allows, until none has a leg. */
+/* Advances all streams together by the length of the shortest leg, until no leg is left. */
 static void run(sfr_stream *streams, size_t count, const sfr_hash *hash)
 {
     sfr_leg *legs[SFR_STREAMS];
@@ -168,7 +169,7 @@ static void run(sfr_stream *streams, size_t count, const sfr_hash *hash)
     }
 }
 
-/* The outer hash: its one block is gathered in `tail`. */
+/* The outer hash. Its one block is gathered in `tail`. */
 static void begin_outer(sfr_stream *s, const sfr_hash *hash)
 {
     store_digest(hash, &s->state, s->tail);

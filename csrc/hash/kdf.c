@@ -1,8 +1,8 @@
 /* The key schedule: HKDF (RFC 5869) as RFC 9605 4.4.2 and 5.1 use it.
  *
- * Rule 1: base keys, PRKs and what is expanded from them live on the stack for one call, are
- *         wiped, and leave it only into the arena.
- * Rule 2: a secret is kept as HMAC midstates, so one suite-4 key costs four compressions.
+ * Rule 1: base keys, PRKs and what is expanded from them live on the stack for one call, are wiped,
+ *         and leave the stack only for the arena.
+ * Rule 2: a secret is kept as HMAC midstates, so a key of suite 4 costs four compressions.
  */
 #include "aead/kernels.h"
 #include "hash/sha2.h"
@@ -11,7 +11,7 @@
 
 /* ---- HKDF ---- */
 
-/* The HMAC keys of an empty salt, which is what every base key is extracted with. */
+/* The HMAC keys of an empty salt, with which every base key is extracted. */
 static const sfr_hmac_key empty_salt256 = {
     .u.s256 = {
         .inner = {{0xf454dead, 0x9725214f, 0x90daf2a0, 0xdf1228ea, 0x64e5750f, 0xa3924181,
@@ -159,10 +159,10 @@ void sfr_derive(const sfr_secret *secret, uint64_t kid, uint8_t sframe_key[SFR_M
     sfr_burn_stack(true);
 }
 
-/* The key of all fingerprints, made once and never changed. */
+/* The HMAC key of all fingerprints, made once and never changed. */
 static _Atomic(sfr_hmac_key *) naming;
 
-/* A race makes two, of which one is kept. NULL without memory. */
+/* If two threads race, one key is kept. NULL without memory. */
 static const sfr_hmac_key *name_with(const uint8_t secret[32])
 {
     sfr_hmac_key *made = sfr_arena_alloc(sizeof *made), *other = NULL;

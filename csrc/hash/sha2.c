@@ -1,7 +1,7 @@
 /* SHA-256 and SHA-512 (FIPS 180-4) in portable C.
  *
- * Additions, rotations and logic on words only: no table is indexed and no branch is taken by
- * data, so the time depends on the number of blocks alone.
+ * Only additions, rotations and logic on words: neither an index nor a branch depends on data, so
+ * the time depends on the number of blocks alone.
  */
 #include "hash/sha2.h"
 #include "hash/sha2_rounds.h"

@@ -1,7 +1,7 @@
-/* SHA-256 and SHA-512 as HMAC uses them: independent streams, any number at a time.
+/* SHA-256 and SHA-512 as HMAC uses them: any number of independent streams at a time.
  *
- * Rule: hashing and HMAC wipe their own variables but leave to the compiler what it spills, and
- *       vector registers as they are. Whoever calls them ends with sfr_burn_stack. */
+ * Rule: hashing and HMAC wipe their own variables, but neither what the compiler spills nor vector
+ *       registers. Callers end with sfr_burn_stack. */
 #ifndef SFR_SHA2_H
 #define SFR_SHA2_H
 
@@ -10,15 +10,15 @@
 
 typedef union sfr_sha_state { sfr_sha256 s256; sfr_sha512 s512; } sfr_sha_state;
 
-/* Takes each of `count` streams `blocks` blocks further: states[i] absorbs what data[i] points to.
- * The states are distinct. */
+/* Advances `count` streams by `blocks` blocks each: states[i] absorbs the blocks at data[i]. The
+ * states are distinct. */
 typedef void sfr_compress(sfr_sha_state *const *states, const uint8_t *const *data, size_t blocks,
                           size_t count);
 
 typedef struct sfr_hash {
     size_t size, block;            /* bytes of a state (and of a digest), bytes of a block */
     sfr_compress *compress;
-    size_t shallow;                /* so many streams, or fewer, take only a little stack */
+    size_t shallow;                /* up to so many streams need only a little stack */
 } sfr_hash;
 
 #define SFR_MAX_BLOCK 128
@@ -36,21 +36,21 @@ const sfr_hash *sfr_hash_of(int nh);
 extern const uint32_t sfr_sha256_k[64];
 extern const uint64_t sfr_sha512_k[80];
 
-/* Sixteen steps with constant numbers, so that what they index stays in registers. */
+/* Sixteen steps with constant indices, so that what they index stays in registers. */
 #define SFR_SIXTEEN(step)                                                                          \
     step(0) step(1) step(2) step(3) step(4) step(5) step(6) step(7) step(8) step(9) step(10)       \
     step(11) step(12) step(13) step(14) step(15)
 
 /* ---- HMAC over many messages at once ---- */
 
-/* Blocks that lie side by side in memory. */
+/* Adjacent blocks in memory. */
 typedef struct sfr_leg {
     const uint8_t *data;
     size_t blocks;
 } sfr_leg;
 
-/* One message on its way: begin, absorb what comes first, last what comes last; then finish, with
- * others. `head` gathers what comes first, SFR_MAX_BLOCK bytes at a time. */
+/* One message in progress: begin, absorb any number of pieces, then the last piece; finish
+ * completes many messages together. `head` gathers the pieces, SFR_MAX_BLOCK bytes at a time. */
 #define SFR_PADDING (SFR_MAX_BLOCK + 16)
 #define SFR_LEGS 3
 
@@ -60,16 +60,16 @@ typedef struct sfr_stream {
     uint8_t head[2 * SFR_MAX_BLOCK + SFR_PADDING];
     uint8_t tail[SFR_MAX_BLOCK + SFR_PADDING];
     const sfr_hmac_key *key;
-    uint64_t size;                 /* bytes so far, the key's block included */
+    uint64_t size;                 /* bytes so far, including the key's block */
     size_t used;                   /* of head */
     sfr_leg legs[SFR_LEGS];        /* what is left to hash, in this order */
 } sfr_stream;
 
-/* `written`: the first bytes of the message, less than SFR_MAX_BLOCK, are in `head` already. */
+/* `written` bytes of the message, fewer than SFR_MAX_BLOCK, are in `head` already. */
 void sfr_stream_begin(sfr_stream *, const sfr_hash *, const sfr_hmac_key *, size_t written);
 void sfr_stream_absorb(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size);
-/* Data too long for `head` are copied to `copy`, unless it is `data`, and hashed there by finish.
- * Returns where to read what the MAC covers, and not what became of `data` since. */
+/* Data too long for `head` are copied to `copy`, unless that is `data`, and hashed there by finish.
+ * Returns where the bytes lie that the MAC covers, whatever happens to `data` afterwards. */
 const uint8_t *sfr_stream_last(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size,
                                uint8_t *copy);
 /* Leaves each MAC, hash->size bytes, in `mac`. */

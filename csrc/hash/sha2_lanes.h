@@ -1,15 +1,15 @@
 /* SHA-256 or SHA-512 of LANES independent streams, each in one lane of a vector.
  *
- * Included by a file for each hash and width, after its vocabulary:
+ * A file for each hash and width includes this after defining:
  *   WIDE                              1 for SHA-512 (words of 64 bits), 0 for SHA-256 (of 32)
  *   TARGET, vec, LANES
  *   load(p), store(p, v)              unaligned
  *   set1(x)                           one word in all lanes
- *   swap(v)                           the bytes of each word turned round
+ *   swap(v)                           reverses the bytes of each word
  *   transpose(v[LANES])               lane j of v[i] becomes lane i of v[j]
  *   add, xor3, choose, majority, rotate(v, n), shift(v, n)
- *   FEW, FEWER                        so many streams, and fewer, are faster with this hash
- * and it names what it defines: HASH.
+ *   FEW, FEWER                        up to FEW streams are faster with the hash FEWER
+ *   HASH                              the name of what this defines
  */
 #include "hash/sha2.h"
 
@@ -32,10 +32,10 @@
 #endif
 
 #define BLOCK (16 * sizeof(WORD))
-#define STATE (LANES > 8 ? LANES : 8) /* words of a state that are gathered and put back */
+#define STATE (LANES > 8 ? LANES : 8) /* words of a state, gathered and put back at a time */
 _Static_assert(STATE * sizeof(WORD) <= sizeof(sfr_sha_state), "what is put back lies in a state");
 
-/* The first words of what every lane's pointer points to. */
+/* Loads the first words at every lane's pointer. */
 SFR_INLINE TARGET void gather(const uint8_t *const *data, vec *out, int words)
 {
     for (int i = 0; i < words; i += LANES) {
@@ -87,7 +87,7 @@ static TARGET void compress_lanes(uint8_t *const *states, const uint8_t *const *
     }
 }
 
-/* Lanes that are left over repeat the first. */
+/* Unused lanes repeat the first. */
 static void compress(sfr_sha_state *const *states, const uint8_t *const *data, size_t blocks,
                      size_t count)
 {

@@ -1,7 +1,7 @@
 /* SHA-256 on the SHA instructions, one stream or two at a time.
  *
- * A round instruction has twice the latency of its throughput: two streams side by side take
- * hardly longer than one. More than two do not fit into sixteen registers.
+ * Needs SHA, SSSE3 and SSE4.1. The latency of a round instruction is twice its issue interval, so
+ * two interleaved streams take hardly longer than one. Three would not fit into sixteen registers.
  */
 #include "aead/aes.h"
 #include "hash/sha2.h"
@@ -11,7 +11,7 @@
 #define SHANI __attribute__((target("sha,sse4.1,ssse3")))
 #define STREAMS 2
 
-/* What the round instruction calls its operands: a, b, e, f and c, d, g, h of FIPS 180-4. */
+/* The round instruction's operands: a, b, e, f and c, d, g, h of FIPS 180-4. */
 typedef struct working {
     __m128i abef, cdgh;
 } working;

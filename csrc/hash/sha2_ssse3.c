@@ -1,7 +1,7 @@
 /* SHA-256 and SHA-512 of one stream at a time, with the message schedule in vectors.
  *
- * The rounds alone fill the integer units; the vector units are free for the schedule. It runs
- * sixteen words ahead of the rounds, and round i finds word i, its constant added, in wk[i].
+ * Needs SSSE3. The rounds keep the integer units busy, so the schedule runs on the vector units. It
+ * is sixteen words ahead of the rounds; round i finds word i, with its constant added, in wk[i].
  */
 #include "aead/aes.h"
 #include "hash/sha2.h"
@@ -30,8 +30,8 @@ SFR_INLINE SSSE3 __m128i small0_256(__m128i v)
     return xor3(right, _mm_slli_epi32(v, 25), _mm_slli_epi32(v, 14));
 }
 
-/* Of the words a, b in v = a a b b; the others become 0. A 64-bit shift of a doubled word is a
- * rotation in its lower half. */
+/* For v = a a b b: works on the words a and b, and clears the others. A 64-bit shift of a doubled
+ * word is a rotation in its lower half. */
 SFR_INLINE SSSE3 __m128i small1_256(__m128i v, __m128i places)
 {
     __m128i rotated = _mm_xor_si128(_mm_srli_epi64(v, 17), _mm_srli_epi64(v, 19));
@@ -172,7 +172,7 @@ static SSSE3 void compress_512(sfr_sha_state *const *states, const uint8_t *cons
         for (size_t j = 0; j < blocks; j++) block_512(states[i]->s512.h, data[i] + 128 * j);
 }
 
-/* The same: instructions that do not overwrite an operand save a quarter of them. */
+/* The same code with BMI2, whose three-operand instructions save a quarter of them. */
 static BMI2 void compress_512_bmi2(sfr_sha_state *const *states, const uint8_t *const *data,
                                    size_t blocks, size_t count)
 {

@@ -31,7 +31,7 @@ SFR_INLINE TARGET vec swap(vec v)
     return _mm256_shuffle_epi8(v, _mm256_broadcastsi128_si256(turn));
 }
 
-/* Exchanges words of neighbouring vectors, then halves at distance two. */
+/* Exchanges words of adjacent vectors, then halves at distance two. */
 SFR_INLINE TARGET void transpose(vec v[LANES])
 {
     vec a = _mm256_unpacklo_epi64(v[0], v[1]), b = _mm256_unpackhi_epi64(v[0], v[1]);

@@ -28,7 +28,7 @@ SFR_INLINE TARGET vec swap(vec v)
     return _mm512_shuffle_epi8(v, _mm512_broadcast_i32x4(turn));
 }
 
-/* Exchanges words of neighbouring vectors, then 128-bit parts at distance two, then at four. */
+/* Exchanges words of adjacent vectors, then 128-bit parts at distance two and at four. */
 SFR_INLINE TARGET void transpose(vec v[LANES])
 {
     vec t[LANES];

@@ -1,7 +1,7 @@
 /* CPUID and XGETBV. This is the only file that asks the CPU.
  *
- * Rule: a register width counts only if the operating system saves it. Without that a context switch
- *       would leave one process's registers to another.
+ * Rule: a register width counts only if the operating system saves it. Without that a context
+ *       switch would leave one process's registers to another.
  */
 #include "platform/cpu.h"
 

@@ -1,14 +1,14 @@
 /* Noticing a fork, however it was made.
  *
- * Rule: after a fork whatever threads of the parent held is void. The state of a process is wiped on
- *       fork, so a child starts with no runs under way and another process generation.
+ * Rule: after a fork whatever threads of the parent held is void. The state of a process is wiped
+ *       on fork, so a child starts with no runs under way and another process generation.
  *
- * Linux 4.14 wipes a page on fork when asked to (MADV_WIPEONFORK), and then a look at the generation
- * is one load. Where the kernel cannot do that, each look takes a system call (about 400 ns), and the
- * first look in a new process makes a record of it. A fork through libc drops the record. Any other
- * fork shows in a timer that never rings: a child has none of its parent's timers, and a random
- * interval tells our timer from others. A process id alone does not tell, because ids are reused and
- * are 1 in every namespace.
+ * Linux 4.14 wipes a page on fork when asked to (MADV_WIPEONFORK), and then a look at the
+ * generation is one load. Where the kernel cannot do that, each look takes a system call (about 400
+ * ns), and the first look in a new process makes a record of it. A fork through libc drops the
+ * record. Any other fork shows in a timer that never rings: a child has none of its parent's
+ * timers, and a random interval tells our timer from others. A process id alone does not tell,
+ * because ids are reused and are 1 in every namespace.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

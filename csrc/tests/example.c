@@ -1,5 +1,5 @@
-/* What a C program needs of this library, from a key to an opened frame and a refused one.
- * It prints what it does, and fails loudly when anything is not as it says. */
+/* Everything that a C program needs for one frame, from a key to an opened frame and a refused one.
+ * It prints what it does, and fails loudly if anything is not as it says. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
