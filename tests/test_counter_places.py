@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysframe import CounterExhausted, CounterStore, CounterStoreError
+from pysframe import CounterExhausted, CounterStore, CounterStoreError, MisuseError
 from pysframe.counters import _making, _pages, fingerprint
 from pysframe.counters._pages import RECORDS, SIZE
 
@@ -66,6 +66,20 @@ def test_a_link_put_in_its_place_is_not_followed(path, tmp_path):
         path.unlink()
     assert other.read_bytes() == b"precious"
     assert os.listdir(tmp_path) == ["other"]
+
+
+@pytest.mark.parametrize("odd", ["", ".", "a\0b"])
+def test_paths_of_no_file(odd):
+    with pytest.raises(CounterStoreError, match="path of no file"):
+        CounterStore(odd)
+
+
+@pytest.mark.parametrize("more", [{"lease": 0}, {"timeout": -1}, {"timeout": None}])
+def test_a_store_that_was_not_made_can_be_shown(path, more):
+    store = CounterStore.__new__(CounterStore)
+    with pytest.raises((CounterStoreError, MisuseError, TypeError)):
+        store.__init__(path, **more)
+    assert repr(store) == f"<CounterStore {str(path)!r}>"
 
 
 def test_paths_that_lead_nowhere(path, tmp_path):

@@ -44,6 +44,12 @@ def report(code: str = REPORT, **switches: str):
 # ---- switches ----
 
 
+def test_a_kernel_of_another_engine():
+    done = python(REPORT, BACKEND="fallback", KERNEL="vaes512")
+    expected = "PYSFRAME_KERNEL=vaes512 is no kernel of the engine PYSFRAME_BACKEND=fallback"
+    assert done.returncode == 1 and expected in done.stderr
+
+
 @pytest.mark.parametrize(
     ("switch", "value", "listed"),
     [

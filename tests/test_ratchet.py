@@ -302,6 +302,18 @@ def test_memory_of_past_generations_is_bounded():
 # ---- the key for who joins ----
 
 
+@pytest.mark.parametrize("steps", [0, -1, 1 << 16, 1 << 70])
+def test_steps_that_lead_nowhere(steps):
+    """Above all none: the present key opens what came before."""
+    with pytest.raises(MisuseError, match=r"steps is -?\d+; it must be 1\.\.65535"):
+        ratchet_base_key(4, bytes(range(16)), steps)
+
+
+def test_a_short_key_has_no_next_step():
+    with pytest.raises(MisuseError, match="base_key has 15 bytes; it needs at least 16"):
+        ratchet_base_key(4, bytes(15))
+
+
 @pytest.mark.parametrize("suite", CipherSuite)
 def test_ratchet_base_key(suite):
     figures = OURS["ratchet"][suite.Nh == 64]["steps"]

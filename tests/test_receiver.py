@@ -50,11 +50,9 @@ def steps(engine, base_key):
 
 
 def make_steps(engine, base_key, generation, count=32):
+    keys = [base_key, *(ratchet_base_key(GCM, base_key, step) for step in range(1, count))]
     return [
-        new_sender(
-            engine, GCM, ratchet_base_key(GCM, base_key, step), LAYOUT.pack(generation, step)
-        )
-        for step in range(count)
+        new_sender(engine, GCM, key, LAYOUT.pack(generation, step)) for step, key in enumerate(keys)
     ]
 
 

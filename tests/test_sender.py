@@ -38,6 +38,7 @@ from pysframe import (
     KeyExhausted,
     LeaseEnded,
     MisuseError,
+    MLSLayout,
     SenderKeyLayout,
     SenderRetired,
     errors,
@@ -168,6 +169,19 @@ LOOKS = {
     "pydoc": lambda sender: pydoc.render_doc(type(sender)),
     "rich": lambda sender: rich.inspect(sender, all=True, console=Console(file=io.StringIO())),
 }
+
+
+def test_a_layout_of_another_kind(engine, base_key):
+    """In its place may stand a key, so the words show its type alone."""
+    for layout in 5, base_key, MLSLayout(E=4, S=6):
+        with pytest.raises(TypeError, match="layout must be a SenderKeyLayout, not ") as caught:
+            engine.Sender(GCM, kid=7, base_key=base_key, next_ctr=0, layout=layout)
+        assert base_key.hex() not in str(caught.value) and repr(base_key) not in str(caught.value)
+    with engine.Receiver(GCM) as receiver:
+        with pytest.raises(TypeError, match="layout must be a SenderKeyLayout, not int"):
+            receiver.add_sender_key(1, base_key, layout=5)
+        with pytest.raises(TypeError, match="layout must be a MLSLayout, not SenderKeyLayout"):
+            receiver.add_epoch(1, base_key, layout=SenderKeyLayout(4))
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)

@@ -38,6 +38,8 @@ LIMIT_WINDOW = 1 << 20  # frames, of replay_window
 
 # A derivation costs about a microsecond a step, and a forged KID can ask for it.
 LIMIT_MAX_STEPS = 1024  # of max_steps
+# Ratchet steps that one call may take, some 0.1 s of HKDF.
+LAST_STEPS = 0xFFFF
 # Members of an epoch whose keys are derived before their first frame.
 READY_MEMBERS = 64
 # Members of a roster whose keys may all be present at once.

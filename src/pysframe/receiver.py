@@ -16,7 +16,7 @@ from ._tracebacks import without_locals
 from .engine import KeyFlow, KeyFlowMonitor, KeyKind, ReceiverBase, policy
 from .keys.derived import DerivedKeys
 from .keys.epochs import Epochs
-from .keys.layouts import MLSLayout, SenderKeyLayout
+from .keys.layouts import MLSLayout, SenderKeyLayout, checked_layout
 from .keys.ratchet import SenderKeys
 from .limits import DEFAULT_MAX_FRAME, LAST_KID, LIMIT_MAX_FRAME, LIMIT_WINDOW, checked
 from .liveness import seconds
@@ -130,7 +130,7 @@ class Receiver(Closing, ReceiverBase):
         >>> receiver.unprotect(sender.ratchet().protect(b"a frame"))
         b'a frame'
         """
-        layout.pack(generation, ratchet_step)
+        checked_layout(layout, SenderKeyLayout).pack(generation, ratchet_step)
         with policy_lock:
             rules = self._derived.ruled_by(SenderKeys(layout))
             held = self._derived.admit(generation, base_key)
@@ -178,7 +178,7 @@ class Receiver(Closing, ReceiverBase):
         ...     receiver.unprotect(sender.protect(b"a frame"))
         b'a frame'
         """
-        layout.pack(epoch, 0)
+        checked_layout(layout, MLSLayout).pack(epoch, 0)
         with policy_lock:
             rules = self._derived.ruled_by(Epochs(layout))
             held = self._derived.admit(epoch, base_key)

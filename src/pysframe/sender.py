@@ -18,7 +18,7 @@ from ._common import Closing, Removed, policy_lock
 from ._tracebacks import without_locals
 from .engine import Secret, SenderBase, policy
 from .errors import CounterExhausted, LeaseEnded, MisuseError, SenderRetired
-from .keys.layouts import SenderKeyLayout
+from .keys.layouts import SenderKeyLayout, checked_layout
 from .limits import DEFAULT_MAX_FRAME, KEY_BUDGET, LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, checked
 from .suites import CipherSuite, allowed_suite
 
@@ -93,6 +93,8 @@ class Sender(Closing, SenderBase):
         suite = allowed_suite(suite, allow_short_tags)
         kid = checked("kid", kid, 0, LAST_KID)
         max_frame = checked("max_frame", max_frame, 0, LIMIT_MAX_FRAME)
+        if layout is not None:
+            checked_layout(layout, SenderKeyLayout)
         base_key = byte_view(base_key, "base_key")
         secret = self._Secret(suite, base_key)
         if counters is None:

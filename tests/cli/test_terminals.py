@@ -11,7 +11,7 @@ import on_a_terminal
 import pytest
 from on_a_terminal import HIDDEN, SHOWN, last_picture
 
-from pysframe.cli import _streams, main
+from pysframe.cli import _streams, _terminal, main
 from pysframe.cli._console import Table
 
 CALL = ("call", "--fast", "--digits", "1", "--budget-us", "20000")
@@ -195,3 +195,17 @@ def test_settling_forgets_only_what_could_not_be_written(capfd):
     _streams.write("words\n")
     _streams.settle()
     assert capfd.readouterr().out == "words\n"
+
+
+def test_ctrl_c_while_the_picture_begins_gives_the_cursor_back(monkeypatch):
+    shown = []
+
+    def interrupted(_live):
+        shown.append("hidden")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rich.live.Live.start", interrupted)
+    monkeypatch.setattr(_terminal.Display, "_show_cursor", lambda _: shown.append("shown"))
+    with pytest.raises(KeyboardInterrupt), _terminal.display():
+        pytest.fail("it has begun")
+    assert shown == ["hidden", "shown"]

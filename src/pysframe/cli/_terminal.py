@@ -33,9 +33,9 @@ class Display:
         self._transient = transient
         self._output = Output(sys.stdout)
         self._rest = False
+        self._live = self._fresh()
 
     def start(self) -> None:
-        self._live = self._fresh()
         self._live.start()
 
     def draw(self, what: RenderableType) -> None:
@@ -72,6 +72,7 @@ class Display:
         self._rest = False
         with _handled((signal.SIGTSTP,), signal.SIG_DFL):
             signal.raise_signal(signal.SIGTSTP)
+        self._live = self._fresh()
         self.start()
 
     def _show_cursor(self, then: bytes = b"") -> None:
@@ -85,8 +86,8 @@ def display(*, transient: bool = False) -> Iterator[Display]:
     """Starts a display, and stops it at the end."""
     shown = Display(transient=transient)
     with _handled(DEADLY, shown.die), _handled((signal.SIGTSTP,), shown.ask_to_rest):
-        shown.start()
-        try:
+        try:  # also Ctrl-C in the middle of start() gives the cursor back
+            shown.start()
             yield shown
         finally:
             shown.stop()

@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -89,6 +90,7 @@ class CounterStore:
     def __init__(
         self, path: str | os.PathLike[str], *, lease: int = 1 << 20, timeout: float = 3.0
     ) -> None:
+        self._path = Path(path)  # for repr(), whatever follows
         self._path = resolved(path)  # now, since the working directory may change
         self._size = checked("lease", lease, 1, LAST_CTR)
         self._blocks = lease_of(self._size)
@@ -261,6 +263,8 @@ def _bytes(name: str) -> bytes:
 
 
 def _seconds(timeout: float) -> float:
+    if not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
     if not 0 <= timeout <= MAX_TIMEOUT:
         raise MisuseError(f"timeout is {timeout}; it must be 0..{MAX_TIMEOUT:g} seconds")
     return float(timeout)

@@ -29,6 +29,8 @@ _CANNOT = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EI
 def resolved(path: str | os.PathLike[str]) -> Path:
     """The path with links followed; CounterStoreError when a stranger owns the last link."""
     given = Path(path)
+    if str(path) in ("", ".") or "\0" in str(path):
+        raise CounterStoreError(f"{str(path)!r} is the path of no file; name one")
     with in_words(given):
         owner = given.lstat().st_uid if given.is_symlink() else 0
         if owner not in (0, os.geteuid()):

@@ -147,6 +147,9 @@ def _chosen() -> str:
                 _warn_of_fallback(name, refused if backend == "auto" and not kernel else {})
                 return name
             refused[name] = why
+    if not refused:
+        asked = f"PYSFRAME_KERNEL={kernel} is no kernel of the engine PYSFRAME_BACKEND={backend}"
+        raise ImportError(f"{asked}; unset one of the two")
     raise ImportError(f"pysframe has no engine to run: {_listed(refused)}")
 
 

@@ -4,11 +4,13 @@ Rule: this module packs and unpacks integers. It holds no keys and makes no deci
 """
 
 from operator import index
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .._values import Value
 from ..errors import MisuseError
 from ..limits import KID_BITS
+
+_Layout = TypeVar("_Layout")
 
 
 class SenderKeyID(NamedTuple):
@@ -24,6 +26,13 @@ class MLSKeyID(NamedTuple):
     epoch: int
     sender_index: int
     context: int
+
+
+def checked_layout(layout: object, expected: type[_Layout]) -> _Layout:
+    """layout, or a TypeError that shows its type alone: it may be a key in the wrong place."""
+    if not isinstance(layout, expected):
+        raise TypeError(f"layout must be a {expected.__name__}, not {type(layout).__name__}")
+    return layout
 
 
 class SenderKeyLayout(Value):

@@ -11,9 +11,11 @@ Rules of this file:
                    gone  |   kept   |confirmed|  ahead   |  derived when asked | unknown
 """
 
+from .._buffers import ReadableBuffer, byte_view
 from .._tracebacks import without_locals
 from ..engine import KeyKind, Reach
-from ..limits import LIMIT_MAX_STEPS, checked
+from ..errors import MisuseError
+from ..limits import LAST_STEPS, LIMIT_MAX_STEPS, MIN_BASE_KEY, checked
 from ..suites import CipherSuite
 from .layouts import SenderKeyLayout
 from .plan import Changes, Derive
@@ -185,11 +187,11 @@ def group_of(layout: SenderKeyLayout, generation: int) -> tuple[int, int]:
 
 
 @without_locals
-def ratchet_base_key(suite: CipherSuite | int, base_key: bytes, steps: int = 1) -> bytes:
+def ratchet_base_key(suite: CipherSuite | int, base_key: ReadableBuffer, steps: int = 1) -> bytes:
     """The base_key `steps` ratchet steps on, Nh bytes: RFC 9605 5.1.
 
     Give it to members who join now, and to nobody else. Python owns the bytes: they cannot be
-    wiped.
+    wiped. Raises MisuseError unless steps is 1..65535 and base_key has 16 bytes or more.
 
     >>> ratchet_base_key(4, bytes(range(16))).hex()[:16]
     'fb75d8d5782da6c6'
@@ -197,7 +199,11 @@ def ratchet_base_key(suite: CipherSuite | int, base_key: bytes, steps: int = 1) 
     from ..engine import key_schedule  # here, because it needs hashlib, and receivers do not
 
     suite = CipherSuite(suite)
-    for _ in range(steps):
-        secret = key_schedule.derive_secret(suite, base_key)
-        base_key = key_schedule.derive_ratchet(suite, secret)
-    return base_key
+    key = bytes(byte_view(base_key, "base_key"))
+    if len(key) < MIN_BASE_KEY:
+        raise MisuseError(f"base_key has {len(key)} bytes; it needs at least {MIN_BASE_KEY}")
+    # No step at all would hand out the present key, which opens what came before.
+    for _ in range(checked("steps", steps, 1, LAST_STEPS)):
+        secret = key_schedule.derive_secret(suite, key)
+        key = key_schedule.derive_ratchet(suite, secret)
+    return key
