@@ -1,5 +1,6 @@
 """Key-flow states from counters and seconds, as every engine tells them; no receiver is needed."""
 
+import contextlib
 import copy
 import math
 import pickle
@@ -14,7 +15,7 @@ from figures import load
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysframe import KeyState, MisuseError
+from pysframe import FrameRejected, KeyState, MisuseError
 from pysframe.limits import REMEMBERED
 from pysframe.liveness import seconds
 from pysframe.stats import KeyStats, ReceiverStats, StrangerStats
@@ -345,6 +346,18 @@ def test_kids_that_come_once_are_not_sframe(seven):
     assert {flow.state for kid, flow in flows.items() if kid is not None} == {WAITING}
 
 
+@pytest.mark.parametrize("first", [0xB8, 0xF8, 0xFC])  # Opus of a fullband encoder
+def test_kids_that_media_in_clear_makes_up_are_left_out(engine, first, rng):
+    receiver = engine.Receiver(4)
+    receiver.add_key(300, bytes(16))
+    for tick in range(1, 501):
+        with contextlib.suppress(FrameRejected):
+            receiver.unprotect(bytes([first]) + rng.randbytes(80))
+        if tick % 50 == 0:
+            flows = receiver.key_flow(tick / 50)
+    assert {kid: flow.state for kid, flow in flows.items()} == {300: WAITING, None: NOT_SFRAME}
+
+
 def test_one_missing_key_is_sframe(seven):
     assert None not in seven.stray(1000)
     assert None not in seven.stray(1000)
@@ -596,9 +609,13 @@ def test_a_flow_outlives_its_monitor_and_later_polls(seven):
 
 
 def following(frames, advanced, counters=None):
-    """The state of a KID without a key so many of whose frames followed others."""
-    counters = counters or Counters()
+    """The state of a KID without a key so many of whose frames followed others.
+
+    Beside a stream that flows, since a receiver of media in the clear leaves such KIDs out.
+    """
+    counters = counters or Counters(7)
     counters.poll()
+    counters.opened[7] += 5000
     counters.stray(0, kid=9)
     counters.strangers[9], counters.unknown = frames, frames
     counters.stuck[9] = frames - 1 - advanced

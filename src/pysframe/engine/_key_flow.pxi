@@ -321,6 +321,7 @@ cdef class KeyFlowMonitor:
         self._with_key(flows, now, count, &tally)
         self._without_key(flows, now, met, strangers, is_stale)
         if self._is_clear(malformed, unknown, &tally, now):
+            self._leave_out_inventions(flows)
             flows[None] = self._not_sframe(malformed, unknown, count)
         self._before = now
         return flows
@@ -422,6 +423,14 @@ cdef class KeyFlowMonitor:
                 states[i] = STALE_KEY
             flows[kid] = _flow(states[i], kid, {"unknown key": following[i].frames},
                                now - following[i].since)
+        return 0
+
+    cdef int _leave_out_inventions(self, dict flows) except -1:
+        """Media in the clear, read as headers, may name another KID in each frame."""
+        cdef size_t i
+        for i in range(self._stranger_count):
+            if not looks_sent(&self._strangers[i].pace) and not self._place(self._strangers[i].kid):
+                flows.pop(self._strangers[i].kid, None)
         return 0
 
     cdef Stranger _stranger(self, uint64_t kid, double now) noexcept:

@@ -94,6 +94,7 @@ class KeyFlowMonitor:
         flows = self._with_key(clock, stats.keys, tally)
         flows.update(self._without_key(clock, stats.strangers, kids, is_stale))
         if self._clear.see(stats, self._strangers.values(), tally, clock):
+            self._leave_out_inventions(flows, kids)
             flows[None] = self._not_sframe(stats)
         self._before = clock
         return flows
@@ -145,6 +146,12 @@ class KeyFlowMonitor:
             reasons = {"unknown key": stranger.frames}
             flows[kid] = KeyFlow(state, kid, 0, reasons, 0, now - stranger.since)
         return flows
+
+    def _leave_out_inventions(self, flows: dict[int | None, KeyFlow], kids: set[int]) -> None:
+        """Media in the clear, read as headers, may name another KID in each frame."""
+        for kid, stranger in self._strangers.items():
+            if kid not in kids and not stranger.pace.looks_sent:
+                flows.pop(kid, None)
 
     def _not_sframe(self, stats: ReceiverStats) -> KeyFlow:
         odd = [k for k in stats.keys if k.kid in self._known and self._known[k.kid].pace.is_odd]
