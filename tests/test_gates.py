@@ -365,7 +365,6 @@ def copy(trial, built, monkeypatch):
     [
         "unprotect_batch.out suite 5 1200 B",
         "Receiver.add_key",
-        "tick: list sealed",
         "unprotect_batch, its floor",
     ],
 )
