@@ -11,8 +11,8 @@ A change to a file of this package therefore takes effect in the next process.
 """
 
 import sys
+from _frozen_importlib import ModuleSpec  # importlib.machinery has it, but takes long to load
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 

@@ -8,10 +8,9 @@ Rules of this file:
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
-
-import pysframe  # of CounterStore, which is loaded by those who use it
 
 from ._buffers import ReadableBuffer, byte_view
 from ._common import Closing, Removed, policy_lock
@@ -21,6 +20,11 @@ from .errors import CounterExhausted, LeaseEnded, MisuseError, SenderRetired
 from .keys.layouts import SenderKeyLayout, checked_layout
 from .limits import DEFAULT_MAX_FRAME, KEY_BUDGET, LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, checked
 from .suites import CipherSuite, allowed_suite
+
+if TYPE_CHECKING:
+    import pysframe
+else:  # under whatever name; it loads CounterStore, which hints name, when that is first used
+    pysframe = sys.modules[__package__]
 
 
 @policy

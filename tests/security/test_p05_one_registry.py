@@ -211,7 +211,7 @@ def test_a_second_copy_of_the_package(tmp_path):
 def test_two_registries_are_noticed(tmp_path):
     """The seeded fault: each copy of the twin has its own."""
     shutil.copytree(SRC / "pysframe", tmp_path / "pysframe")
-    registry = tmp_path / "pysframe" / "engine" / "fallback" / "_registry.py"
+    registry = tmp_path / "pysframe" / "engine" / "twin" / "_registry.py"
     text, held = registry.read_text(), 'vars(sys).setdefault("_pysframe_senders", SenderRegistry())'
     assert text.count(held) == 1
     registry.write_text(text.replace(held, "SenderRegistry()"))

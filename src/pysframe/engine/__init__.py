@@ -19,7 +19,6 @@ import os
 import sys
 import warnings
 from functools import cache
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -165,7 +164,7 @@ def _interpreter() -> int:
     """The id of the running interpreter; 0 for the main one."""
     for name in ("_interpreters", "_xxsubinterpreters"):  # since Python 3.13; until 3.12
         try:
-            current = import_module(name).get_current()
+            current = __import__(name).get_current()
         except ImportError:
             continue
         return int(current[0] if isinstance(current, tuple) else current)

@@ -9,7 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 import os
-import weakref
+from _weakref import proxy
 from typing import TypeVar
 
 from .._buffers import ReadableBuffer, byte_view
@@ -66,7 +66,7 @@ class DerivedKeys:
     def __init__(self, ring: KeyRing) -> None:
         # The ring's owner holds this object; a strong reference back would keep keys in memory
         # until the cycle is collected.
-        self._ring: KeyRing = weakref.proxy(ring)
+        self._ring: KeyRing = proxy(ring)
         self._rules: Rules | None = None
         self._held: dict[int, Held] = {}
 
