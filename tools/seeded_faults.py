@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 KID, NEW, NEW_IN_ENGINE, NEW_IN_CLI = (
-    f"src/pysframe/{name}" for name in ("kid.py", "new.py", "engine/new.py", "cli/new.py")
+    f"src/pysframe/{name}" for name in ("keys/layouts.py", "new.py", "engine/new.py", "cli/new.py")
 )
 C_FILE = "csrc/frame/header.c"
 UPWARD = "\nimport pysframe.receiver\n"

@@ -14,7 +14,7 @@ from ._buffers import ReadableBuffer, byte_view
 from ._common import Closing, policy_lock
 from ._tracebacks import without_locals
 from .engine import KeyFlow, KeyFlowMonitor, KeyKind, ReceiverBase, policy
-from .keys.derived import DerivedKeys
+from .keys.derived import NOTHING_DERIVED, DerivedKeys
 from .keys.epochs import Epochs
 from .keys.layouts import MLSLayout, SenderKeyLayout, checked_layout
 from .keys.ratchet import SenderKeys
@@ -64,7 +64,7 @@ class Receiver(Closing, ReceiverBase):
         # First, because it refuses to be called twice.
         self._open(suite, replay_window, max_frame, bool(strict))
         self.suite = suite
-        self._derived = DerivedKeys(self)
+        self._derived = NOTHING_DERIVED
         self._monitor: KeyFlowMonitor | None = None  # made when it is first asked
 
     # ---- keys ----
@@ -132,7 +132,7 @@ class Receiver(Closing, ReceiverBase):
         """
         checked_layout(layout, SenderKeyLayout).pack(generation, ratchet_step)
         with policy_lock:
-            rules = self._derived.ruled_by(SenderKeys(layout))
+            rules = self._derivable().ruled_by(SenderKeys(layout))
             held = self._derived.admit(generation, base_key)
             changes = rules.add(generation, ratchet_step, max_steps)
             self._derived.hold(generation, held, changes)
@@ -180,7 +180,7 @@ class Receiver(Closing, ReceiverBase):
         """
         checked_layout(layout, MLSLayout).pack(epoch, 0)
         with policy_lock:
-            rules = self._derived.ruled_by(Epochs(layout))
+            rules = self._derivable().ruled_by(Epochs(layout))
             held = self._derived.admit(epoch, base_key)
             self._derived.hold(epoch, held, rules.add(epoch, senders))
 
@@ -192,6 +192,12 @@ class Receiver(Closing, ReceiverBase):
         """
         with policy_lock:
             return self._derived.remove(Epochs, epoch)
+
+    def _derivable(self) -> DerivedKeys:
+        """Its own derived keys, from the first secret on that others follow from."""
+        if self._derived is NOTHING_DERIVED:
+            self._derived = DerivedKeys(self)
+        return self._derived
 
     # ---- called by the engine ----
 

@@ -12,7 +12,7 @@ cdef inline tuple _owners(object owners, type core, str name, Py_ssize_t count):
 cdef int _set_senders(Rows *rows, object senders, tuple listed) except -1:
     cdef Py_ssize_t i
     cdef PyObject *sender
-    cdef PyObject *known = NULL
+    cdef const void *known = NULL
     cdef sfr_sender *one
     if listed is None:
         one = (<SenderCore>senders).pointer()
@@ -23,9 +23,9 @@ cdef int _set_senders(Rows *rows, object senders, tuple listed) except -1:
         sender = PyTuple_GET_ITEM(listed, i)
         if i + PREFETCH_ROWS < rows.count:
             prefetch(PyTuple_GET_ITEM(listed, i + PREFETCH_ROWS))
-        if Py_TYPE(sender) != known:
+        if type_of(sender) != known:
             _require(<object>sender, SenderCore, "Sender", i)
-            known = Py_TYPE(sender)
+            known = type_of(sender)
         rows.owners[i] = (<SenderCore>sender)._ptr
         if rows.owners[i] is NULL:
             (<SenderCore>sender).pointer()

@@ -99,6 +99,8 @@ cdef extern from *:
     static inline void set_flag(int *flag, int on) {
         __atomic_store_n(flag, on, __ATOMIC_RELAXED);
     }
+    /* For comparing alone, so its type does not matter; gcc 14 refuses to mix pointers. */
+    static inline const void *type_of(PyObject *obj) { return Py_TYPE(obj); }
     #ifdef Py_GIL_DISABLED
     static inline int serialize_callers(void) { return 0; }
     #else
@@ -110,7 +112,7 @@ cdef extern from *:
     void prefetch(const void *)
     PyObject *PyTuple_GET_ITEM(tuple, Py_ssize_t)      # a borrowed reference
     Py_ssize_t PyTuple_GET_SIZE(tuple)
-    PyObject *Py_TYPE(PyObject *)
+    const void *type_of(PyObject *)
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *, Py_ssize_t) except NULL
     object shortened(PyObject *data, Py_ssize_t size)       # steals `data`, the only reference
     object blank(object type)

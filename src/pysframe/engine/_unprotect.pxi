@@ -6,15 +6,15 @@
 cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
     cdef Py_ssize_t i
     cdef PyObject *receiver = <PyObject *>receivers
-    cdef PyObject *known = NULL if listed is not None else Py_TYPE(receiver)
+    cdef const void *known = NULL if listed is not None else type_of(receiver)
     for i in range(rows.count):
         if listed is not None:
             receiver = PyTuple_GET_ITEM(listed, i)
             if i + PREFETCH_ROWS < rows.count:
                 prefetch(PyTuple_GET_ITEM(listed, i + PREFETCH_ROWS))
-        if Py_TYPE(receiver) != known:
+        if type_of(receiver) != known:
             _require(<object>receiver, ReceiverCore, "Receiver", i)
-            known = Py_TYPE(receiver)
+            known = type_of(receiver)
         if (<ReceiverCore>receiver)._ptr is NULL or is_set(&(<ReceiverCore>receiver)._closed):
             (<ReceiverCore>receiver).pointer()
         rows.watching |= is_set(&(<ReceiverCore>receiver)._watching)
