@@ -23,8 +23,8 @@
     "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", \
         "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31"
 
-/* Clear the vector registers, so that none holds a key or a hash on return. Code that worked on
- * secrets ends with the one of its own width. */
+/* Clear the vector registers, so that none holds a key or a hash on return. Code that has
+ * handled secrets calls the one of its register width before it returns. */
 SFR_INLINE void sfr_clear_xmm(void)
 {
     __asm__ __volatile__("pxor %%xmm0, %%xmm0\n\tpxor %%xmm1, %%xmm1\n\t"

@@ -199,7 +199,7 @@ KERNEL block load_tail(const piece *p, const int n, const int first)
     return sfr_block_down(sfr_block_load(last - 16 + p->end), 16 - p->end);
 }
 
-/* It is written as the last 16 bytes, some of which belong to the block before. */
+/* Writes the last 16 bytes of the text, some of which belong to the block before the tail. */
 KERNEL void store_tail(const piece *p, block before, block tail, const int n, const int first)
 {
     const int data = DATA_BLOCKS(n, first);

@@ -1,5 +1,5 @@
-/* gcm_vaes512: longer frames, a stream of units of UNIT quads; a frame's last unit has `last`, 4 to
- * 7.
+/* gcm_vaes512: longer frames, as a stream of units. A unit has UNIT quads; the last unit of a frame
+ * has `last` quads, 4 to 7.
  *
  * For long frames multiplication is the bottleneck. Where it is slow (SFR_CPU_SLOW_CLMUL) the
  * thrifty products make frames of 640 bytes and more 7 to 12 % faster. Elsewhere AES is the

@@ -1,4 +1,4 @@
-/* The rare parts of commit. */
+/* The uncommon cases of commit, kept out of line. */
 #include "frame/commit.h"
 
 void sfr_count_failure(const sfr_receiver *r, rx_key *k, uint64_t ctr)

@@ -1,4 +1,4 @@
-/* The replay window: RFC 9605 9.3 MAY, in the manner of RFC 3711 3.3.2.
+/* The replay window: RFC 9605 9.3 MAY, modelled on RFC 3711 3.3.2.
  *
  * `seen` is a ring of bits, one for each counter of the window. Bits of counters that were skipped
  * are cleared when the window moves over them. */

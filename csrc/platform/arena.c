@@ -1,7 +1,8 @@
 /* Memory for keys.
  *
- * Rule: secrets live in these pages and nowhere else. The pages are left out of core dumps, locked
- *       in memory as far as the limits allow, and a slot is wiped when it is freed.
+ * Rule: beyond the call that derives them, secrets live in these pages only. The pages are left out
+ *       of core dumps, locked in memory as far as the limits allow, and a slot is wiped when it is
+ *       freed.
  *
  * A slab is cut into slots of one size, a multiple of a cache line. Free slots of one size form a
  * list. The first slabs are small; a process with thousands of keys gets huge pages, which miss the

@@ -23,7 +23,7 @@ from .suites import CipherSuite, allowed_suite
 
 if TYPE_CHECKING:
     import pysframe
-else:  # under whatever name; it loads CounterStore, which hints name, when that is first used
+else:  # whatever the package is called. It loads CounterStore when a type hint is resolved.
     pysframe = sys.modules[__package__]
 
 

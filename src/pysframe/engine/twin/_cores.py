@@ -58,8 +58,8 @@ class SenderCore(Unshareable):
     ) -> int:
         """protect, written to the start of `out`; returns the bytes written.
 
-        `out` does not overlap frame and metadata, or the payload stays where it is (frame begins
-        one header behind the start of out); MisuseError otherwise, and when `out` is too small.
+        `out` overlaps neither frame nor metadata, unless the frame is sealed in place: then frame
+        begins one header after the start of out. MisuseError otherwise, and when `out` is too small.
         """
         target = writable_view(out)
         sealed = _send(self, frame, metadata, clear, target)
@@ -167,8 +167,8 @@ class ReceiverCore(Unshareable):
     ) -> int:
         """unprotect, written to the start of `out`; returns the bytes written.
 
-        `out` does not overlap ciphertext and metadata, or the payload stays where it is (out
-        begins one header behind the start of ciphertext). A rejected frame leaves zeros in it.
+        `out` overlaps neither ciphertext nor metadata, unless the frame is opened in place: then
+        out begins one header after the start of ciphertext. A rejected frame leaves zeros in it.
         """
         target = writable_view(out)
         arrival = receiver_state(self).arrival(ciphertext, metadata, clear)

@@ -37,7 +37,7 @@ def _wiped_page() -> memoryview:
 
 
 class WipedPage:
-    """Detects every fork. A look takes some 40 ns."""
+    """Detects every fork. A check takes about 40 ns."""
 
     __slots__ = ("_words",)
 

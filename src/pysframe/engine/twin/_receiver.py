@@ -214,7 +214,8 @@ class ReceiverState:
             self._asked[slot.kid] = slot
             if self.suite.has_short_tag:
                 slot.fail(self._shares.failures_of(slot.key.fingerprint))
-                slot.refused.advanced = slot.auth_failed  # a sender's, for all that is known
+                # Count them as a sender's frames, not as media in the clear: nothing says otherwise.
+                slot.refused.advanced = slot.auth_failed
         self._slots[slot.kid] = slot
 
     def _make_room(self) -> None:

@@ -66,7 +66,7 @@ class Strangers:
         return {kid: StrangerStats(s.frames, s.trail.advanced) for kid, s in self.kids.items()}
 
     def take_back(self, kid: int) -> None:
-        """Uncounts a frame that was noted and has found its key after all."""
+        """Takes back the count of a frame whose key was found after all."""
         self.frames -= 1
         if kid in self.kids:
             self.kids[kid].take_back()

@@ -1,4 +1,4 @@
-"""The replay window of one key: RFC 9605 9.3 MAY, in the manner of RFC 3711 3.3.2.
+"""The replay window of one key: RFC 9605 9.3 MAY, modelled on RFC 3711 3.3.2.
 
 Rule: `judge` changes nothing; `mark` is called only after a frame's tag has verified.
 """
