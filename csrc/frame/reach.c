@@ -187,7 +187,7 @@ bool sfr_failures_save(sfr_receiver *r, const rx_key *k)
 void sfr_failures_restore(const sfr_receiver *r, rx_key *k)
 {
     if (r->tag_size != SHORT_TAG || !r->shares) return;
-    /* Count them as a sender's frames, not as media in the clear: nothing says otherwise. */
+    /* Count them as a sender's frames: nothing says that they are media in the clear. */
     k->auth_failed = k->advanced = *failures_of(r, k);
     k->closed = k->auth_failed >= SHORT_TAG_FAILURES;
 }

@@ -58,8 +58,9 @@ class SenderCore(Unshareable):
     ) -> int:
         """protect, written to the start of `out`; returns the bytes written.
 
-        `out` overlaps neither frame nor metadata, unless the frame is sealed in place: then frame
-        begins one header after the start of out. MisuseError otherwise, and when `out` is too small.
+        `out` overlaps neither frame nor metadata, unless the frame is sealed in place: then
+        frame begins one header after the start of out. MisuseError otherwise, and when `out` is
+        too small.
         """
         target = writable_view(out)
         sealed = _send(self, frame, metadata, clear, target)

@@ -214,7 +214,7 @@ class ReceiverState:
             self._asked[slot.kid] = slot
             if self.suite.has_short_tag:
                 slot.fail(self._shares.failures_of(slot.key.fingerprint))
-                # Count them as a sender's frames, not as media in the clear: nothing says otherwise.
+                # Count them as a sender's frames: nothing says that they are media in the clear.
                 slot.refused.advanced = slot.auth_failed
         self._slots[slot.kid] = slot
 
