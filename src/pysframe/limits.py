@@ -59,16 +59,16 @@ QUIET_S = 1.0  # of good frames only, until clear media counts as over
 REMEMBERED = 64  # removed KIDs
 
 # A KID's refused frames are judged by the share of them whose CTR follows an earlier one.
-PLAIN_FRAMES, PLAIN_SHARE = 10, 0.7  # so few frames suffice for so clear a case
-ANY_FRAMES, SENT_SHARE = 20, 0.4  # enough frames for any case
-ODD_SHARE = 0.25  # at most so many: no sender's
-GUESS_ONE_IN = 3  # more than one in so many look sent while nothing is certain
-PACE_FRAMES = 64  # that the share looks back on
+PLAIN_FRAMES, PLAIN_SHARE = 10, 0.7  # from so many frames on, so high a share is a sender's
+ANY_FRAMES, SENT_SHARE = 20, 0.4  # likewise, with more frames
+ODD_SHARE = 0.25  # this share or less is no sender's
+GUESS_ONE_IN = 3  # undecided: a sender's while more than one in so many follow
+PACE_FRAMES = 64  # beyond so many, the counts are scaled down to half as many
 
 # How long a share of bad frames is collected before it is judged and begun anew.
 WINDOW_FRAMES, WINDOW_S = 100, 2.0  # on a busy stream
 SLOW_S, SLOWEST_S = 5.0, 60.0  # on a slow one, and where nothing good comes
-GOOD_FRAMES = 5  # the fewest that make a stream a good one
+GOOD_FRAMES = 5  # with so many good frames a window ends after SLOW_S, not SLOWEST_S
 
 
 def checked(name: str, value: int, first: int, last: int) -> int:

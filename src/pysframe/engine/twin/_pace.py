@@ -29,7 +29,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._frames = self._advanced = 0.0  # of late
-        self.is_sent = self.is_odd = False  # a sender's; not SFrame; neither: not known yet
+        self.is_sent = self.is_odd = False  # a sender's; not SFrame; both False: not known yet
 
     def see(self, frames: int, advanced: int) -> None:
         """Adds frames refused since the last call; advanced: those that followed earlier ones."""
