@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import struct
 from array import array
 
 import numpy as np
@@ -338,3 +339,22 @@ def test_batches_can_be_copied_and_pickled():
 @each_form
 def test_the_arguments_of_a_batch_can_be_asked_for(FrameBatch):
     assert list(inspect.signature(FrameBatch).parameters) == ["data", "offsets", "lengths"]
+
+
+# ---- damaged pickles ----
+
+
+@pytest.mark.parametrize(("start", "size"), [(-(2**46), 8), (-64, 8), (-1, 1), (0, -2), (1, 5)])
+def test_a_damaged_pickle_reads_nothing_outside_its_data(engine, start, size):
+    batch = engine.FrameBatch.from_frames([b"hello"])
+    rebuild, (data, columns, count), _ = batch.__reduce__()
+    columns = struct.pack("=q", start) + columns[8:24] + struct.pack("=i", size) + columns[28:]
+    with pytest.raises(MisuseError, match=rf"row 0: offset {start}, length {size} leaves the data"):
+        rebuild(data, columns, count)
+
+
+@pytest.mark.parametrize("count", [-1, 0, 2, 2**60])
+def test_a_damaged_count(engine, count):
+    rebuild, (data, columns, _), _ = engine.FrameBatch.from_frames([b"hello"]).__reduce__()
+    with pytest.raises(MisuseError, match="are damaged"):
+        rebuild(data, columns, count)

@@ -273,3 +273,16 @@ def test_headers_can_be_copied_and_pickled():
     header = pysframe.Header(300, 1 << 40)
     assert copy.copy(header) == copy.deepcopy(header) == header
     assert pickle.loads(pickle.dumps(header)) == header
+
+
+def test_a_header_is_made_once(engine):
+    header = engine.Header(1, 2)
+    with pytest.raises(AttributeError, match="immutable"):
+        header.__init__(3, 4)
+    assert header == engine.Header(1, 2)
+
+
+@pytest.mark.parametrize("clear", [[1.5], [float("inf")], ["1"]])
+def test_clear_bytes_are_whole_numbers(engine, clear):
+    with pytest.raises(TypeError):
+        engine.parse_headers([b"ab"], clear=clear)

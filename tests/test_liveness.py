@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import math
 import pickle
 import tracemalloc
@@ -595,6 +596,21 @@ def test_a_flow_is_a_value(engine, seven):
         for name in names:
             with pytest.raises(AttributeError):
                 setattr(flow, name, None)
+
+
+def test_a_flow_made_by_hand_holds_numbers_alone(engine):
+    """So that no cycle can keep it in memory, and nothing in it changes."""
+    counts = {"replayed": 1}
+    flow = engine.KeyFlow(WAITING, 7, 1, counts, 0, 0.0)
+    assert dataclasses.replace(flow, opened=2).opened == 2
+    assert dataclasses.asdict(flow)["rejected"] == counts
+    if engine.name.startswith("native"):
+        counts["replayed"] = 2
+        assert flow.rejected == {"replayed": 1}
+        with pytest.raises(TypeError):
+            engine.KeyFlow(WAITING, 7, 1, {"replayed": flow}, 0, 0.0)
+        with pytest.raises(AttributeError, match="immutable"):
+            flow.__init__(WAITING, 8, 1, {}, 0, 0.0)
 
 
 def test_a_flow_outlives_its_monitor_and_later_polls(seven):

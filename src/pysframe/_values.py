@@ -19,12 +19,15 @@ class _Fields:
         return made.__dataclass_fields__
 
 
+dataclass_fields = _Fields()
+
+
 class Value:
     """A base class. __match_args__ names the fields; __init__ sets them by object.__setattr__."""
 
     __slots__ = ()
     __match_args__: ClassVar[tuple[str, ...]] = ()
-    __dataclass_fields__ = _Fields()
+    __dataclass_fields__ = dataclass_fields
 
     def _values(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in self.__match_args__)

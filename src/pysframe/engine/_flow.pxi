@@ -1,7 +1,7 @@
 # Part of _key_flow.pxi: what a poll returns for one KID, a value made of numbers.
 
 @cython.final
-@cython.no_gc           # numbers, and a dictionary of numbers: no cycle
+@cython.no_gc           # __init__ takes numbers and a dictionary of numbers: no cycle
 @cython.freelist(64)
 cdef class KeyFlow:
     """One KID's state, and the counters that say why: what Receiver.key_flow() returns.
@@ -26,12 +26,17 @@ cdef class KeyFlow:
     cdef object _given         # kid and counts, when Python code made this flow
     cdef dict _rejected        # None: the three counts above
 
+    __dataclass_fields__ = dataclass_fields
     __match_args__ = ("state", "kid", "opened", "rejected", "last_ctr", "silent_for_s")
 
     def __init__(self, state, kid, opened, rejected, last_ctr, silent_for_s):
+        counts = {str(reason): index(frames) for reason, frames in rejected.items()}
+        given = (None if kid is None else index(kid), index(opened), index(last_ctr),
+                 float(silent_for_s))
+        if self._rejected is not None or self._given is not None:
+            raise AttributeError("a KeyFlow is immutable; make another one")
         self._state = STATES.index(KeyState(state))
-        self._given = kid, opened, last_ctr, silent_for_s
-        self._rejected = rejected
+        self._given, self._rejected = given, counts
 
     @property
     def state(self):
@@ -80,7 +85,7 @@ cdef class KeyFlow:
         return f"KeyFlow({', '.join([f'{name}={value!r}' for name, value in pairs])})"
 
     def __reduce__(self):
-        return KeyFlow, self._fields()
+        return key_flow, self._fields()
 
 
 cdef KeyFlow _flow(int state, object kid, dict rejected, double silent):

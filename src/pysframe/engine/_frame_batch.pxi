@@ -30,8 +30,10 @@ cdef class ColumnsCore:
     def _column(self, Py_ssize_t start, Py_ssize_t width, str code):
         """The column of integers of this typecode that follows `start` bytes of each row."""
         cdef bytes block = _filled(self)
-        return column_view(block, start * self._count, width, self._count,
-                           code[0])
+        if not (0 <= start <= ROW_SIZE and 0 < width <= 8
+                and (start + width) * self._count <= len(block)):
+            raise IndexError(f"no column of {width} bytes follows {start} bytes of a row")
+        return column_view(block, start * self._count, width, self._count, code[0])
 
 
 cdef inline bytes _filled(ColumnsCore self):
@@ -65,8 +67,8 @@ cdef class BatchCore(ColumnsCore):
 
     @classmethod
     def _from_columns(cls, data, bytes columns not None, Py_ssize_t count):
-        """A batch of the finished block of columns, whose rows are known to lie inside data."""
-        return _batch_like(cls, data, columns, count)
+        """A batch of the finished block of columns, checked, since a pickle may be damaged."""
+        return _checked_batch(cls, data, columns, count)
 
     @property
     def data(self):
@@ -242,6 +244,22 @@ cdef bytes _copy_rows(Rows *rows, char *target):
     return block
 
 
+cdef object _checked_batch(object cls, object data, bytes block, Py_ssize_t count):
+    """A batch whose columns come from outside this engine."""
+    cdef sfr_rows_out columns
+    cdef Bytes room
+    cdef Py_buffer view
+    cdef Py_ssize_t i
+    batch = _batch_like(cls, data, block, count)
+    _read("data", data, &room, &view)
+    end_view(&view)
+    columns_of(PyBytes_AS_STRING(block), count, &columns)
+    i = first_outside(columns.offsets, columns.lengths, count, room.size)
+    if i < count:
+        raise outside(i, columns.offsets[i], columns.lengths[i], room.size)
+    return batch
+
+
 cdef object _batch_like(object cls, object data, bytes block, Py_ssize_t count):
     """A batch of class cls. A class derived from FrameBatch may have a __new__ of its own."""
     cdef BatchCore batch
@@ -288,7 +306,7 @@ cdef BatchCore _batch(object given):
         return <BatchCore>given
     if not isinstance(given, BatchFace):
         raise TypeError(f"batch must be a FrameBatch, not {type(given).__name__}")
-    return _batch_like(FRAME_BATCH, given.data, given._columns, given._count)
+    return _checked_batch(FRAME_BATCH, given.data, given._columns, given._count)
 
 
 cdef object flat_view(object data):
@@ -307,7 +325,7 @@ cdef inline object _row(object flat, Py_ssize_t i, int64_t start, int64_t size):
     cdef int64_t room = PyMemoryView_GET_BUFFER(flat).len
     if size == 0:
         start = min(start, room)
-    elif start > room - size:
+    elif (start | size) < 0 or start > room - size:
         raise gone(i, room)
     return narrowed(flat, start, size)
 

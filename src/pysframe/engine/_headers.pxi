@@ -11,6 +11,8 @@ cdef class HeaderCore:
     cdef readonly Py_ssize_t size
 
     def __init__(self, kid, ctr, size=0):
+        if self.size:
+            raise AttributeError("a Header is immutable; make another one")
         cdef uint64_t kid_value = _header_value("kid", kid), ctr_value = _header_value("ctr", ctr)
         cdef uint64_t size_value = _header_value("size", size, SFR_MAX_HEADER)
         self.size = size_value or sfr_header_size(kid_value, ctr_value)
@@ -153,7 +155,7 @@ cdef list _starts(object clear, Py_ssize_t count):
     cdef list starts
     if clear is None:
         return None
-    starts = clear_per_row(clear, count)
+    starts = [index(start) for start in clear_per_row(clear, count)]
     if min(starts, default=0) < 0:
         raise negative_clear(min(starts))
     return starts

@@ -10,6 +10,8 @@
 
 include "_pace.pxi"
 
+from pysframe._values import dataclass_fields
+from pysframe.liveness import key_flow
 from pysframe.stats import KeyState
 
 cdef int64_t CONSECUTIVE = limits.CONSECUTIVE, FLOWING_AFTER = limits.FLOWING_AFTER

@@ -44,15 +44,17 @@ class BatchCore(ColumnsCore):
 
     @classmethod
     def _from_columns(cls, data: "ReadableBuffer", columns: bytes, count: int) -> Self:
-        """A batch of the finished block of columns, whose rows are known to lie inside data."""
+        """A batch of the finished block of columns, checked, since a pickle may be damaged."""
         batch = cls.__new__(cls)
         batch._fill(data, columns, count)
+        starts = array("q", batch._column(0, 8, "q"))
+        _check_rows(byte_view(data, "data").nbytes, starts, array("i", batch._column(24, 4, "i")))
         return batch
 
     def _fill(self, data: "ReadableBuffer", columns: bytes, count: int) -> None:
         if hasattr(self, "_count"):
             raise filled_already()
-        if len(columns) != count * ROW_SIZE:
+        if count < 0 or len(columns) != count * ROW_SIZE:
             raise damaged()
         self._data = data
         self._columns = columns

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from operator import index
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..._buffers import ReadableBuffer, byte_view
@@ -26,6 +27,8 @@ class HeaderCore:
     size: int
 
     def __init__(self, kid: int, ctr: int, size: int = 0) -> None:
+        if hasattr(self, "size"):
+            raise AttributeError("a Header is immutable; make another one")
         kid, ctr = checked("kid", kid, 0, LAST_KID), checked("ctr", ctr, 0, LAST_KID)
         size = checked("size", size, 0, MAX_HEADER) or header_size(kid, ctr)
         fields = {"kid": kid, "ctr": ctr, "size": size}
@@ -64,7 +67,7 @@ def parse_headers(
     [0, 1]
     """
     listed = batch if isinstance(batch, FrameBatch) else as_rows("batch", batch)
-    starts = clear_per_row(clear, len(listed))
+    starts = [index(start) for start in clear_per_row(clear, len(listed))]
     if min(starts, default=0) < 0:
         raise negative_clear(min(starts))
     rows = zip(listed, starts, strict=True)
