@@ -64,7 +64,7 @@ def audio(codec: str, rate: int, layout: str, size: int, **options: str) -> Stre
     return frames
 
 
-def video(kind: str, per_second: int = 30) -> Stream:
+def video(kind: str, per_second: int = 30, seconds: float = SECONDS) -> Stream:
     """A moving pattern with noise."""
     codec, options = VIDEO[kind]
     encoder = av.CodecContext.create(codec, "w")
@@ -73,7 +73,7 @@ def video(kind: str, per_second: int = 30) -> Stream:
     encoder.bit_rate, encoder.options = 300_000, options
     rng, packets = numpy.random.default_rng(1), []
     rows, columns = numpy.mgrid[0:96, 0:160]
-    for number in range(SECONDS * per_second):
+    for number in range(round(seconds * per_second)):
         picture = numpy.stack([columns + 3 * number, rows + number, rows ^ columns], 2) % 256
         picture = numpy.clip(picture + rng.normal(0, 6, picture.shape), 0, 255).astype("uint8")
         frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
