@@ -165,8 +165,6 @@ def test_servers_see_what_they_must_and_rewrite_what_they_will(engine, codec, rn
     subject, reader, keys = Envelope(codec), packet_readers.READERS[codec], 0
     for number, frame in enumerate(real(codec)[:30]):
         wire = subject.seal(sender, frame)
-        if codec == "AV1" and b"\x32" not in frame[:30] and frame[2:3] == b"\x1a":
-            continue  # a frame shown again: no frame of its own
         seen, clear = reader(wire), reader(frame)
         assert (seen.key, seen.layers, seen.size) == (clear.key, clear.layers, clear.size), number
         assert seen.pps == clear.pps[:1]
@@ -330,9 +328,7 @@ def test_many_at_once_equal_one_at_a_time(engine, rng):
 
 def test_one_envelope_for_all_rows_or_one_for_each(engine, rng):
     sender, some = fresh_sender(engine, GCM), [b"a", b"", b"b"]
-    wires = envelope._seal_many(
-        engine.protect_many, Envelope("opus"), sender, some, None
-    )
+    wires = envelope._seal_many(engine.protect_many, Envelope("opus"), sender, some, None)
     assert [bool(wire) for wire in wires] == [True, False, True]
     with pytest.raises(MisuseError, match="2 envelopes for 1 frames"):
         seal_many([Envelope("opus"), Envelope("VP8")], sender, [b"a"])
