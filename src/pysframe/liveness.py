@@ -15,19 +15,8 @@ engine/_key_flow.pxi and, as its specification, engine/twin/_key_flow.py.
 """
 
 import math
-from typing import TYPE_CHECKING, Any
 
 from .errors import MisuseError
-
-if TYPE_CHECKING:
-    from . import KeyFlow
-
-
-def key_flow(*fields: Any) -> "KeyFlow":
-    """A pickled KeyFlow again, as the engine of this process has it."""
-    from . import KeyFlow
-
-    return KeyFlow(*fields)
 
 
 def seconds(now: object) -> float:

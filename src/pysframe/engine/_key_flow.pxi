@@ -11,7 +11,7 @@
 include "_pace.pxi"
 
 from pysframe._values import dataclass_fields
-from pysframe.liveness import key_flow
+from pysframe.engine._types import key_flow
 from pysframe.stats import KeyState
 
 cdef int64_t CONSECUTIVE = limits.CONSECUTIVE, FLOWING_AFTER = limits.FLOWING_AFTER

@@ -63,6 +63,13 @@ class Engine(NamedTuple):
     parse_headers: Callable[..., HeaderColumns]
 
 
+def key_flow(*fields: Any) -> Any:
+    """A pickled KeyFlow again, as the engine of this process has it."""
+    from . import default
+
+    return default().KeyFlow(*fields)
+
+
 _Face = TypeVar("_Face")
 
 
