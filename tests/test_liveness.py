@@ -604,13 +604,19 @@ def test_a_flow_made_by_hand_holds_numbers_alone(engine):
     flow = engine.KeyFlow(WAITING, 7, 1, counts, 0, 0.0)
     assert dataclasses.replace(flow, opened=2).opened == 2
     assert dataclasses.asdict(flow)["rejected"] == counts
-    if engine.name.startswith("native"):
-        counts["replayed"] = 2
-        assert flow.rejected == {"replayed": 1}
-        with pytest.raises(TypeError):
-            engine.KeyFlow(WAITING, 7, 1, {"replayed": flow}, 0, 0.0)
-        with pytest.raises(AttributeError, match="immutable"):
+    counts["replayed"] = 2
+    assert flow.rejected == {"replayed": 1}
+    with pytest.raises(TypeError):
+        engine.KeyFlow(WAITING, 7, 1, {"replayed": flow}, 0, 0.0)
+
+
+def test_a_flow_is_made_once(engine, seven):
+    """Also one that a poll has made."""
+    for flow in engine.KeyFlow(WAITING, 7, 1, {}, 0, 0.0), seven.poll()[7]:
+        before = repr(flow)
+        with pytest.raises(AttributeError, match="a KeyFlow is immutable"):
             flow.__init__(WAITING, 8, 1, {}, 0, 0.0)
+        assert repr(flow) == before
 
 
 def test_a_flow_outlives_its_monitor_and_later_polls(seven):

@@ -9,7 +9,7 @@ from _thread import RLock
 from typing import NoReturn, Self
 
 # One lock for all objects suffices: what it guards (deriving a key, handing over a lease) takes
-# microseconds and is rare.
+# microseconds and happens rarely.
 policy_lock = RLock()
 if hasattr(os, "register_at_fork"):  # a child finds it free, and no change half made
     os.register_at_fork(

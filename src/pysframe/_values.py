@@ -22,6 +22,25 @@ class _Fields:
 dataclass_fields = _Fields()
 
 
+class Signature:
+    """What inspect.signature() says of a class whose constructor may be written in C."""
+
+    __slots__ = ("_like",)
+
+    def __init__(self, like: Callable[..., None]) -> None:
+        self._like = like
+
+    def __get__(self, instance: object, owner: type) -> object:
+        import inspect
+
+        return inspect.signature(self._like)
+
+
+def made_already(value: object) -> AttributeError:
+    """What a value says when its __init__ runs again: it may be a key of a dictionary by then."""
+    return AttributeError(f"a {type(value).__name__} is immutable; make another one")
+
+
 class Value:
     """A base class. __match_args__ names the fields; __init__ sets them by object.__setattr__."""
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from ._buffers import ReadableBuffer
+from ._values import Signature
 from .errors import MisuseError
 
 if TYPE_CHECKING:
@@ -25,20 +26,6 @@ MAX_ROW = MAX_LENGTH - 33  # a frame whose ciphertext, with the longest header a
 
 # One block of bytes holds all columns, the widest first, so that each is aligned:
 # offsets int64[n] | kid uint64[n] | ctr uint64[n] | lengths int32[n] | status uint8[n]
-
-
-class Signature:
-    """What inspect.signature() says of a class whose constructor may be written in C."""
-
-    __slots__ = ("_like",)
-
-    def __init__(self, like: Callable[..., None]) -> None:
-        self._like = like
-
-    def __get__(self, instance: object, owner: type) -> object:
-        import inspect
-
-        return inspect.signature(self._like)
 
 
 def _arguments(

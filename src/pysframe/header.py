@@ -18,8 +18,7 @@ Rules of this module:
 
 from typing import TYPE_CHECKING
 
-from ._values import Value
-from .batch import Signature
+from ._values import Signature, Value
 from .errors import FrameRejected, FrameStatus, MisuseError, rejection
 
 if TYPE_CHECKING:
@@ -29,9 +28,6 @@ else:
 
     class HeaderCore:
         __slots__ = ()
-
-
-MAX_VALUE = (1 << 64) - 1  # of a KID and of a counter
 
 
 def _arguments(kid: int, ctr: int, size: int = 0) -> None: ...

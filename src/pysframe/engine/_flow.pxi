@@ -23,6 +23,7 @@ cdef class KeyFlow:
     cdef uint64_t _auth_failed, _replayed, _too_old
     cdef double _silent
     cdef uint8_t _state
+    cdef bint _made
     cdef object _given         # kid and counts, when Python code made this flow
     cdef dict _rejected        # None: the three counts above
 
@@ -33,10 +34,10 @@ cdef class KeyFlow:
         counts = {str(reason): index(frames) for reason, frames in rejected.items()}
         given = (None if kid is None else index(kid), index(opened), index(last_ctr),
                  float(silent_for_s))
-        if self._rejected is not None or self._given is not None:
-            raise AttributeError("a KeyFlow is immutable; make another one")
-        self._state = STATES.index(KeyState(state))
-        self._given, self._rejected = given, counts
+        number = STATES.index(KeyState(state))
+        if self._made:
+            raise made_already(self)
+        self._state, self._given, self._rejected, self._made = number, given, counts, True
 
     @property
     def state(self):

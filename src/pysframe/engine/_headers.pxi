@@ -12,7 +12,7 @@ cdef class HeaderCore:
 
     def __init__(self, kid, ctr, size=0):
         if self.size:
-            raise AttributeError("a Header is immutable; make another one")
+            raise made_already(self)
         cdef uint64_t kid_value = _header_value("kid", kid), ctr_value = _header_value("ctr", ctr)
         cdef uint64_t size_value = _header_value("size", size, SFR_MAX_HEADER)
         self.size = size_value or sfr_header_size(kid_value, ctr_value)

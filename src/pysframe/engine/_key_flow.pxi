@@ -10,7 +10,7 @@
 
 include "_pace.pxi"
 
-from pysframe._values import dataclass_fields
+from pysframe._values import dataclass_fields, made_already
 from pysframe.engine._types import key_flow
 from pysframe.stats import KeyState
 
@@ -120,7 +120,7 @@ cdef KeyFlow _flow_of_known(const Known *k, const sfr_key_stats *s, double now):
     cdef KeyFlow flow = KeyFlow.__new__(KeyFlow)
     flow._kid, flow._opened, flow._last_ctr = s.kid, s.opened, s.last_ctr
     flow._auth_failed, flow._replayed, flow._too_old = s.auth_failed, s.replayed, s.too_old
-    flow._state, flow._silent = k.state, now - k.last_opened
+    flow._state, flow._silent, flow._made = k.state, now - k.last_opened, True
     return flow
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ..._buffers import ReadableBuffer, byte_view
 from ..._rows import as_rows, clear_per_row
+from ..._values import made_already
 from ...batch import FrameBatch
 from ...errors import FrameStatus, MalformedFrame
 from ...header import Header as HeaderFace
@@ -28,7 +29,7 @@ class HeaderCore:
 
     def __init__(self, kid: int, ctr: int, size: int = 0) -> None:
         if hasattr(self, "size"):
-            raise AttributeError("a Header is immutable; make another one")
+            raise made_already(self)
         kid, ctr = checked("kid", kid, 0, LAST_KID), checked("ctr", ctr, 0, LAST_KID)
         size = checked("size", size, 0, MAX_HEADER) or header_size(kid, ctr)
         fields = {"kid": kid, "ctr": ctr, "size": size}

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING
 
+from ..._values import Value, made_already
 from ...limits import (
     CLEAR_SHARE,
     CONSECUTIVE,
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
     from ._cores import ReceiverCore
 
 
-@dataclass(frozen=True, slots=True)
-class KeyFlow:
+class KeyFlow(Value):
     """One KID's state, and the counters that say why: what Receiver.key_flow() returns.
 
     kid: None for frames that are not SFrame. opened: frames. rejected: frames by reason, out of
@@ -52,12 +52,33 @@ class KeyFlow:
     <KeyState.WAITING: 'waiting'>
     """
 
+    __slots__ = __match_args__ = (
+        "state", "kid", "opened", "rejected", "last_ctr", "silent_for_s",
+    )  # fmt: skip
+
     state: KeyState
     kid: int | None
     opened: int
     rejected: dict[str, int]
     last_ctr: int
     silent_for_s: float
+
+    def __init__(
+        self,
+        state: KeyState,
+        kid: int | None,
+        opened: int,
+        rejected: dict[str, int],
+        last_ctr: int,
+        silent_for_s: float,
+    ) -> None:
+        counts = {str(reason): index(frames) for reason, frames in rejected.items()}
+        number = None if kid is None else index(kid)
+        fields = index(opened), counts, index(last_ctr), float(silent_for_s)
+        if hasattr(self, "state"):
+            raise made_already(self)
+        for name, value in zip(self.__slots__, (KeyState(state), number, *fields), strict=True):
+            object.__setattr__(self, name, value)
 
 
 class KeyFlowMonitor:

@@ -17,7 +17,7 @@ from hmac import digest
 from os import urandom
 from typing import Protocol
 
-from ...header import MAX_VALUE
+from ...limits import LAST_CTR
 from ._guard import new_lock
 
 
@@ -92,7 +92,7 @@ class SenderRegistry:
         """Copies every claim to another registry, which answers from then on."""
         with self._lock:
             for name, claim in self._claims.items():
-                heir.open(name, MAX_VALUE)  # None: used up, or already copied
+                heir.open(name, LAST_CTR)  # None: used up, or already copied
                 if not claim.alive:
                     heir.close(name, claim.next_ctr, claim.spent, claim.blocks)
             self._heir, self._claims = heir, {}

@@ -12,8 +12,7 @@ from typing import ClassVar, NamedTuple
 from ..._buffers import ReadableBuffer, byte_view
 from ..._rows import clear_bytes
 from ...errors import MisuseCode, misuse
-from ...header import MAX_VALUE
-from ...limits import KEY_BUDGET, LIMIT_MAX_FRAME, MAX_HEADER
+from ...limits import KEY_BUDGET, LAST_CTR, LIMIT_MAX_FRAME, MAX_HEADER
 from ...suites import CipherSuite
 from .._aead import Provider
 from ._formats import SFRAME, Format
@@ -91,7 +90,7 @@ class SenderState:
         max_frame: int,
         source: Provider,
     ) -> None:
-        if not (0 <= first <= last <= MAX_VALUE and 0 <= max_frame <= LIMIT_MAX_FRAME):
+        if not (0 <= first <= last <= LAST_CTR and 0 <= max_frame <= LIMIT_MAX_FRAME):
             reason = "next_ctr or max_frame is out of range"
             raise misuse(MisuseCode.ARGUMENT, reason=reason)
         self.suite = suite
@@ -133,7 +132,7 @@ class SenderState:
 
     def protected_size(self, size: int, ahead: int = 0) -> int:
         """Bytes that a frame of this size takes when `ahead` others are protected first."""
-        last = min(self._next + ahead, MAX_VALUE)
+        last = min(self._next + ahead, LAST_CTR)
         return size + self.format.size(self.kid, last) + self.suite.Nt
 
     def next_ctr(self) -> int:
@@ -158,7 +157,7 @@ class SenderState:
     def extend(self, first: int, last: int) -> None:
         """Leases first..last as well; they must lie beyond all counters leased before."""
         with self._lock:
-            if self._next_lease or not self._last < first <= last <= MAX_VALUE:
+            if self._next_lease or not self._last < first <= last <= LAST_CTR:
                 reason = "the lease does not follow the one before"
                 raise misuse(MisuseCode.ARGUMENT, reason=reason)
             if self._spent:
@@ -227,14 +226,14 @@ class SenderState:
         if self._key is None:
             raise misuse(MisuseCode.RETIRED, kid=self.kid, reason=self._retired)
         if self._spent:
-            ended = self._last == MAX_VALUE
+            ended = self._last == LAST_CTR
             code = MisuseCode.CTR_EXHAUSTED if ended else MisuseCode.LEASE_ENDED
             raise misuse(code, kid=self.kid)
         return self._key
 
     def _needs_lease(self) -> bool:
         alive = self._key is not None and self._generation == generation()
-        return alive and self._spent and self._last != MAX_VALUE
+        return alive and self._spent and self._last != LAST_CTR
 
     def _check_overlap(self, departure: Departure, out: memoryview) -> None:
         written = out[: departure.size + MAX_HEADER + self.suite.Nt]
