@@ -8,6 +8,8 @@ Rules of this harness:
   3. A killed process leaves the page cache behind, a power cut does not. So the disk is played,
      too: it has what was synced, and of what was written since then any sectors or none; a file
      whose directory was not synced is not there. After a power cut the store is put back to that.
+  4. A killed process returns no AES blocks, so each life costs its key 2^22 of 2^36 a lease. How many
+     leases that are is bounded by steps, never by time, which a faster machine would use up.
 """
 
 import mmap
@@ -16,6 +18,7 @@ import random
 import shutil
 import signal
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +36,8 @@ PHASES = ("start", "lease", "write", "fsync", "use")
 PATIENCE = 0.4  # seconds for a life to come to its aim
 LEASE = 8  # counters: a life of some frames has many leases
 SECTOR = 512  # bytes that a disk writes as one
+ROUNDS = 100  # of a life, with one lease each at most; then it waits for its end
+LIVES_OF_A_KEY = 100  # times ROUNDS is less than the 2^14 leases of a key's budget
 
 
 class EndedByItself(Exception):
@@ -151,18 +156,21 @@ class Lives:
                 Disk(self.path).power_cut(self.rng)
                 self.kinds["and a power cut"] += 1
         ledger = Ledger()
-        ledger.note_counters(numpy.fromfile(self.wire, dtype=">u8").tolist())
+        for kid, ctr in numpy.fromfile(self.wire, dtype=">u8").reshape(-1, 2).tolist():
+            ledger.note_counters([ctr], key=kid)
         return ledger
 
     def begin(self, phase: str) -> tuple[Stage, int]:
         stage, engine = Stage(), self.rng.choice(self.engines)
+        kid = self.phases.total() // LIVES_OF_A_KEY
         if self.rng.random() < 0.7:
             stage.aim = phase, self.rng.randrange(1, 80 if phase == "use" else 9)
         pid = os.fork()
         if pid == 0:
             try:
-                self.live(stage, engine)
+                self.live(stage, engine, kid)
             finally:
+                traceback.print_exc()  # stderr, which pytest shows beside a failure
                 os._exit(1)
         return stage, pid
 
@@ -178,23 +186,24 @@ class Lives:
         self.kinds["at a step" if at_a_step else "at any moment"] += 1
         self.phases[stage.phase] += 1
 
-    def live(self, stage: Stage, engine: Any) -> None:
+    def live(self, stage: Stage, engine: Any, kid: int) -> None:
         watch(stage, Disk(self.path), lambda name, watched: setattr(os, name, watched))
         wire = os.open(self.wire, os.O_WRONLY | os.O_APPEND)
         store = self.store(self.path, lease=LEASE)
-        sender = self.when_the_other_is_dead(engine, store)
-        while True:
+        sender = self.when_the_other_is_dead(engine, kid, store)
+        for _ in range(ROUNDS):
             store.renew()
             for _ in range(3):
                 stage.enter("use")
-                ciphertext = sender.protect(b"frame")
+                header = Header.parse(sender.protect(b"frame"))
                 stage.enter("use")
-                os.write(wire, Header.parse(ciphertext).ctr.to_bytes(8))
+                os.write(wire, header.kid.to_bytes(8) + header.ctr.to_bytes(8))
+        signal.pause()
 
-    def when_the_other_is_dead(self, engine: Any, store: CounterStore) -> Any:
+    def when_the_other_is_dead(self, engine: Any, kid: int, store: CounterStore) -> Any:
         while True:
             try:
-                return engine.Sender(GCM, kid=7, base_key=self.base_key, counters=store)
+                return engine.Sender(GCM, kid=kid, base_key=self.base_key, counters=store)
             except DuplicateSender:
                 time.sleep(0.001)
 
