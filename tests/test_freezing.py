@@ -9,7 +9,8 @@ from isolated import SRC
 
 PACKAGE = Path(SRC) / "pysframe"
 COMMANDS = ("pysframe.cli", "pysframe.demo", "pysframe.__main__")
-MEDIA = "pysframe.media"  # imported by those who use it
+# Imported by those who use them.
+MEDIA, SOURCE, ADAPTERS = "pysframe.media", "pysframe.source", "pysframe.adapters"
 
 
 def found_by_imports(code: str, tmp_path) -> set[str]:
@@ -31,12 +32,16 @@ def test_every_module_is_found(tmp_path):
     files = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("_native*.so")]
     parts = [(*file.relative_to(SRC).parts[:-1], file.name.split(".")[0]) for file in files]
     wanted = {".".join(part).removesuffix(".__init__") for part in parts}
-    core = {name for name in wanted if not name.startswith((*COMMANDS, MEDIA))}
+    core = {n for n in wanted if not n.startswith((*COMMANDS, MEDIA, SOURCE, ADAPTERS))}
     media = {name for name in wanted if name.startswith(MEDIA)}
+    source = {name for name in wanted if name.startswith(SOURCE)}
+    adapters = {name for name in wanted if name.startswith(ADAPTERS)}
     assert {"pysframe.engine.twin._cores", "pysframe.engine._aead_pycryptodome"} < core
     assert found_by_imports("import pysframe", tmp_path) == core
     assert found_by_imports("import pysframe.media", tmp_path) == core | media
-    assert found_by_imports("import pysframe.__main__", tmp_path) == wanted - media
+    assert found_by_imports("import pysframe.source", tmp_path) == core | media | source
+    rest = media | source | adapters
+    assert found_by_imports("import pysframe.__main__", tmp_path) == wanted - rest
 
 
 def test_a_computed_name_is_not_found(tmp_path):

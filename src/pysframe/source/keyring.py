@@ -1,0 +1,307 @@
+"""Keyring: what the events of a source come to: receivers by sender, and the sender in use.
+
+Rules of this file:
+  1. Media is sealed under the key that Use named, or not at all.
+  2. A scope keeps its Receiver as long as the keyring lives, over all reconnections: a new one
+     would accept old frames again.
+  3. An event that cannot be followed changes nothing, and its error never repeats a key.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import pysframe  # of Sender and Receiver, which belong to an engine
+
+from .._tracebacks import without_locals
+from ..counters import CounterStore, fingerprint
+from ..engine import KeyFlow
+from ..errors import MisuseError
+from ..keys.layouts import MLSLayout, SenderKeyLayout
+from ..media.envelope import checked_version
+from ..suites import CipherSuite
+from .events import Drop, InstallEpoch, InstallKey, InstallSenderKey, KeyEvent, Use
+
+SENDER_KEYS = SenderKeyLayout(8)  # R
+MAX_STEPS = 200  # ratchet steps that a sender may be ahead
+EPOCHS = MLSLayout(E=4, S=10)
+
+NO_SENDER = (
+    "sender keys (RFC 9605 5.1) need to know whose frame it is: name the sender of each track"
+)
+
+Install = InstallKey | InstallSenderKey | InstallEpoch
+
+
+class Scope:
+    """The receiving half for one sender, or for the whole room.
+
+    receiver opens its frames. It is replaced only while it has no key, by one of the keys' suite.
+    """
+
+    __slots__ = ("_watchers", "receiver", "sender")
+
+    receiver: pysframe.Receiver
+    sender: str | None  # None: the whole room
+
+    def __init__(self, sender: str | None, suite: CipherSuite) -> None:
+        self.sender = sender
+        self.receiver = pysframe.Receiver(suite)
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """changed() is called after each key that was added, by whatever thread added it."""
+        self._watchers.append(changed)
+
+    def unwatch(self, changed: Callable[[], None]) -> None:
+        """Ends watch(); a callable that does not watch is ignored."""
+        if changed in self._watchers:
+            self._watchers.remove(changed)
+
+    def _added(self) -> None:
+        for changed in list(self._watchers):
+            changed()
+
+    def __repr__(self) -> str:
+        return f"<Scope of {self.sender or 'the whole room'}>"
+
+
+class Keyring:
+    """The keys of one room, kept as the events of its KeySource say.
+
+    One suite holds for the room; the first key names it. epochs: the MLSLayout of InstallEpoch.
+    Thread-safe; apply() may wait for a disk when a key comes with a CounterStore.
+
+    >>> from pysframe.source import InstallKey, Use
+    >>> suite, ring = CipherSuite(4), Keyring()
+    >>> hers, mine = suite.generate_base_key(), suite.generate_base_key()
+    >>> ring.apply(InstallKey(sender="alice", suite=suite, kid=300, base_key=hers))
+    >>> ring.apply(InstallKey(sender="me", suite=suite, kid=7, base_key=mine, mine=True, start=0))
+    >>> ring.apply(Use(7))
+    >>> ring.sealing.kid, ring.scope("alice").receiver.kids
+    (7, (300,))
+    """
+
+    def __init__(self, *, epochs: MLSLayout = EPOCHS) -> None:
+        self._epochs = epochs
+        self._lock = threading.RLock()
+        self._suite: CipherSuite | None = None
+        self._scopes: dict[str | None, Scope] = {}
+        self._held: dict[tuple[str, int], Install] = {}  # what opens, by kind and number
+        self._senders: dict[int, pysframe.Sender] = {}  # what seals, by KID
+        self._names: dict[int, str] = {}  # the fingerprints of their keys
+        self._sealing: pysframe.Sender | None = None
+        self._stores: list[CounterStore] = []
+        self._closed = False
+
+    # ---- what adapters ask ----
+
+    @property
+    def sealing(self) -> pysframe.Sender | None:
+        """The Sender to seal with now; None while there is none, and then nothing is sent."""
+        return self._sealing
+
+    def scope(self, sender: str | None = None) -> Scope:
+        """What opens this sender's frames, or anybody's in the room; always the same one."""
+        with self._lock:
+            self._refuse_closed()
+            if sender not in self._scopes:
+                scope = Scope(sender, self._suite or CipherSuite.AES_128_GCM_SHA256_128)
+                for event in self._held.values():
+                    if _concerns(event, scope):
+                        self._install(scope, event)
+                self._scopes[sender] = scope
+            return self._scopes[sender]
+
+    def owner(self, kid: int) -> str:
+        """Whose key this KID is, "" when it is nobody's or any member's."""
+        with self._lock:
+            event = self._holding(kid)
+        return "" if event is None or isinstance(event, InstallEpoch) else event.sender
+
+    def flows(self, now: float) -> Mapping[str, Mapping[int | None, KeyFlow]]:
+        """What key_flow() says in all scopes, by sender; see Receiver.key_flow."""
+        with self._lock:
+            scopes = list(self._scopes.values())
+        found: dict[str, dict[int | None, KeyFlow]] = {}
+        for scope in scopes:
+            for kid, flow in scope.receiver.key_flow(now).items():
+                whose = scope.sender or ("" if kid is None else self.owner(kid))
+                found.setdefault(whose, {})[kid] = flow
+        return MappingProxyType(found)
+
+    def renew(self) -> None:
+        """Extends the leases of the senders' CounterStores; it may wait for the disk."""
+        for store in list(self._stores):
+            store.renew()
+
+    def close(self) -> None:
+        """Wipes all keys; idempotent. Frames on their way are refused from now on."""
+        with self._lock:
+            self._closed, self._sealing = True, None
+            for sender in self._senders.values():
+                sender.close()
+            for scope in self._scopes.values():
+                scope.receiver.close()
+            self._held.clear()
+
+    def __repr__(self) -> str:
+        return f"<Keyring of {len(self._held)} keys>"
+
+    # ---- what the source says ----
+
+    @without_locals
+    def apply(self, event: KeyEvent) -> None:
+        """Follows one event. Roster and Trouble change no key.
+
+        Raises MisuseError for what cannot be followed: another suite, an envelope that is not
+        known, another key under a KID in use, a key to seal with that says no beginning.
+        """
+        with self._lock:
+            self._refuse_closed()
+            if isinstance(event, Use):
+                self._use(event.kid)
+            elif isinstance(event, Drop):
+                self._drop(event.kid)
+            elif isinstance(event, (InstallKey, InstallSenderKey, InstallEpoch)):
+                self._take(event)
+
+    def _take(self, event: Install) -> None:
+        checked_version(event.envelope)
+        suite = CipherSuite(event.suite)
+        if self._suite is not None and self._suite is not suite:
+            raise MisuseError(
+                f"this room's suite is {self._suite.name}, and a key of {suite.name} came; "
+                "a room has one suite"
+            )
+        if isinstance(event, InstallEpoch):
+            self._receive(event, suite)
+            self._seal_as_member(event, suite)
+        elif event.mine:
+            self._seal(event, suite)
+        else:
+            self._receive(event, suite)
+        self._suite = suite
+
+    def _receive(self, event: Install, suite: CipherSuite) -> None:
+        if isinstance(event, InstallKey) and event.kid in self._senders:
+            raise MisuseError(f"KID {event.kid:#x} is sealed with here; no key is for both ways")
+        if isinstance(event, InstallSenderKey) and None in self._scopes:
+            raise MisuseError(NO_SENDER)
+        scopes = [scope for scope in self._scopes.values() if _concerns(event, scope)]
+        for scope in scopes:
+            if scope.receiver.suite is not suite:
+                scope.receiver = pysframe.Receiver(suite)  # it had no key yet
+            self._install(scope, event)
+        self._held[_name(event)] = event
+        for scope in scopes:
+            scope._added()
+
+    def _install(self, scope: Scope, event: Install) -> None:
+        receiver, key = scope.receiver, event.base_key
+        if isinstance(event, InstallKey):
+            receiver.add_key(event.kid, key)
+        elif isinstance(event, InstallEpoch):
+            receiver.add_epoch(event.epoch, key, layout=self._epochs, senders=event.senders)
+        elif scope.sender is None:
+            raise MisuseError(NO_SENDER)
+        else:
+            receiver.add_sender_key(
+                event.generation, key, layout=SENDER_KEYS, ratchet_step=event.step,
+                max_steps=MAX_STEPS,
+            )  # fmt: skip
+
+    def _seal(self, event: InstallKey | InstallSenderKey, suite: CipherSuite) -> None:
+        """Makes the Sender of a key that is ours. It seals once Use names it."""
+        if isinstance(event, InstallSenderKey):
+            kid = SENDER_KEYS.pack(event.generation, event.step)
+            self._make(kid, event, suite, 0, SENDER_KEYS)
+        elif ("key", event.kid) in self._held:
+            raise MisuseError(f"KID {event.kid:#x} is opened with here; no key is for both ways")
+        else:
+            self._make(event.kid, event, suite, event.start)
+
+    def _seal_as_member(self, event: InstallEpoch, suite: CipherSuite) -> None:
+        if event.my_index is not None:
+            self._make(self._epochs.pack(event.epoch, event.my_index), event, suite, 0)
+
+    def _make(
+        self,
+        kid: int,
+        event: Install,
+        suite: CipherSuite,
+        start: int | CounterStore | None,
+        layout: SenderKeyLayout | None = None,
+    ) -> None:
+        name = fingerprint(suite, kid, event.base_key)
+        if kid in self._senders:
+            if self._names[kid] != name:
+                raise MisuseError(f"another key to seal with is in use under KID {kid:#x}")
+            return  # the same key again: its counter goes on
+        store = start if isinstance(start, CounterStore) else None
+        next_ctr = None if isinstance(start, CounterStore) else start
+        self._senders[kid] = pysframe.Sender(
+            suite,
+            kid=kid,
+            base_key=event.base_key,
+            next_ctr=next_ctr,
+            counters=store,
+            layout=layout,
+        )
+        self._names[kid] = name
+        if store is not None and store not in self._stores:
+            self._stores.append(store)
+
+    def _use(self, kid: int) -> None:
+        if kid not in self._senders:
+            raise MisuseError(f"no key to seal with is here under KID {kid:#x}")
+        self._sealing = self._senders[kid]
+
+    def _drop(self, kid: int) -> None:
+        sender = self._senders.pop(kid, None)
+        if sender is not None:
+            if self._sealing is sender:
+                self._sealing = None  # rather nothing than media in the clear
+            sender.close()
+        event = self._holding(kid)
+        if event is not None:
+            del self._held[_name(event)]
+            for scope in self._scopes.values():
+                if _concerns(event, scope):
+                    _remove(scope.receiver, event)
+
+    def _holding(self, kid: int) -> Install | None:
+        """What was installed that this KID belongs to."""
+        epochs = [number for kind, number in self._held if kind == "epoch"]
+        low = kid % (1 << self._epochs.E)
+        names = [("key", kid), ("sender key", SENDER_KEYS.unpack(kid).generation)]
+        names += [("epoch", n) for n in reversed(epochs) if n % (1 << self._epochs.E) == low]
+        return next((self._held[name] for name in names if name in self._held), None)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise MisuseError("this keyring is closed")
+
+
+def _name(event: Install) -> tuple[str, int]:
+    if isinstance(event, InstallKey):
+        return "key", event.kid
+    if isinstance(event, InstallSenderKey):
+        return "sender key", event.generation
+    return "epoch", event.epoch
+
+
+def _concerns(event: Install, scope: Scope) -> bool:
+    """Whether the scope may open with this key."""
+    return isinstance(event, InstallEpoch) or scope.sender in (None, event.sender)
+
+
+def _remove(receiver: pysframe.Receiver, event: Install) -> None:
+    if isinstance(event, InstallKey):
+        receiver.remove_key(event.kid)
+    elif isinstance(event, InstallSenderKey):
+        receiver.remove_sender_key(event.generation)
+    else:
+        receiver.remove_epoch(event.epoch)
