@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -20,6 +21,7 @@ from ..counters import CounterStore, fingerprint
 from ..engine import KeyFlow
 from ..errors import MisuseError
 from ..keys.layouts import MLSLayout, SenderKeyLayout
+from ..limits import REMEMBERED
 from ..media.envelope import checked_version
 from ..suites import CipherSuite
 from .events import Drop, InstallEpoch, InstallKey, InstallSenderKey, KeyEvent, Use
@@ -93,6 +95,7 @@ class Keyring:
         self._senders: dict[int, pysframe.Sender] = {}  # what seals, by KID
         self._names: dict[int, str] = {}  # the fingerprints of their keys
         self._sealing: pysframe.Sender | None = None
+        self._dropped: deque[int] = deque(maxlen=REMEMBERED)
         self._stores: list[CounterStore] = []
         self._closed = False
 
@@ -120,6 +123,10 @@ class Keyring:
         with self._lock:
             event = self._holding(kid)
         return "" if event is None or isinstance(event, InstallEpoch) else event.sender
+
+    def was_dropped(self, kid: int | None) -> bool:
+        """Whether a key of this KID was dropped of late: who uses it is behind."""
+        return kid in self._dropped
 
     def flows(self, now: float) -> Mapping[str, Mapping[int | None, KeyFlow]]:
         """What key_flow() says in all scopes, by sender; see Receiver.key_flow."""
@@ -267,6 +274,7 @@ class Keyring:
             sender.close()
         event = self._holding(kid)
         if event is not None:
+            self._dropped.append(kid)
             del self._held[_name(event)]
             for scope in self._scopes.values():
                 if _concerns(event, scope):

@@ -1,0 +1,1 @@
+"""Media stacks with SFrame: pysframe.adapters.aiortc. Each is an extra of the package."""

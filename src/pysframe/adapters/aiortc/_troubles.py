@@ -1,0 +1,68 @@
+"""When a track is in trouble, and in which words: from its counts alone.
+
+Rule: no alarm rests on single frames. Lossy networks make a few that do not open, and aiortc hands
+      on pictures that were cut short.
+"""
+
+from __future__ import annotations
+
+from ...errors import FrameStatus
+from ...limits import CONSECUTIVE, SILENT_S, UNKNOWN_S
+from ...source import Keyring, Trouble, TroubleKind
+from ._receiving import Incoming
+from ._sending import SealedTrack
+
+FEW = 2  # frames, of a slow stream
+
+_KINDS = {
+    FrameStatus.UNKNOWN_KEY.word: TroubleKind.MISSING_KEY,
+    FrameStatus.AUTHENTICATION_FAILED.word: TroubleKind.WRONG_KEY,
+    FrameStatus.MALFORMED.word: TroubleKind.NOT_SFRAME,
+}
+_WORDS = {
+    TroubleKind.MISSING_KEY: "frames arrive under KID {kid}, and its key has not come",
+    TroubleKind.STALE_KEY: "frames arrive under KID {kid}, whose key was dropped: the sender is "
+    "behind",
+    TroubleKind.WRONG_KEY: "frames arrive under KID {kid}, and its key does not open them: it is "
+    "another key, or somebody alters them on the way",
+    TroubleKind.NOT_SFRAME: "frames arrive that are not SFrame: media in the clear, another "
+    "format, or another envelope",
+}
+
+
+def _is_long(frames: int, seconds: float) -> bool:
+    """Whether so many frames in a row, over so long, are no accident."""
+    return (frames >= CONSECUTIVE and seconds >= UNKNOWN_S) or (
+        frames >= FEW and seconds >= SILENT_S
+    )
+
+
+def trouble_in(track: Incoming, now: float, keys: Keyring) -> Trouble | None:
+    """Why nothing of a received track opens, or None."""
+    if not track.refused or not _is_long(track.refused, now - track.refused_since):
+        return None
+    kind = _KINDS.get(track.why)
+    if kind is None:
+        words = f"its frames are refused as {track.why!r}"
+        return Trouble(TroubleKind.REFUSED, track.sender or "", _sentence(track, words))
+    if kind is TroubleKind.MISSING_KEY and keys.was_dropped(track.kid):
+        kind = TroubleKind.STALE_KEY
+    kid = "?" if track.kid is None else f"{track.kid:#x}"
+    whose = track.sender or ("" if track.kid is None else keys.owner(track.kid))
+    return Trouble(kind, whose, _sentence(track, _WORDS[kind].format(kid=kid)))
+
+
+def _sentence(track: Incoming, words: str) -> str:
+    return f"{track.kind} of {track.sender or 'the room'}: {words}; nothing of it is decoded"
+
+
+def trouble_out(track: SealedTrack, now: float) -> Trouble | None:
+    """Why nothing of a track is sent, or None."""
+    if not track.dropped or not _is_long(track.dropped, now - track.dropped_since):
+        return None
+    why = {
+        "no key": "there is no key to seal with",
+        "refused": "the key to seal with has reached its end, or its CounterStore gives no lease",
+        "codec": "its packets are of another codec than the one negotiated",
+    }.get(track.why, f"its frames are dropped as {track.why!r}")
+    return Trouble(TroubleKind.CANNOT_SEAL, "", f"{track.kind} is not sent: {why}")
