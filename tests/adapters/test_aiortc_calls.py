@@ -1,0 +1,424 @@
+"""pysframe.adapters.aiortc between two real aiortc peers: real Opus, VP8 and H.264 over SRTP."""
+
+import asyncio
+
+import pytest
+from adapters.peers import Call, Film, Keys, Tone, calling, to_open, to_seal, until
+from aiortc import RTCPeerConnection
+from aiortc.rtp import RtpPacket, is_rtcp
+
+from pysframe import MisuseError
+from pysframe.adapters.aiortc import Session, configuration
+from pysframe.source import Drop, Trouble, TroubleKind, Use
+
+
+def run(test):
+    asyncio.run(test())
+
+
+def test_a_tone_arrives(rng):
+    key = rng.randbytes(16)
+
+    async def test():
+        source = Keys(to_open(key))
+        async with calling(Keys(*to_seal(key)), source) as call:
+            await call.connect(Tone(440))
+            await until(lambda: len(call.heard["audio"]) > 100, "sound")
+            await until(lambda: source.reports, "a report")
+            pitch, purity = call.heard["audio"].pitch()
+            assert abs(pitch - 440) < 2 and purity > 0.9
+            counts = call.incoming("audio").counts
+            assert set(counts) == {"opened"} and call.troubles == []
+            assert source.reports[-1]["alice"][300].state.value in ("waiting", "flowing")
+            assert call.alice.outgoing[0].counts["sealed"] >= counts["opened"]
+        assert source.closed
+
+    run(test)
+
+
+@pytest.mark.parametrize("codec", ["video/VP8", "video/H264"])
+def test_pictures_arrive(rng, codec):
+    key = rng.randbytes(16)
+
+    async def test():
+        film = Film()
+        async with calling(Keys(*to_seal(key)), Keys(to_open(key))) as call:
+            await call.connect(Tone(), film, codecs={"video": codec})
+            await until(lambda: len(call.heard.get("video", [])) > 15, "pictures")
+            latest = call.heard["video"]
+            assert latest.frames[-1].width == 160
+            shown = {round(latest.frames[n].to_ndarray(format="gray").mean()) for n in range(10)}
+            assert len(shown) > 3 and call.troubles == []
+
+    run(test)
+
+
+def test_each_sender_is_opened_with_its_own_keys(rng):
+    """Bob's own key under the same room does not open what is said to be alice's."""
+    key, other = rng.randbytes(16), rng.randbytes(16)
+
+    async def test():
+        source = Keys(to_open(key), to_open(other, 301, "carol"))
+        async with calling(Keys(*to_seal(other, 301, "carol")), source) as call:
+            await call.connect(Tone(), sender=lambda transceiver: "alice")
+            await until(lambda: call.troubles, "a trouble")
+            assert call.troubles[0].kind is TroubleKind.MISSING_KEY
+            assert call.troubles[0].sender == "alice" and "0x12d" in call.troubles[0].words
+            assert call.incoming("audio").counts.get("opened", 0) == 0
+            assert len(call.heard["audio"]) == 0
+
+    run(test)
+
+
+# ---- what must not be heard, and is named ----
+
+
+def events_for(case, key, other):
+    return {
+        TroubleKind.MISSING_KEY: [],
+        TroubleKind.WRONG_KEY: [to_open(other)],
+        TroubleKind.STALE_KEY: [to_open(key)],
+    }[case]
+
+
+@pytest.mark.parametrize(
+    "kind", [TroubleKind.MISSING_KEY, TroubleKind.WRONG_KEY, TroubleKind.STALE_KEY]
+)
+def test_what_does_not_open_is_named_and_not_decoded(rng, kind):
+    key, other = rng.randbytes(16), rng.randbytes(16)
+
+    async def test():
+        source = Keys(*events_for(kind, key, other))
+        async with calling(Keys(*to_seal(key)), source) as call:
+            await call.connect(Tone(), Film())
+            if kind is TroubleKind.STALE_KEY:
+                await until(lambda: "flowing" in said(source), "a flow")
+                source.say(Drop(300))
+            await until(lambda: len(call.troubles) == 2, "two troubles")
+            assert {trouble.kind for trouble in call.troubles} == {kind}
+            await until(lambda: kind.value in said(source), "its name in the key flow")
+            had = [len(heard) for heard in call.heard.values()]
+            await until(lambda: call.incoming("audio").refused > 30, "more frames")
+            assert had == [len(heard) for heard in call.heard.values()]
+            assert kind is TroubleKind.STALE_KEY or had == [0, 0]
+            assert "nothing of it is decoded" in call.troubles[0].words
+
+    run(test)
+
+
+def flows_of(source):
+    """What has been reported so far: the states of each KID."""
+    found = {}
+    for report in source.reports:
+        for kid, flow in ((kid, flow) for flows in report.values() for kid, flow in flows.items()):
+            found.setdefault(kid, set()).add(flow.state.value)
+    return found
+
+
+def said(source):
+    return set().union(*flows_of(source).values())
+
+
+def test_media_in_the_clear_is_named_and_not_decoded(rng):
+    async def test():
+        source = Keys(to_open(rng.randbytes(16)))
+        async with Session(source) as bob:
+            call = Call(bob, bob)
+            call.sends, call.receives = RTCPeerConnection(configuration()), bob.connection()
+            call.receives.on("track", call._hear)
+            call.sends.addTrack(Tone())
+            await call.negotiate()
+            await until(lambda: call.troubles, "a trouble")
+            # Opus in the clear reads as a malformed header or as one of a stranger.
+            assert call.troubles[0].kind in (TroubleKind.NOT_SFRAME, TroubleKind.MISSING_KEY)
+            await until(lambda: "not SFrame" in said(source), "its name in the key flow")
+            assert len(call.heard["audio"]) == 0 and call.incoming("audio").counts
+            await call.hang_up()
+
+    run(test)
+
+
+def test_without_the_hook_ciphertext_is_decoded(rng):
+    """The seeded fault, which the tests above are to see: a decoder takes what it is given."""
+    key = rng.randbytes(16)
+
+    async def test():
+        async with calling(Keys(*to_seal(key)), Keys()) as call:
+            await call.connect(Tone())
+            deaf = RTCPeerConnection(configuration())
+            deaf.on("track", call._hear)
+            alice = call.alice.connection()
+            call.sends, call.receives = alice, deaf
+            call.alice.send(alice, Tone())
+            await alice.setLocalDescription(await alice.createOffer())
+            await deaf.setRemoteDescription(alice.localDescription)
+            await deaf.setLocalDescription(await deaf.createAnswer())
+            await alice.setRemoteDescription(deaf.localDescription)
+            await until(lambda: len(call.heard["audio"]) > 50, "garbage")
+            assert call.heard["audio"].pitch()[1] < 0.9
+            await deaf.close()
+
+    run(test)
+
+
+# ---- never deaf ----
+
+
+def test_a_late_key_opens_what_waited_for_it(rng):
+    key = rng.randbytes(16)
+
+    async def test():
+        source = Keys()
+        async with calling(Keys(*to_seal(key)), source) as call:
+            await call.connect(Tone(), Film())
+            await until(lambda: len(call.troubles) == 2, "two troubles")
+            source.say(to_open(key))
+            await until(lambda: len(call.recovered) == 2, "the end of both")
+            await until(lambda: len(call.heard["audio"]) > 60, "sound")
+            await until(lambda: len(call.heard["video"]) > 5, "pictures")
+            assert call.incoming("audio").counts["late"] > 0
+            pitch, purity = call.heard["audio"].pitch(50)
+            assert abs(pitch - 440) < 2 and purity > 0.9
+
+    run(test)
+
+
+def test_a_rotation_loses_nothing(rng):
+    """Eight new keys in a row, receivers first; then the old ones are dropped."""
+    keys = [rng.randbytes(16) for _ in range(9)]
+
+    async def test():
+        mine, theirs = Keys(*to_seal(keys[0], 300)), Keys(to_open(keys[0], 300))
+        async with calling(mine, theirs) as call:
+            await call.connect(Tone())
+            heard = call.heard["audio"]
+            for number, key in enumerate(keys[1:], 301):
+                had = len(heard)
+                await until(lambda had=had: len(heard) > had + 5, "sound")
+                theirs.say(to_open(key, number))
+                await until(lambda n=number: n in call.bob.keys.scope().receiver.kids, "its key")
+                mine.say(*to_seal(key, number), Drop(number - 1))
+                await until(lambda n=number: call.alice.keys.sealing.kid == n, "its use")
+                await until(lambda n=number: opened(call, n), "frames under it")
+                theirs.say(Drop(number - 1))
+            await until(lambda: call.bob.keys.scope().receiver.kids == (308,), "the last Drop")
+            assert set(call.incoming("audio").counts) == {"opened"} and call.troubles == []
+
+    run(test)
+
+
+def opened(call, kid):
+    flow = call.bob.key_flow().get("alice", {}).get(kid)
+    return flow is not None and flow.opened > 3
+
+
+def test_a_rotation_asks_for_a_key_frame(rng):
+    key, other = rng.randbytes(16), rng.randbytes(16)
+
+    async def test():
+        mine, theirs = Keys(*to_seal(key)), Keys(to_open(key))
+        async with calling(mine, theirs) as call:
+            await call.connect(Film())
+            sent = call.alice.outgoing[0]
+            asked = []
+            ask = sent.ask_for_key_frame
+            sender = call.sends.getSenders()[0]
+            sender._send_keyframe = lambda: (asked.append(1), ask())
+            await until(lambda: len(call.heard["video"]) > 5, "pictures")
+            asked.clear()
+            theirs.say(to_open(other, 301))
+            await until(lambda: asked, "a request")
+
+    run(test)
+
+
+def test_a_reconnection_is_heard_and_replays_are_not(rng):
+    """The second connection has the same keyring, so what was recorded on the first stays shut."""
+    key, recorded = rng.randbytes(16), []
+
+    def record(data):
+        recorded.append(data)
+        return [data]
+
+    async def test():
+        async with calling(Keys(*to_seal(key)), Keys(to_open(key))) as call:
+            await call.connect(Tone(), network=record)
+            await until(lambda: len(call.heard["audio"]) > 20, "sound")
+            await call.hang_up()
+            await until(lambda: call.heard["audio"].ended, "the end of the track")
+            await call.connect(Tone(1000), network=replayer(recorded))
+            await until(lambda: len(call.heard["audio"]) > 60, "sound again")
+            await until(lambda: call.incoming("audio").counts.get("replay", 0) > 10, "replays")
+            assert abs(call.heard["audio"].pitch(30)[0] - 1000) < 5
+            assert set(call.incoming("audio").counts) == {"opened", "replay"}
+
+    run(test)
+
+
+def replayer(recorded):
+    """After each third packet one with the payload of an earlier connection."""
+    old = [RtpPacket.parse(data).payload for data in recorded if not is_rtcp(data)][3:-5]
+    sent = []
+
+    def network(data):
+        if is_rtcp(data):
+            return [data]
+        packet = RtpPacket.parse(data)
+        payloads = [packet.payload, old.pop()] if len(sent) % 3 == 0 and old else [packet.payload]
+        sent.append(len(payloads))
+        extra = sum(sent) - len(sent) - (len(payloads) - 1)
+        return [
+            with_payload(data, payload, packet.sequence_number + extra + n, packet.timestamp + n)
+            for n, payload in enumerate(payloads)
+        ]
+
+    return network
+
+
+def with_payload(data, payload, number, timestamp):
+    """A packet like this one, with its header extensions, and another payload."""
+    head = len(data) - len(RtpPacket.parse(data).payload)
+    start = bytearray(data[:head])
+    start[2:4] = (number % (1 << 16)).to_bytes(2, "big")
+    start[4:8] = (timestamp % (1 << 32)).to_bytes(4, "big")
+    return bytes(start) + payload
+
+
+def test_another_ssrc_and_a_renegotiation(rng):
+    key = rng.randbytes(16)
+
+    async def test():
+        async with calling(Keys(*to_seal(key)), Keys(to_open(key))) as call:
+            await call.connect(Tone())
+            await until(lambda: len(call.heard["audio"]) > 20, "sound")
+            call.sends.getSenders()[0]._ssrc ^= 1
+            had = len(call.heard["audio"])
+            await until(lambda: len(call.heard["audio"]) > had + 20, "sound of another SSRC")
+            call.add(Film())
+            await call.negotiate()
+            await until(lambda: len(call.heard.get("video", [])) > 3, "pictures, added later")
+            had = len(call.heard["audio"])
+            await until(lambda: len(call.heard["audio"]) > had + 20, "sound, still")
+            assert call.troubles == []
+
+    run(test)
+
+
+def test_lost_packets_come_again(rng):
+    """RTX: what the network drops is sent again, on another SSRC and payload type, and opens."""
+    key, dropped, kinds = rng.randbytes(16), [], {}
+
+    def lossy(data):
+        if is_rtcp(data):
+            return [data]
+        packet = RtpPacket.parse(data)
+        kinds.setdefault(packet.ssrc, packet.payload_type)
+        if packet.ssrc == next(iter(kinds)) and packet.sequence_number % 10 == 3:
+            dropped.append(packet.sequence_number)
+            return []
+        return [data]
+
+    async def test():
+        async with calling(Keys(*to_seal(key)), Keys(to_open(key))) as call:
+            await call.connect(Film(size=(480, 640)), network=lossy)
+            await until(lambda: len(call.heard["video"]) > 30, "pictures")
+            assert len(dropped) > 2 and len(set(kinds.values())) == 2
+            assert call.incoming("video").counts["opened"] > 30
+
+    run(test)
+
+
+# ---- sending ----
+
+
+def test_without_a_key_nothing_is_sent(rng):
+    key, packets = rng.randbytes(16), []
+
+    def look(data):
+        if not is_rtcp(data):
+            packets.append(data)
+        return [data]
+
+    async def test():
+        mine = Keys()
+        async with calling(mine, Keys(to_open(key))) as call:
+            troubles = []
+            call.alice.on("trouble", troubles.append)
+            await call.connect(Tone(), network=look)
+            await until(lambda: troubles, "a trouble")
+            assert troubles[0].kind is TroubleKind.CANNOT_SEAL
+            assert "there is no key to seal with" in troubles[0].words
+            assert packets == [] and call.alice.outgoing[0].counts["no key"] >= 10
+            mine.say(*to_seal(key))
+            await until(lambda: len(call.heard["audio"]) > 20, "sound")
+            assert call.incoming("audio").counts.keys() == {"opened"}
+            mine.say(Drop(300))
+            await until(lambda: len(troubles) == 2, "a second trouble")
+            had = len(packets)
+            await asyncio.sleep(0.2)
+            assert len(packets) == had
+
+    run(test)
+
+
+def test_a_source_that_fails_or_errs_is_told(rng):
+    key = rng.randbytes(16)
+
+    async def test():
+        source = Keys(Use(9), "?", Trouble(TroubleKind.MISSING_KEY, "x", "said by the source"),
+                      to_open(key), RuntimeError(key.hex()))  # fmt: skip
+        async with Session(source) as bob:
+            troubles = []
+            bob.on("trouble", troubles.append)
+            bob.on("trouble", lambda trouble: 1 / 0)  # a handler that fails harms nobody
+            await until(lambda: len(troubles) == 3, "all that it says")
+            kinds = [trouble.kind.value for trouble in troubles]
+            assert kinds == ["refused", "missing key", "source ended"]
+            assert "KID 0x9" in troubles[0].words and "RuntimeError" in troubles[2].words
+            assert key.hex() not in repr(troubles)
+            assert bob.keys.scope().receiver.kids == (300,)
+
+    run(test)
+
+
+# ---- made elsewhere, too late, closed ----
+
+
+def test_a_connection_made_elsewhere(rng):
+    key = rng.randbytes(16)
+
+    async def test():
+        async with calling(Keys(*to_seal(key)), Keys(to_open(key))) as call:
+            call.sends, call.receives = call.alice.connection(), RTCPeerConnection(configuration())
+            call.receives.addTransceiver("audio")
+            call.bob.attach(call.receives, "alice")
+            call.receives.on("track", call._hear)
+            call.add(Tone())
+            await call.negotiate()
+            await until(lambda: len(call.heard["audio"]) > 10, "sound")
+            assert call.incoming("audio").sender == "alice"
+            with pytest.raises(MisuseError, match=r"has started; attach\(\) comes first"):
+                Session(Keys()).attach(call.receives)
+            await call.receives.close()
+
+    run(test)
+
+
+def test_close_is_clean(rng):
+    key = rng.randbytes(16)
+
+    async def test():
+        mine, theirs = Keys(*to_seal(key)), Keys(to_open(key))
+        async with calling(mine, theirs) as call:
+            await call.connect(Tone(), Film())
+            await until(lambda: len(call.heard["audio"]) > 5, "sound")
+            await call.bob.close()
+            await call.bob.close()
+            assert theirs.closed and call.receives.connectionState == "closed"
+            await until(lambda: call.heard["audio"].ended and call.heard["video"].ended, "the end")
+            with pytest.raises(MisuseError, match="this session is closed"):
+                call.bob.connection()
+            with pytest.raises(MisuseError, match="make a new one"):
+                await call.bob.answer(call.receives, call.sends.localDescription)
+
+    run(test)
