@@ -1,7 +1,8 @@
 """The latency budget: the bars of budgets.toml, measured and judged.
 
     python bench/gates.py                    every gate of every kernel this machine has
-    python bench/gates.py protect mixed      only gates whose name contains one of these words
+    python bench/gates.py protect mixed      only gates whose name contains one of these words;
+                                             a name is, for example, "protect suite 4 160 B"
     python bench/gates.py --kernel aesni     one tier
     python bench/gates.py --json             the same for machines
 
@@ -85,6 +86,11 @@ def name_of(row: dict[str, Any]) -> str:
     return str(row.get("call") or row.get("shape") or f"C kernel/{row['peer']}")
 
 
+def is_wanted(row: dict[str, Any], where: str, words: list[str]) -> bool:
+    """Whether one of the words is in the point's full name; without words every point is wanted."""
+    return not words or any(word in f"{name_of(row)} {where}" for word in words)
+
+
 def why_not(row: dict[str, Any], cores: int) -> str:
     """What this machine lacks to measure the row; or nothing."""
     if "shape" in row and (needed := shapes.SHAPES[row["shape"]].cores) > cores:
@@ -129,12 +135,12 @@ def judge(
     for kind, points in POINTS.items():
         begun, judged = time.monotonic(), 0
         for row in budget[kernel].get(kind, []):
-            if words and not any(word in name_of(row) for word in words):
-                continue
-            if reason := why_not(row, len(os.sched_getaffinity(0))):
+            chosen = [point for point in points(kernel, row) if is_wanted(row, point[0], words)]
+            reason = why_not(row, len(os.sched_getaffinity(0)))
+            if chosen and reason:
                 tell(f"--   {kernel:8}{name_of(row)}: not measured: {reason}")
                 continue
-            for where, begin in points(kernel, row):
+            for where, begin in chosen:
                 judged += 1
                 yield decide(asked(kernel, row, where, budget), begin(), slower)
         if judged:

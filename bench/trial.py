@@ -180,7 +180,7 @@ def seen_late(kernel: str, point: Point) -> bool:
 
 
 def _told(kernel: str, point: Point, clause: str, what: str) -> bool:
-    failed, _ = failed_in(kernel, clause, point.asked.name)
+    failed, _ = failed_in(kernel, clause, point.name)
     said = "failed" if point.name in failed else "NOT SEEN"
     say(f"{said:9}{kernel} {point.name}: {what} by `{clause}`, {load()}")
     return point.name in failed
