@@ -31,8 +31,9 @@ MOST_GUESSES = 12
 # ---- the copy ----
 
 
-def build() -> Path:
-    """Makes the copy and builds its engine; its root."""
+def build(engine: Path | None = None) -> Path:
+    """Makes the copy and builds its engine, or takes one that was made as its own would be; its
+    root."""
     shutil.rmtree(COPY, ignore_errors=True)
     listed = subprocess.check_output(
         ["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT
@@ -40,6 +41,9 @@ def build() -> Path:
     for name in listed.decode().split("\0")[:-1]:
         (COPY / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, COPY / name)
+    if engine:
+        shutil.copy(engine, COPY / "src" / "pysframe" / "engine")
+        return COPY
     shutil.copy(ROOT / "bench" / "c" / "delay.c", COPY / "csrc" / "aead" / "delay.c")
     command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
     subprocess.run(command, cwd=COPY, env=environment() | {"PYSFRAME_BUILD": "require"}, check=True)
@@ -48,13 +52,18 @@ def build() -> Path:
 
 def environment(kernel: str = "", slow: str = "") -> dict[str, str]:
     """In which Python finds the copy, and in which more of it is linked."""
-    wrapped = (f"sfr_{family}_{kernel}" for family in FAMILIES for kernel in KERNELS)
     found = os.environ | {
         "PYTHONPATH": str(COPY / "src"),
-        "LDFLAGS": " ".join(f"-Wl,--wrap={symbol}" for symbol in wrapped),
+        "LDFLAGS": wraps(),
         "PYSFRAME_TRIAL": slow,
     }
     return found | ({"PYSFRAME_KERNEL": kernel} if kernel else {})
+
+
+def wraps() -> str:
+    """What links delay.c between the library and each kernel's operations."""
+    wrapped = (f"sfr_{family}_{kernel}" for family in FAMILIES for kernel in KERNELS)
+    return " ".join(f"-Wl,--wrap={symbol}" for symbol in wrapped)
 
 
 def set_slow(clauses: str) -> None:

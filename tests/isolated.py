@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 SRC = Path(__file__).parents[1] / "src"
+PATIENCE = 300  # seconds: a process that takes longer hangs, on the slowest machine, too
 
 
 class Died(Exception):
@@ -72,5 +73,5 @@ def python(code: str, **environment: str | None) -> subprocess.CompletedProcess[
     given["PYTHONPATH"] = str(SRC)
     given |= {name: value for name, value in environment.items() if value is not None}
     return subprocess.run(
-        [sys.executable, "-c", code], env=given, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", code], env=given, capture_output=True, text=True, timeout=PATIENCE
     )

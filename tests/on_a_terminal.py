@@ -11,6 +11,8 @@ import sys
 import termios
 import time
 
+from isolated import PATIENCE
+
 # Whoever runs the tests may ignore these signals, which is inherited: a shell's background jobs.
 MAIN = (
     "import signal, sys\n"
@@ -23,7 +25,7 @@ MAIN = (
 HIDDEN, SHOWN = b"\x1b[?25l", b"\x1b[?25h"
 
 
-def run(*words, columns=80, environment=(), send=None, after=0.5, patience=60, code=MAIN):
+def run(*words, columns=80, environment=(), send=None, after=0.1, patience=PATIENCE, code=MAIN):
     """(output, exit status) of `pysframe WORDS`; a negative status is the signal it died of.
 
     send: a signal sent `after` seconds from when the cursor was hidden. code: what Python runs.

@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pysframe")
     group.addoption("--seed", type=int, help="seed of every random test (default: a new one)")
     group.addoption("--partial", action="store_true", help="deselections are intended")
+    group.addoption("--measured", action="store_true", help="with what the gates measure")
     group.addoption("--tier", choices=TIERS, default="quick", help="how much of tests/security")
 
 

@@ -20,7 +20,7 @@ BUDGET = [
 WHOLE_RUN, GROUND = 75, 25  # minutes: all that may come, and the parts below
 GROUND_PARTS = [
     *("packages", "make test", "native engine"),
-    *("make test-deep", "make lint", "make bench-gate"),
+    *("make test-deep", "make lint", "make bench-gate", "make test-gates"),
 ]
 
 

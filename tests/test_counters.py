@@ -195,7 +195,7 @@ def test_renew_cares_for_the_others_when_one_key_has_no_counter_left(path, monke
 
 
 def test_threads_get_disjoint_leases(path):
-    store = CounterStore(path, lease=10)
+    store = CounterStore(path, lease=10, timeout=60)
     each = in_threads(*[lambda: [store.lease(NAME) for _ in range(25)]] * 4)
     leases = [lease for mine in each for lease in mine]
     assert sorted(leases) == [(10 * n, 10 * n + 9) for n in range(100)]
@@ -204,7 +204,7 @@ def test_threads_get_disjoint_leases(path):
 def test_processes_get_disjoint_leases(path):
     code = f"""
 from pysframe import CounterStore
-store = CounterStore({str(path)!r}, lease=10)
+store = CounterStore({str(path)!r}, lease=10, timeout=60)
 print(*(store.lease({NAME!r})[0] for _ in range(25)))
 """
     outputs, threads = [], []

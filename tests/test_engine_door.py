@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from isolated import PATIENCE
 from parties import fresh_sender
 
 import pysframe
@@ -32,7 +33,9 @@ def python(code: str, **switches: str) -> subprocess.CompletedProcess[str]:
     environment |= {f"PYSFRAME_{name}": value for name, value in switches.items()}
     environment["PYTHONPATH"] = str(SRC)
     command = [sys.executable, "-W", "always", "-c", code]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
 
 
 def report(code: str = REPORT, **switches: str):

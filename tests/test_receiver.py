@@ -300,17 +300,25 @@ def first_frames(engine, rng, count):
     return receiver, wires
 
 
-def test_the_first_frame_of_a_derived_key_costs_the_same_beside_many_keys(engine, rng):
-    """Each in turn on every receiver, so that load strikes all alike; the quietest of sixty."""
-    counts, best = (10, 1_000, 10_000), {}
-    scenes = {count: first_frames(engine, rng, count) for count in counts}
+def best_of_first_frames(engine, rng):
+    """{keys beside: ns}: each in turn on every receiver, so that load strikes all alike."""
+    scenes = {count: first_frames(engine, rng, count) for count in (10, 1_000, 10_000)}
+    best = dict.fromkeys(scenes, math.inf)
     for number in range(60):
         for count, (receiver, wires) in scenes.items():
             start = perf_counter_ns()
             assert receiver.unprotect(wires[number]) == b"frame"
-            took = perf_counter_ns() - start
-            best[count] = min(best.get(count, took), took)
-    assert max(best.values()) < 2.5 * best[10], best
+            best[count] = min(best[count], perf_counter_ns() - start)
+    return best
+
+
+def test_the_first_frame_of_a_derived_key_costs_the_same_beside_many_keys(engine, rng):
+    """The quietest of sixty; measured again where a busy machine had no quiet moment."""
+    for _ in range(6):
+        best = best_of_first_frames(engine, rng)
+        if max(best.values()) < 2.5 * best[10]:
+            return
+    pytest.fail(f"{best}")
 
 
 def test_old_secrets_are_closed_when_a_chain_advances(engine, receiver, base_key, steps):

@@ -1,8 +1,13 @@
 """The rules that fail a run are seen to fail one: each case is a small run of pytest by itself."""
 
+import re
+import subprocess
+import sys
+
 import machine
 import pytest
 import run_rules
+from isolated import PATIENCE
 
 SKIPS = "import pytest\ndef test_a(): pytest.skip('no such tool')\ndef test_b(): pass\n"
 ALLOWED = """
@@ -83,6 +88,19 @@ def test_the_run_prints_its_parts_tier_and_seed(run):
     result.stdout.fnmatch_lines(
         ["engines: *", "tier: deep*", "seed: *", "*1  test_case.py", "*1  in all, seed *"]
     )
+
+
+def test_a_deep_run_leaves_out_what_it_would_only_repeat(request):
+    """Beside make test: of a promise's tests those whose amount grows, and all of deep/."""
+    kills, deep = "tests/security/test_p05_kills.py", "tests/security/deep/test_p05_syscalls.py"
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0"]
+    done = subprocess.run(
+        [*command, "--tier=deep", kills, deep, "tests/test_ci.py"],
+        cwd=request.config.rootpath, capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    found = re.findall(r"^(\S+)::(\w+)", done.stdout, re.M)
+    assert [test for file, test in found if file == kills] == ["test_killed_at_any_moment"]
+    assert {file for file, _ in found} == {kills, deep, "tests/test_ci.py"}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isolated import in_child
+from isolated import PATIENCE, in_child
 from parties import new_receiver, new_sender, pair
 
 from pysframe import (
@@ -647,11 +647,11 @@ def test_a_lock_held_by_another_thread_is_free_in_a_forked_child():
     def hold():
         with lock:
             held.set()
-            done.wait(20)
+            done.wait(PATIENCE)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait(20)
+    assert held.wait(PATIENCE)
 
     def take():
         with lock:

@@ -1,11 +1,11 @@
 """sfr_seal_many and sfr_unprotect_many, and keys that go while batches run."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from c_core.parties import CReceiver, CSender, Party
 from parties import flipped
+from racing import race
 
 SUITES = (4, 5, 1, 2, 3, 6, 7, 8)
 COUNTS = (*range(1, 66), 127, 128, 129, 200)
@@ -133,20 +133,9 @@ def test_a_sender_closed_after_reserving_seals_nothing(core, kernel, rng):
 # ---- with threads: cffi lets go of the GIL for every call ----
 
 
-def run_beside(work, disturbance, seconds=0.4):
+def run_beside(work, disturbance, until=lambda: True):
     """work() again and again in two threads while disturbance() runs in a third."""
-    stop = threading.Event()
-
-    def again_and_again(call):
-        while not stop.is_set():
-            call()
-
-    with ThreadPoolExecutor(3) as pool:
-        running = [pool.submit(again_and_again, call) for call in (work, work, disturbance)]
-        stop.wait(seconds)
-        stop.set()
-        for future in running:
-            future.result()
+    race(work, work, disturbance, turns=200, until=until)
 
 
 def test_keys_removed_during_batches(core, kernel, rng):
@@ -169,8 +158,9 @@ def test_keys_removed_during_batches(core, kernel, rng):
         receiver.remove(7)
         receiver.add(7, base_key)
 
-    run_beside(work, disturbance)
-    assert seen == {lib.SFR_OK, lib.SFR_UNKNOWN_KEY}
+    both = {lib.SFR_OK, lib.SFR_UNKNOWN_KEY}
+    run_beside(work, disturbance, lambda: seen == both)
+    assert seen == both
 
 
 def test_receivers_closed_during_batches(core, kernel, rng):
@@ -194,7 +184,7 @@ def test_receivers_closed_during_batches(core, kernel, rng):
         old, current[0] = current[0], CReceiver(kernel, 5, base_key, window=0)
         old.close()
 
-    run_beside(work, disturbance)
+    run_beside(work, disturbance, lambda: lib.SFR_OK in seen)
     assert lib.SFR_OK in seen and seen <= {lib.SFR_OK, lib.SFR_UNKNOWN_KEY, lib.SFR_E_RETIRED}
 
 
@@ -224,7 +214,7 @@ def test_senders_closed_during_batches(core, kernel, rng):
         old, current[0] = current[0], new_pair()
         old[0].close()
 
-    run_beside(work, disturbance)
+    run_beside(work, disturbance, lambda: lib.SFR_OK in seen)
     assert lib.SFR_OK in seen and seen <= {lib.SFR_OK, lib.SFR_E_RETIRED}
 
 

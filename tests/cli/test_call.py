@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from isolated import PATIENCE
 
 from pysframe.cli import call, main, parser
 from pysframe.demo.expectations import ALWAYS, DIGITS
@@ -220,7 +221,7 @@ def test_ctrl_c_leaves_a_summary(tmp_path):
             if b"FLOWING" in line:
                 break
         process.send_signal(signal.SIGINT)
-        out, err = (text.decode() for text in process.communicate(timeout=20))
+        out, err = (text.decode() for text in process.communicate(timeout=PATIENCE))
     assert process.returncode == 130 and "Traceback" not in err
     assert re.search(r"^publisher +\d+ +\d+", out, re.M)  # the table
     assert re.search(r"^Stopped after \d\.\d s of the call; nothing was judged\.$", out, re.M)

@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import entry_points, version
 
 import pytest
+from isolated import PATIENCE
 
 from pysframe.cli import main
 from pysframe.demo import contest
@@ -30,7 +31,7 @@ def run(words, redirection="", **environment):
     """(status, stdout, stderr) of a command in a shell that redirects its streams."""
     shell = ["bash", "-c", f'exec "$@" {redirection}', "pysframe", *MAIN, *words]
     variables = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"} | environment
-    done = subprocess.run(shell, capture_output=True, timeout=100, env=variables)
+    done = subprocess.run(shell, capture_output=True, timeout=PATIENCE, env=variables)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
@@ -53,7 +54,7 @@ def test_a_reader_who_goes_away_is_no_fault(command):
         [*MAIN, *COMMANDS[command].split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     process.stdout.close()
-    err = process.communicate(timeout=100)[1]
+    err = process.communicate(timeout=PATIENCE)[1]
     assert (process.returncode, err) == (141, b"")
 
 

@@ -88,11 +88,11 @@ def test_an_ignored_signal_stays_ignored():
 # A shell with one job: it passes Ctrl-Z on, says that the job stopped, and continues it.
 SHELL = f"""
 import os, signal, sys
+signal.signal(signal.SIGTSTP, lambda number, frame: os.kill(job, number))
 job = os.fork()
 if not job:
     os.setpgid(0, 0)
     exec({on_a_terminal.MAIN!r})
-signal.signal(signal.SIGTSTP, lambda number, frame: os.kill(job, number))
 while True:
     status = os.waitpid(job, os.WUNTRACED)[1]
     if not os.WIFSTOPPED(status):

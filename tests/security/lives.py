@@ -8,8 +8,8 @@ Rules of this harness:
   3. A killed process leaves the page cache behind, a power cut does not. So the disk is played,
      too: it has what was synced, and of what was written since then any sectors or none; a file
      whose directory was not synced is not there. After a power cut the store is put back to that.
-  4. A killed process returns no AES blocks, so each life costs its key 2^22 of 2^36 a lease. How many
-     leases that are is bounded by steps, never by time, which a faster machine would use up.
+  4. A killed process returns no AES blocks, so each life costs its key 2^22 of 2^36 a lease. How
+     many leases that are is bounded by steps, never by time, which a faster machine would use up.
 """
 
 import mmap
@@ -33,7 +33,8 @@ from security.ledger import Ledger
 from pysframe import CounterStore, DuplicateSender, Header
 
 PHASES = ("start", "lease", "write", "fsync", "use")
-PATIENCE = 0.4  # seconds for a life to come to its aim
+PATIENCE = 60.0  # seconds for a life to come to its aim: many more than the slowest machine needs
+HELD_UP = 0.4  # seconds that a life may wait for another one, which may have no end of its own
 LEASE = 8  # counters: a life of some frames has many leases
 SECTOR = 512  # bytes that a disk writes as one
 ROUNDS = 100  # of a life, with one lease each at most; then it waits for its end
@@ -41,14 +42,14 @@ LIVES_OF_A_KEY = 100  # times ROUNDS is less than the 2^14 leases of a key's bud
 
 
 class EndedByItself(Exception):
-    """A life could not begin, or not go on."""
+    """A life could not begin, or not go on; with the traceback of what it ended with."""
 
 
 class Stage:
     """Where a life is, as the one who kills it can see, and the step at which it kills itself."""
 
     def __init__(self) -> None:
-        self.shared = mmap.mmap(-1, mmap.PAGESIZE)
+        self.shared = mmap.mmap(-1, mmap.PAGESIZE)  # phase, and whether it waits
         self.aim: tuple[str, int] | None = None
         self.steps: Counter[str] = Counter()
 
@@ -61,6 +62,15 @@ class Stage:
     @property
     def phase(self) -> str:
         return PHASES[self.shared[0]]
+
+    @property
+    def waits(self) -> bool:
+        """For another life, or for its end: no step comes before somebody else acts."""
+        return bool(self.shared[1])
+
+    @waits.setter
+    def waits(self, value: bool) -> None:
+        self.shared[1] = value
 
 
 class Disk:
@@ -120,13 +130,14 @@ def watch(stage: Stage, disk: Disk, patch: Callable[[str, Any], None]) -> None:
     patch("fsync", watched_fsync)
 
 
-def ended_within(seconds: float, pid: int) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            return True
+def comes_to_its_aim(stage: Stage, pid: int) -> bool:
+    """Whether the life has ended: at its step, unless others hold it up."""
+    begun = time.monotonic()
+    while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if time.monotonic() - begun > (HELD_UP if stage.waits else PATIENCE):
+            return False
         time.sleep(0.001)
-    return False
+    return True
 
 
 @dataclass
@@ -142,6 +153,7 @@ class Lives:
 
     def __post_init__(self) -> None:
         self.path, self.wire = self.folder / "counters", self.folder / "wire"
+        self.trouble = self.folder / "trouble"
         self.wire.touch()
         self.base_key = self.rng.randbytes(16)
 
@@ -170,27 +182,27 @@ class Lives:
             try:
                 self.live(stage, engine, kid)
             finally:
-                traceback.print_exc()  # stderr, which pytest shows beside a failure
+                self.trouble.write_text(traceback.format_exc())
                 os._exit(1)
         return stage, pid
 
     def end(self, stage: Stage, pid: int) -> None:
         """Kills at any moment, unless the life has an aim and comes to it."""
-        at_a_step = stage.aim is not None and ended_within(PATIENCE, pid)
+        at_a_step = stage.aim is not None and comes_to_its_aim(stage, pid)
         if not at_a_step:
             time.sleep(self.rng.uniform(0, 0.02))
             os.kill(pid, signal.SIGKILL)
         end = os.waitid(os.P_PID, pid, os.WEXITED)
         if end is None or end.si_status != signal.SIGKILL:
-            raise EndedByItself
+            raise EndedByItself(self.trouble.read_text())
         self.kinds["at a step" if at_a_step else "at any moment"] += 1
         self.phases[stage.phase] += 1
 
     def live(self, stage: Stage, engine: Any, kid: int) -> None:
         watch(stage, Disk(self.path), lambda name, watched: setattr(os, name, watched))
         wire = os.open(self.wire, os.O_WRONLY | os.O_APPEND)
-        store = self.store(self.path, lease=LEASE)
-        sender = self.when_the_other_is_dead(engine, kid, store)
+        store = self.store(self.path, lease=LEASE, timeout=PATIENCE)
+        sender = self.when_the_other_is_dead(stage, engine, kid, store)
         for _ in range(ROUNDS):
             store.renew()
             for _ in range(3):
@@ -198,14 +210,21 @@ class Lives:
                 header = Header.parse(sender.protect(b"frame"))
                 stage.enter("use")
                 os.write(wire, header.kid.to_bytes(8) + header.ctr.to_bytes(8))
+        stage.waits = True
         signal.pause()
 
-    def when_the_other_is_dead(self, engine: Any, kid: int, store: CounterStore) -> Any:
+    def when_the_other_is_dead(
+        self, stage: Stage, engine: Any, kid: int, store: CounterStore
+    ) -> Any:
         while True:
             try:
-                return engine.Sender(GCM, kid=kid, base_key=self.base_key, counters=store)
+                sender = engine.Sender(GCM, kid=kid, base_key=self.base_key, counters=store)
             except DuplicateSender:
+                stage.waits = True
                 time.sleep(0.001)
+            else:
+                stage.waits = False
+                return sender
 
     def __str__(self) -> str:
         histogram = ", ".join(f"{phase} {self.phases[phase]}" for phase in PHASES)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from isolated import SRC
+from isolated import PATIENCE, SRC
 from machine import tools
 
 # What a kernel may say to madvise, and what a process can believe of it.
@@ -73,6 +73,5 @@ def run_tests(library: Path, *arguments: str) -> subprocess.CompletedProcess[str
     environment = os.environ | {"LD_PRELOAD": str(library), "PYTHONPATH": str(SRC)}
     environment.pop("PYTEST_XDIST_WORKER", None)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--partial", *arguments]
-    return subprocess.run(
-        command, cwd=SRC.parent, env=environment, capture_output=True, text=True, timeout=110
-    )
+    where = {"cwd": SRC.parent, "env": environment}
+    return subprocess.run(command, **where, capture_output=True, text=True, timeout=PATIENCE)

@@ -214,17 +214,21 @@ def test_the_received_header_is_what_counts(engine, number, rng):
 
 
 NATIVE = [name for name in engines.available() if name.startswith("native")]
-ROWS, ROUNDS = 64, 15
+ROWS, ROUNDS, MEASURES = 64, 15, 6
 
 
 @pytest.mark.parametrize("size", [80, 1200, 8000])
 @pytest.mark.parametrize("number", [1, 4, 5, 6])
 @pytest.mark.parametrize("name", NATIVE)
 def test_a_refusal_takes_the_time_of_an_opening(name, number, size, rng):
-    """RFC 9605 4.4.4 SHOULD. By batches, which raise nothing; the best of some rounds in turns."""
-    good, bad = best_times(engines.bind(name), number, size, rng)
-    print(f"suite {number}, {size} bytes: {good / ROWS:.3g} s opened, {bad / ROWS:.3g} s refused")
-    assert 0.5 < bad / good < 2
+    """RFC 9605 4.4.4 SHOULD. By batches, which raise nothing; the best of some rounds in turns. A
+    ratio that a busy machine has spoilt is measured again."""
+    ratios = []
+    while not ratios or not 0.5 < ratios[-1] < 2:
+        assert len(ratios) < MEASURES, ratios
+        good, bad = best_times(engines.bind(name), number, size, rng)
+        ratios.append(bad / good)
+    print(f"suite {number}, {size} bytes: a refusal takes {ratios} of an opening")
 
 
 def best_times(engine, number, size, rng):
@@ -260,5 +264,6 @@ def test_a_refusal_that_is_quicker_is_noticed(name, rng):
                 frames = [b""] * len(frames)
             return real.unprotect_many(receiver, frames)
 
-    good, bad = best_times(Leaky, 5, 8000, rng)
-    assert bad / good < 0.5
+    for _ in range(MEASURES):
+        good, bad = best_times(Leaky, 5, 8000, rng)
+        assert bad / good < 0.5

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from isolated import in_child
+from isolated import PATIENCE, in_child
 from machine import has_native
 from parties import GCM, SUITES, new_receiver, new_sender, pair
 from security.shims import NO_TIMERS, SAME_PID, madvise_that, run_tests
@@ -132,7 +132,7 @@ def test_a_fork_while_threads_are_at_work(engine, suite, rng):
             engine.protect_many(sender, [b"frame" * 300] * 64)
 
     def child():
-        signal.alarm(20)
+        signal.alarm(PATIENCE)
         with pytest.raises(SenderRetired):
             sender.protect(b"frame")
         receiver.add_key(9, bytes(16))

@@ -10,7 +10,7 @@ import sys
 
 import machine
 import pytest
-from isolated import SRC
+from isolated import PATIENCE, SRC
 from security.natively import kernel_or_skip
 
 import pysframe
@@ -40,7 +40,7 @@ def unlocked(code: str, **switches: str) -> list[str]:
     if os.geteuid() == 0:
         limited += ["setpriv", "--bounding-set=-ipc_lock"]
     done = subprocess.run(
-        [*limited, sys.executable, "-c", code], capture_output=True, text=True, timeout=100,
+        [*limited, sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE,
         env={**os.environ, "PYTHONPATH": str(SRC), **switches},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

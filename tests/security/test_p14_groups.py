@@ -5,12 +5,11 @@ own group and nowhere else, one by one and in batches, while other threads take 
 close whole groups.
 """
 
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from parties import SUITES, new_receiver, new_sender, status_of
+from racing import race
 
 from pysframe import FrameStatus, MisuseError
 
@@ -99,43 +98,36 @@ def test_others_come_and_go(engine, rng, by_tier):
     suite = SUITES[4]
     groups = [Group(engine, suite, rng, replay_window=0) for _ in range(GROUPS)]
     frames = frames_of(groups, rng, 3)
-    stop, seen = threading.Event(), set()
+    seen, both = set(), {OK, FrameStatus.UNKNOWN_KEY}
+    native = engine.name.startswith("native")
 
     def open_all():
-        while not stop.is_set():
-            receivers = [groups[own].receiver for own, _, _ in frames]
-            try:
-                batch = engine.unprotect_many(receivers, [sealed for _, _, sealed in frames])
-            except MisuseError:
-                continue  # a group was closed before the batch began
-            for row, (_, plaintext, _), status in zip(
-                batch.to_list(), frames, batch.status, strict=True
-            ):
-                assert row == (plaintext if status == OK else b"")
-            seen.update(batch.status)
+        receivers = [groups[own].receiver for own, _, _ in frames]
+        try:
+            batch = engine.unprotect_many(receivers, [sealed for _, _, sealed in frames])
+        except MisuseError:
+            return  # a group was closed before the batch began
+        for row, (_, plaintext, _), status in zip(
+            batch.to_list(), frames, batch.status, strict=True
+        ):
+            assert row == (plaintext if status == OK else b"")
+        seen.update(batch.status)
 
     def take_keys_away():
-        while not stop.is_set():
-            group = groups[rng.randrange(GROUPS)]
-            receiver, kid = group.receiver, rng.choice(KIDS)
-            with suppress(MisuseError):  # closed meanwhile
-                receiver.remove_key(kid)
-                time.sleep(0.0005)
-                receiver.add_key(kid, group.keys[kid])
+        group = groups[rng.randrange(GROUPS)]
+        receiver, kid = group.receiver, rng.choice(KIDS)
+        with suppress(MisuseError):  # closed meanwhile
+            receiver.remove_key(kid)
+            time.sleep(0.0005)
+            receiver.add_key(kid, group.keys[kid])
 
     def close_groups():
-        while not stop.is_set():
-            group = rng.choice(groups)
-            old = group.receiver
-            group.begin_anew()
-            old.close()
-            time.sleep(0.002)
+        group = rng.choice(groups)
+        old = group.receiver
+        group.begin_anew()
+        old.close()
+        time.sleep(0.002)
 
-    works = (open_all, open_all, take_keys_away, close_groups)
-    with ThreadPoolExecutor(len(works)) as pool:
-        running = [pool.submit(work) for work in works]
-        time.sleep(by_tier(0.3, 1, 10))
-        stop.set()
-        for each in running:
-            each.result()
-    assert seen == {OK, FrameStatus.UNKNOWN_KEY}
+    turns = by_tier(200, 800, 8000) if native else by_tier(10, 40, 400)
+    race(open_all, open_all, take_keys_away, close_groups, turns=turns, until=lambda: seen == both)
+    assert seen == both

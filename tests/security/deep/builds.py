@@ -3,8 +3,11 @@
 Rule 1: a fault that a detector must find is planted in a copy made here. The source that is
         released has no switch for it.
 Rule 2: a patch that no longer fits its source is an error, never a build without the fault.
-Rule 3: what was built stays in build/variants/ until a source, a flag or the compiler changes;
-        a variant with one file patched compiles one file.
+Rule 3: what was built stays in build/variants/ until a source, a flag or the compiler changes. An
+        object is named by the headers that its source really includes, so a variant with one file
+        patched compiles that file, or those that include it.
+Rule 4: two processes that need the same objects share the work: neither waits while there is one
+        that nobody compiles.
 
     sources(patches)   csrc/, or a copy of it with the patches
     objects(...)       the object files of csrc/
@@ -21,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +49,14 @@ class Patch(NamedTuple):
     file: str
     old: str
     new: str
+
+
+class Recipe(NamedTuple):
+    """How one object file is made; `name` and `key` say which it is."""
+
+    name: str
+    key: tuple
+    build: Callable[[Path], object]
 
 
 def run(*command: str | Path, folder: Path = ROOT, **environment: str) -> str:
@@ -80,23 +92,48 @@ def objects(
     cc: str = "gcc", flags: str = DEBUG, patches: Sequence[Patch] = (), unrolled: str = ""
 ) -> list[Path]:
     """All of csrc/, position-independent; `unrolled`: other flags for the UNROLLED files."""
+    return together(recipes(cc, flags, patches, unrolled))
+
+
+def recipes(cc: str, flags: str, patches: Sequence[Patch], unrolled: str) -> list[Recipe]:
     csrc = sources(patches)
     wide = dict.fromkeys(UNROLLED, unrolled or flags)
-    files = library_files(csrc)
-    return [compiled(path, cc, wide.get(path.name, flags), csrc) for path in files]
+    return [
+        recipe(path, cc, wide.get(path.name, flags), csrc)
+        for path in sorted(library_files(csrc), key=lambda path: -path.stat().st_size)
+    ]
 
 
 def compiled(source: Path, cc: str, flags: str, *headers: Path) -> Path:
     """The object file of one source; `headers` are the folders it includes from."""
+    return together([recipe(source, cc, flags, *headers)])[0]
+
+
+def together(wanted: Sequence[Recipe]) -> list[Path]:
+    """The object files; first those that no other process is compiling, then the rest."""
+    for each in wanted:
+        cached(*each, wait=False)
+    return [cached(*each) / f"{each.name}.o" for each in wanted]
+
+
+@cache
+def recipe(source: Path, cc: str, flags: str, *headers: Path) -> Recipe:
     root = next((folder for folder in headers if folder in source.parents), source.parent)
     command = [cc, *flags.split(), "-fPIC", "-c", str(source.relative_to(root))]
-    key = command, version(cc), source.read_bytes(), [contents(h, "*.h") for h in headers]
     includes = [f"-I{folder}" for folder in headers]
+    key = command, version(cc), included(command, includes, root)
 
     def build(made: Path) -> None:
         run(*command, *includes, "-o", made / f"{source.stem}.o", folder=root)
 
-    return cached(source.stem, key, build) / f"{source.stem}.o"
+    return Recipe(source.stem, key, build)
+
+
+def included(command: Sequence[str], includes: Sequence[str], root: Path) -> list[tuple]:
+    """Names and bytes of a source and of all that it includes, but for the system's headers."""
+    rule = run(*command, *includes, "-MM", folder=root)
+    names = rule.replace("\\\n", " ").split()[1:]
+    return [(Path(name).name, (root / name).read_bytes()) for name in names]
 
 
 def program(
@@ -134,16 +171,20 @@ def extension(
     patches: Sequence[Patch] = (),
     python: str = sys.executable,
     unrolled: str = "",
+    own: Sequence[Path] = (),
+    link: str = "",
 ) -> Path:
-    """A folder to put first on PYTHONPATH of `python`: pysframe, its native engine built so.
+    """A folder to put first on PYTHONPATH of `python`: pysframe, its native engine built so, with
+    files of our own in it.
 
     The Python files, and the stubs that tests read, are links to the source's own.
     """
     facts = "import sysconfig as s; print(s.get_path('include'), s.get_config_var('EXT_SUFFIX'))"
     include, suffix = run(python, "-c", facts).split()
     headers = Path(include), sources(patches)
-    parts = [compiled(generated(), cc, flags, *headers), *objects(cc, flags, patches, unrolled)]
-    command = [cc, *flags.split(), "-shared", *parts]
+    bound = [recipe(path, cc, flags, *headers) for path in (generated(), *own)]
+    parts = together([*bound, *recipes(cc, flags, patches, unrolled)])
+    command = [cc, *flags.split(), "-shared", *parts, *link.split()]
     found = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")]
     modules = sorted(path.relative_to(PACKAGE) for path in found)
 
@@ -182,6 +223,7 @@ def runtime(sanitizer: str, cc: str = "gcc") -> str:
     return run(cc, f"-print-file-name=lib{sanitizer}.so").strip()
 
 
+@cache
 def version(cc: str) -> str:
     return run(cc, "--version").splitlines()[0]
 
@@ -192,13 +234,21 @@ def contents(folder: Path, pattern: str = "*.[ch]") -> list[tuple[str, bytes]]:
     return [(str(path.relative_to(folder)), path.read_bytes()) for path in found]
 
 
-def cached(name: str, key: object, build: Callable[[Path], object]) -> Path:
-    """The folder that build() filled for this key; one process builds, the others wait."""
+def cached(
+    name: str, key: object, build: Callable[[Path], object], wait: bool = True
+) -> Path | None:
+    """The folder that build() filled for this key. One process builds; the others wait for it, or
+    get nothing at once."""
     digest = hashlib.sha256(repr((name, key)).encode()).hexdigest()[:16]
     folder = VARIANTS / f"{name}-{digest}"
+    if folder.exists():
+        return folder
     VARIANTS.mkdir(parents=True, exist_ok=True)
     with untimed(), (VARIANTS / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return None
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=VARIANTS) as made:
                 (Path(made) / "done").mkdir()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from isolated import SRC
+from isolated import PATIENCE, SRC
 
 import pysframe
 from pysframe import engine as engines
@@ -49,7 +49,7 @@ def application(tmp_path_factory):
 ])  # fmt: skip
 def test_a_frozen_application_has_every_engine(application, switches, engine):
     ran = subprocess.run(
-        [application], env=switches, cwd="/", capture_output=True, text=True, timeout=60
+        [application], env=switches, cwd="/", capture_output=True, text=True, timeout=PATIENCE
     )
     assert ran.stdout.startswith(engine), ran.stderr
     assert ran.stdout.endswith(f" ok {pysframe.__version__}\n")
