@@ -11,6 +11,7 @@ import random
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -118,7 +119,17 @@ class RunRules:
             for rule in self.rules
         )
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+        """What ran comes before pytest's own summary: of a log that is cut, the end is left."""
+        self.tell_what_ran(terminalreporter)
+        yield
+        if violations := self.violations():
+            terminalreporter.section("not allowed (see tests/allowed_skips.toml)", red=True)
+            for violation in violations:
+                terminalreporter.write_line(violation, red=True)
+
+    def tell_what_ran(self, terminalreporter: pytest.TerminalReporter) -> None:
         write = terminalreporter.write_line
         terminalreporter.section("tests per part")
         for part, count in sorted(self.parts.items()):
@@ -128,10 +139,6 @@ class RunRules:
             terminalreporter.section("figures")
             for figure in sorted(self.figures):
                 write(figure)
-        if violations := self.violations():
-            terminalreporter.section("not allowed (see tests/allowed_skips.toml)", red=True)
-            for violation in violations:
-                write(violation, red=True)
 
 
 def part_of(nodeid: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,22 @@ def test_the_workflow_gives_it_the_time(job, run):
 def test_the_tests_are_those_of_the_readme():
     assert 'part "make test" make test\n' in RUN
     assert "    make test " in (ROOT / "README.md").read_text()
+
+
+def test_a_push_is_tested_with_releases_that_are_named():
+    """All that it installs by name; a release of anybody's must not turn a push red."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [project["optional-dependencies"][kind] for kind in ("call", "test", "dev", "bench")]
+    names = {plain(re.match(r"[\w-]+", each)[0]) for extra in extras for each in extra}
+    lines = (ROOT / ".ci/constraints.txt").read_text().splitlines()
+    named = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert names - {"pysframe"} <= set(map(plain, named))
+    assert "export PIP_CONSTRAINT=$PWD/.ci/constraints.txt" in RUN
+
+
+def plain(name):
+    """As package registries compare names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 # ---- its functions, with parts that take no time ----

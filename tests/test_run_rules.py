@@ -1,14 +1,17 @@
 """The rules that fail a run are seen to fail one: each case is a small run of pytest by itself."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import machine
 import pytest
 import run_rules
 from isolated import PATIENCE
 
+TESTS = Path(__file__).parent
 SKIPS = "import pytest\ndef test_a(): pytest.skip('no such tool')\ndef test_b(): pass\n"
 ALLOWED = """
 [[allowed]]
@@ -81,6 +84,22 @@ def test_workers_report_what_they_did_not_run(run):
     result = run(code, "", "-n", "1", "-k", "not other")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*::test_a: *no such tool", "*::test_other: deselected"])
+
+
+def test_what_failed_is_told_last(run):
+    code = "def test_a(record_property):\n    record_property('figure', '12 ways')\n    assert 0\n"
+    said = run(code).stdout.str()
+    places = ["tests per part", "12 ways", "== FAILURES ==", "short test summary info"]
+    assert sorted(places, key=said.index) == places
+
+
+def test_no_environment_makes_properties_the_same_each_time():
+    code = "import conftest, hypothesis; print(hypothesis.settings.default.derandomize)"
+    for profile in ("desk", "ci", "mutants"):
+        environment = os.environ | {"CI": "true", "HYPOTHESIS_PROFILE": profile}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True)
+        assert done.stdout == "False\n", done.stderr
 
 
 def test_the_run_prints_its_parts_tier_and_seed(run):

@@ -1,9 +1,9 @@
 """csrc/ without Cython: the library that the README's build line makes, and cffi over it.
 
 The declarations are those of the public headers, so a test that calls a function also shows that
-they are enough. The README's line makes released(); the tests reach inside, so theirs, built(), is
-made by the same line but for the visibility of its symbols. What was built stays in
-build/ until a source changes.
+they are enough. The tests reach inside, so their library, built(), is made by the README's line but
+for the visibility of its symbols; released() by that line but for the level of optimization, since
+one library at -O3 takes long enough. What was built stays in build/ until a source changes.
 """
 
 import fcntl
@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from sysconfig import get_path
 
@@ -62,8 +63,10 @@ def built() -> Path:
 
 @cache
 def released() -> Path:
-    """The folder with libsfr.so as the README's build line makes it, to the letter."""
-    return kept("libsfr", [], lambda folder: library(build_line(), folder))
+    """The folder with libsfr.so, which exports what the README's build line makes it export."""
+    line = build_line()
+    assert line.count(" -O3 ") == 1
+    return kept("libsfr", [Path(__file__)], lambda to: library(line.replace("-O3", "-O1"), to))
 
 
 def kept(name: str, more_sources: list[Path], build: Callable[[Path], None]) -> Path:
@@ -101,13 +104,15 @@ def library(line: str, folder: Path) -> None:
 
 
 def build(folder: Path) -> None:
+    """gcc also says how much stack each function takes, for test_stack.py."""
     line = build_line().replace("-fvisibility=hidden", "-fno-semantic-interposition")
-    library(line, folder)
+    library(line.replace("-shared", "-shared -fstack-usage") if CC == "gcc" else line, folder)
     ffi = FFI()
     ffi.cdef(public_declarations())
     ffi.cdef(declarations((HERE / "harness.h").read_text()))
     ffi.set_source(MODULE, '#include "sfr_batch.h"\n#include "sfr_keys.h"\n#include "harness.h"')
-    ffi.emit_c_code(str(folder / "glue.c"))
+    with redirect_stdout(StringIO()):  # cffi says what it makes; who asks for a figure hears us
+        ffi.emit_c_code(str(folder / "glue.c"))
     includes = f"-I{CSRC} -I{HERE} -I{get_path('include')}"
     link = f"-L{folder} -lsfr -Wl,-rpath,'$ORIGIN'"
     sources = f"{folder}/glue.c {HERE}/harness.c"

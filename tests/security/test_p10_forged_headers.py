@@ -145,7 +145,7 @@ def flood(engine, scene, rng, frames):
 @SCENES
 def test_forged_headers_change_nothing(engine, scene, rng, by_tier, figure):
     native = engine.name.startswith("native")
-    frames = by_tier(40_000, 100_000, 1_000_000) if native else by_tier(4000, 50_000, 1_000_000)
+    frames = by_tier(40_000, 100_000, 1_000_000) if native else by_tier(4000, 15_000, 1_000_000)
     attacked = scene(engine)
     before = state(attacked)
     assert flood(engine, attacked, rng, frames) <= REJECTED
@@ -239,7 +239,7 @@ def test_a_sender_is_heard_in_any_flood(engine, rng, monkeypatch, by_tier, figur
     if not native:  # as if a hundred times as many came
         monkeypatch.setattr("pysframe.engine.twin._shares.SHARES", 4)
     forgers = FORGERS["members and contexts"]
-    trials = by_tier(2, 10, 50)
+    trials = by_tier(2, 4, 50)
     waits = [unheard(engine, rng, forgers, beside, 200, True, 14 * WAIT) for _ in range(trials)]
     figure(f"{beside} forged frames for each: unheard for {max(waits)} frames at most")
     assert max(waits) < 14 * WAIT
@@ -279,7 +279,7 @@ def cost_ratio(engine, scene, rng, frames, rounds=10):
 @SCENES
 def test_forged_headers_cost_little(engine, scene, rng, by_tier, figure):
     native = engine.name.startswith("native")
-    frames = by_tier(100_000, 100_000, 1_000_000) if native else by_tier(5000, 50_000, 200_000)
+    frames = by_tier(50_000, 100_000, 1_000_000) if native else by_tier(5000, 15_000, 200_000)
     for _ in range(6):  # a machine that is busy with something else gets another chance
         ratio = cost_ratio(engine, scene, rng, frames)
         if ratio <= 2:

@@ -65,6 +65,7 @@ def c_tests(folder: Path, *files: str) -> Path:
         "SFR_CFLAGS": f"-O1 -Wno-error {COVERAGE}",
         "LLVM_PROFILE_FILE": str(folder / "c-%p.profraw"),
         "PYTHONPATH": str(ROOT / "tests"),
+        "HYPOTHESIS_PROFILE": "desk",
     }
     names = [f"tests/c_core/test_{file}.py" for file in files]
     options = ["-q", "--partial", "--timeout=600", "-p", "no:cacheprovider"]

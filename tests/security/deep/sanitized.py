@@ -37,6 +37,7 @@ def python(
         "PYTHONPATH": f"{package}:{ROOT / 'tests'}",
         "PYTHONMALLOC": "malloc",
         "PYSFRAME_BACKEND": "native",
+        "HYPOTHESIS_PROFILE": "desk",  # in CI, too: it is about memory, and each example is slow
         "PYCRYPTODOME_DISABLE_DEEPBIND": "1",  # ASan refuses libraries that bind so
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
