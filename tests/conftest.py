@@ -2,6 +2,8 @@
 
 import os
 import random
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -44,6 +46,17 @@ def pytest_collection_modifyitems(items):
 def engine(request):
     """Every engine on every kernel and every AEAD provider, one after the other."""
     return engines.bind(request.param)
+
+
+@pytest.fixture(scope="session")
+def quick_disk(tmp_path_factory):
+    """A folder in memory, if the machine has one: for many stores whose syncs are no matter."""
+    memory = Path("/dev/shm")
+    if not (memory.is_dir() and os.access(memory, os.W_OK)):
+        yield tmp_path_factory.mktemp("disk")
+        return
+    with TemporaryDirectory(prefix="pysframe-tests-", dir=memory) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from pysframe import FrameRejected, Header, KeyState, Receiver
 WAITING, FLOWING, MISSING_KEY, WRONG_KEY, STALE_KEY, STALLED, NOT_SFRAME = KeyState
 MARKS = (1.0, 5.0)  # seconds
 KEY = bytes(range(16))
+# One worker of xdist, since the encoders take longer than all that is made of what they give.
+pytestmark = pytest.mark.xdist_group("clear media")
 POLLS = pytest.mark.parametrize("every", [0.1, 1.0])
 
 NETWORKS = {

@@ -335,8 +335,9 @@ def test_a_later_format(path):
 
 
 @given(st.data())
-def test_no_flipped_bit_and_no_cut_lowers_a_counter(tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("store") / "counters"
+def test_no_flipped_bit_and_no_cut_lowers_a_counter(quick_disk, data):
+    path = quick_disk / "counters"
+    path.unlink(missing_ok=True)
     keys = names(2 * RECORDS)
     fill(path, keys)
     changed = bytearray(path.read_bytes())
@@ -351,8 +352,9 @@ def test_no_flipped_bit_and_no_cut_lowers_a_counter(tmp_path_factory, data):
         assert first == 1000
 
 
-def test_every_page_spoiled_in_turn(path):
+def test_every_page_spoiled_in_turn(quick_disk):
     """One copy: the other is taken, and both are whole again. Both: refused."""
+    path = quick_disk / "spoiled"
     keys = names(2 * RECORDS)
     fill(path, keys)
     intact = path.read_bytes()

@@ -324,8 +324,9 @@ def test_an_older_file_whose_key_has_no_counter_left(path):
 
 
 @given(st.data())
-def test_no_flipped_bit_and_no_cut_lowers_a_counter_of_an_older_file(tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("store") / "counters"
+def test_no_flipped_bit_and_no_cut_lowers_a_counter_of_an_older_file(quick_disk, data):
+    path = quick_disk / "older"
+    path.unlink(missing_ok=True)
     intact = content(1000).encode()
     changed = bytearray(intact)
     changed[data.draw(st.integers(0, len(intact) - 1))] ^= 1 << data.draw(st.integers(0, 7))

@@ -216,9 +216,9 @@ class World:
     ),
     which=st.integers(0, 99),
 )
-def test_no_life_of_keys_uses_a_nonce_twice(tmp_path_factory, actions, which):
+def test_no_life_of_keys_uses_a_nonce_twice(quick_disk, actions, which):
     names = engines.available()
-    path = tmp_path_factory.getbasetemp() / "lives.counters"
+    path = quick_disk / "lives.counters"
     path.unlink(missing_ok=True)
     ledger = World(engines.bind(names[which % len(names)]), path).run(actions)
     assert ledger.duplicates == 0

@@ -223,7 +223,7 @@ def test_a_sender_is_heard_among_forgers(engine, forgers, batched, rng, by_tier,
     """By its WAITth frame, as long as there are fewer than a thousand forged ones for each."""
     waits = []
     for beside in (0, 1, 3, 20):
-        for _ in range(by_tier(2, 10, 100)):
+        for _ in range(by_tier(2, 4, 100)):
             waits.append(unheard(engine, rng, FORGERS[forgers], beside, 200, batched, 16 * WAIT))
     figure(f"{forgers}: {len(waits)} senders, unheard for {max(waits)} frames at most")
     # A forged KID in the same bucket may take its turn: 2 in 1,024 for each forged frame beside.
