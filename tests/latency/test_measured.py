@@ -233,10 +233,10 @@ def test_a_real_delay_a_quarter_beyond_the_gate_fails_its_row(copy, place):
     row = place.partition(" suite")[0]
     shape = copy.delays.gates.shapes.SHAPES.get(row)
     assert (figure / gate if shape and shape.most else gate / figure) > 1.2
-    failed, judged = copy.failed_in(kernel, clause, row)
+    failed, judged = copy.failed_in(kernel, clause, place)
     assert place in failed
     assert judged >= len(failed)
-    passed, _ = copy.failed_in(kernel, "", row)
+    passed, _ = copy.failed_in(kernel, "", place)
     assert place not in passed
 
 
