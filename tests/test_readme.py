@@ -37,9 +37,14 @@ def test_its_commands_are_those_there_are():
     lines = re.findall(r"^    pysframe (\S+)((?: \S+)*)", section[1], re.M)
     assert [name for name, _ in lines] == [*cli.COMMANDS, "--version"]
     for name, usage in lines[:-1]:
-        wanted = {"call": ["[speech.wav]"], "inspect": ["HEX|FILE"]}.get(name, [])
+        wanted = {
+            "call": ["[speech.wav]"],
+            "inspect": ["HEX|FILE"],
+            "decrypt": ["room.mjr", "--keys", "keys.json", "-o", "out.mka"],
+        }.get(name, [])
         assert usage.split() == wanted
-        assert cli.parser().parse_args([name, *["x" for _ in wanted]]).command == name
+        words = [word if word.startswith("-") else "x" for word in wanted]
+        assert cli.parser().parse_args([name, *words]).command == name
 
 
 def test_its_exit_statuses_are_those_there_are(capsys):

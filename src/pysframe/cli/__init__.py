@@ -12,13 +12,19 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import backend_info
-from . import bench, call, doctor, inspect
+from . import bench, call, decrypt, doctor, inspect
 from ._console import CommandError, say
 from ._streams import Output, WriteFailed, complain, forget_odd_sizes, settle, write
 
 __all__ = ["main"]
 
-COMMANDS = {"call": call, "inspect": inspect, "doctor": doctor, "bench": bench}
+COMMANDS = {
+    "call": call,
+    "inspect": inspect,
+    "decrypt": decrypt,
+    "doctor": doctor,
+    "bench": bench,
+}
 TROUBLE, INTERRUPTED, NO_READER = 2, 130, 141  # the last two follow the shells: 128 + signal
 
 EPILOG = """\

@@ -23,7 +23,7 @@ and does not."""
 
 SWITCHES = ("PYSFRAME_BACKEND", "PYSFRAME_MAX_ISA", "PYSFRAME_KERNEL")
 TOLD_APART = {"engine", "kernel", "refused", "versions", "self_test"}  # of a Backend's facts
-EXTRAS = {"rich": "tables and colours", "av": "call", "numpy": "call"}
+EXTRAS = {"rich": "tables and colours", "av": "call, decrypt", "numpy": "call"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
