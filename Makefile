@@ -19,7 +19,7 @@ NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.h csrc/*/*.[ch]) \
 C_FILES = $(wildcard csrc/*/*.c)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types \
+.PHONY: help demo test lint format types web \
         bench bench-gate bench-record bench-tables bench-compare bench-peers \
         test-c test-deep test-gates test-nightly mutants coverage wheel clean
 
@@ -63,6 +63,12 @@ format: $(MADE)/dev  ## rewrite Python and C in the house style
 types: $(MADE)/dev   ## mypy --strict alone
 	$(BIN)/mypy
 
+web: $(MADE)/test web/node_modules/.made ## the TypeScript of web/: lint, types, build, tests, frames to and from Python
+	npm --prefix web run lint
+	npm --prefix web run build
+	npm --prefix web test
+	$(BIN)/python -m pytest tests/web --web $(PYTEST_ARGS)
+
 bench: $(MADE)/bench ## all figures against the pinned peers: JSON, a page, charts (BENCH_ARGS=--resume)
 	$(BIN)/python bench/report.py $(BENCH_ARGS)
 
@@ -92,7 +98,7 @@ wheel: $(MADE)/python ## a wheel in dist/
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:           ## remove everything that was built
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) build dist web/build web/dist web/node_modules src/*.egg-info .pytest_cache .mypy_cache .ruff_cache \
 	    .import_linter_cache .hypothesis .benchmarks htmlcov .coverage*
 	rm -f src/pysframe/engine/_native*.so
 	find src tests bench -name __pycache__ -prune -exec rm -rf {} +
@@ -117,6 +123,12 @@ $(MADE)/engine-$(BUILD): $(MADE)/python $(NATIVE_SOURCES)
 	@PYSFRAME_BUILD=$(BUILD) $(PIP) install --verbose --no-build-isolation --no-deps --editable . >$(VENV)/build.log 2>&1 || \
 	    { tail -n 40 $(VENV)/build.log; exit 1; }
 	@sed -n 's/^ *pysframe: /pysframe: /p' $(VENV)/build.log
+	@touch $@
+
+web/node_modules/.made: web/package.json web/package-lock.json tools/node_is_here.sh
+	@sh tools/node_is_here.sh
+	@echo "== installing what web/ is built and tested with into web/node_modules"
+	@npm --prefix web ci --no-audit --no-fund
 	@touch $@
 
 $(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench $(MADE)/mutants: $(MADE)/engine-$(BUILD) pyproject.toml

@@ -24,6 +24,7 @@ from pysframe import engine
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.toml")
 TIERS = ("quick", "deep", "nightly")  # make test, make test-deep, make test-nightly
 DEEP = Path(__file__).parent / "security" / "deep"
+WEB = Path(__file__).parent / "web"  # make web; it needs Node, which `make test` must not
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--partial", action="store_true", help="deselections are intended")
     group.addoption("--measured", action="store_true", help="with what the gates measure")
     group.addoption("--tier", choices=TIERS, default="quick", help="how much of tests/security")
+    group.addoption("--web", action="store_true", help="tests/web, too: what `make web` built")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -44,7 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return True if collection_path == DEEP and config.option.tier == "quick" else None
+    left_out = (collection_path == DEEP and config.option.tier == "quick") or (
+        collection_path == WEB and not config.option.web
+    )
+    return True if left_out else None
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -1,0 +1,107 @@
+/**
+ * What is said on the ports of the frame worker. Every key goes in; none comes out.
+ *
+ * The names are those of pysframe's KeySource. Whoever exchanges keys holds the other end of a *key
+ * port*: the page now, a second worker later. Integers of 64 bits are bigints, keys are Uint8Array; the
+ * worker wipes what it was sent, so transfer it.
+ */
+
+/** One key. `mine`: to seal with; else to open with. Never both: RFC 9605 4.4.1. */
+export interface InstallKey {
+  readonly kind: "InstallKey";
+  /** Whose frames: the KID namespace that transforms name, too. */
+  readonly sender: string;
+  readonly suite: number;
+  readonly kid: bigint;
+  readonly baseKey: Uint8Array;
+  readonly mine: boolean;
+}
+
+/** A generation of a sender and one of its ratchet steps: RFC 9605 5.1. */
+export interface InstallSenderKey {
+  readonly kind: "InstallSenderKey";
+  readonly sender: string;
+  readonly suite: number;
+  readonly generation: bigint;
+  readonly step: number;
+  readonly baseKey: Uint8Array;
+  readonly mine: boolean;
+}
+
+/** Seal under this KID from now on. */
+export interface Use {
+  readonly kind: "Use";
+  readonly sender: string;
+  readonly kid: bigint;
+}
+
+/** Forget this KID, on both sides. */
+export interface Drop {
+  readonly kind: "Drop";
+  readonly sender: string;
+  readonly kid: bigint;
+}
+
+export type KeyEvent = InstallKey | InstallSenderKey | Use | Drop;
+
+/** The answer to LeaseWanted: counters first..end-1, which nobody else has been given. */
+export interface LeaseGiven {
+  readonly kind: "LeaseGiven";
+  readonly id: number;
+  readonly first: bigint;
+  readonly end: bigint;
+}
+
+export interface LeaseRefused {
+  readonly kind: "LeaseRefused";
+  readonly id: number;
+}
+
+export interface LeaseWanted {
+  readonly kind: "LeaseWanted";
+  readonly id: number;
+  /** Names the key and says nothing about it. */
+  readonly keyName: string;
+  readonly count: bigint;
+}
+
+/** To the worker itself. */
+export type ToWorker =
+  | { readonly kind: "keys"; readonly port: MessagePort }
+  | { readonly kind: "counters"; readonly port: MessagePort }
+  | { readonly kind: "report" }
+  | {
+      /** For browsers without RTCRtpScriptTransform: createEncodedStreams. */
+      readonly kind: "streams";
+      readonly options: TransformOptions;
+      readonly readable: ReadableStream;
+      readonly writable: WritableStream;
+    };
+
+/** What a transform is made with: new RTCRtpScriptTransform(worker, options). */
+export interface TransformOptions {
+  readonly id: string;
+  readonly operation: "seal" | "open";
+  readonly sender: string;
+}
+
+/** Frames of one transform; the first three are W3C's names. */
+export interface FrameCounts {
+  authentication: number;
+  keyID: number;
+  syntax: number;
+  replay: number;
+  /** Padding that a browser invents: it has no frame in it. */
+  empty: number;
+  /** Anything else that went wrong; the frame was dropped as well. */
+  failed: number;
+  passed: number;
+}
+
+/** From the worker itself. */
+export type FromWorker =
+  | { readonly kind: "ready" }
+  /** The first frame went through: only now is the transform known to run. */
+  | { readonly kind: "running"; readonly id: string }
+  | { readonly kind: "counts"; readonly transforms: Readonly<Record<string, FrameCounts>> }
+  | { readonly kind: "trouble"; readonly words: string };

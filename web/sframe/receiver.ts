@@ -1,0 +1,146 @@
+/**
+ * A Receiver parses a header, resolves its key, opens the frame, then commits.
+ *
+ * Rules:
+ *   1. A header changes nothing: no window, no ratchet, no count that grows with what is forged.
+ *   2. Verdicts that were reached before an `await` are reached again after it: another frame with
+ *      the same counter may have been opened, or the key removed, in between.
+ *   3. Whatever is wrong, the frame's bytes do not come out.
+ */
+
+import type { BaseKey } from "./base-key.js";
+import { type Bytes, concat } from "./bytes.js";
+import { FrameRejected, MisuseError, REASONS, type Reason } from "./errors.js";
+import { type FrameOptions, MAX_FRAME, requireAllowed, splitOptions } from "./frame.js";
+import type { FrameKey } from "./frame-key.js";
+import { type Header, parseHeader } from "./header.js";
+import { Keyring, type Slot } from "./keyring.js";
+import type { ChainOptions } from "./ratchet.js";
+import { hasShortTag, type Suite, suiteOf } from "./suites.js";
+
+const DEFAULT_WINDOW = 1024;
+const LIMIT_WINDOW = 1 << 16;
+/** Failures after which a key with a 4-byte tag closes itself: they leave a forger 2^-20. */
+const SHORT_TAG_FAILURES = 1 << 12;
+const MAX_OVERHEAD = 17 + 16;
+
+export interface ReceiverOptions {
+  /** How many counters of each key are remembered; 0: no protection against replays. */
+  readonly replayWindow?: number;
+  readonly allowShortTags?: boolean;
+}
+
+/** Frames since the Receiver was made. */
+export type Counts = Record<Reason | "opened", number>;
+
+export class Receiver {
+  readonly suite: Suite;
+  readonly #keyring: Keyring;
+  readonly #counts: Counts;
+
+  constructor(suite: number, options: ReceiverOptions = {}) {
+    const { replayWindow = DEFAULT_WINDOW, allowShortTags = false } = options;
+    if (!Number.isInteger(replayWindow) || replayWindow < 0 || replayWindow > LIMIT_WINDOW) {
+      throw new MisuseError(`replayWindow is 0 to ${LIMIT_WINDOW}`);
+    }
+    this.suite = suiteOf(suite);
+    requireAllowed(this.suite, allowShortTags);
+    this.#keyring = new Keyring(replayWindow);
+    const zeros = REASONS.map((reason) => [reason, 0]);
+    this.#counts = { opened: 0, ...Object.fromEntries(zeros) };
+  }
+
+  get counts(): Readonly<Counts> {
+    return { ...this.#counts };
+  }
+
+  get kids(): bigint[] {
+    return this.#keyring.kids;
+  }
+
+  /** Adding the same key again changes nothing; another key under a live KID is refused. */
+  addKey(key: FrameKey): void {
+    this.#requireSuite(key.suite);
+    this.#keyring.add(key);
+  }
+
+  /** False when there was none. The replay window goes with the key. */
+  removeKey(kid: bigint): boolean {
+    return this.#keyring.remove(kid);
+  }
+
+  /** A generation of the one sender whose frames come here: RFC 9605 5.1. */
+  addSenderKey(generation: bigint, base: BaseKey, options: ChainOptions): void {
+    this.#requireSuite(base.suite);
+    this.#keyring.addChain(generation, base, options);
+  }
+
+  removeSenderKey(generation: bigint): boolean {
+    return this.#keyring.removeChain(generation);
+  }
+
+  /** The frame; throws FrameRejected, and counts its reason. */
+  async unprotect(ciphertext: Uint8Array, options: FrameOptions = {}): Promise<Bytes> {
+    try {
+      const frame = await this.#unprotect(ciphertext, options);
+      this.#counts.opened++;
+      return frame;
+    } catch (error) {
+      if (error instanceof FrameRejected) this.#counts[error.reason]++;
+      throw error;
+    }
+  }
+
+  async #unprotect(ciphertext: Uint8Array, options: FrameOptions): Promise<Bytes> {
+    const { metadata, clear } = splitOptions(options);
+    const { copy, header } = this.#parse(ciphertext, clear);
+    const start = clear + header.size;
+    const aad = concat(copy.subarray(clear, start), copy.subarray(0, clear), metadata);
+    const slot = await this.#keyring.resolve(header.kid);
+    if (!slot) throw unknownKey();
+    requireFresh(slot, header.ctr);
+    const frame = await slot.key.open(header.ctr, aad, copy.slice(start));
+    if (!frame) throw this.#failed(slot);
+    this.#commit(slot, header.ctr);
+    return clear === 0 ? frame : concat(copy.subarray(0, clear), frame);
+  }
+
+  #parse(ciphertext: Uint8Array, clear: number): { copy: Bytes; header: Header } {
+    if (ciphertext.length > MAX_FRAME + MAX_OVERHEAD) {
+      throw new FrameRejected("syntax", "a frame has 16 MiB at most");
+    }
+    const copy = new Uint8Array(ciphertext);
+    const header = parseHeader(copy.subarray(clear));
+    if (copy.length < clear + header.size + this.suite.Nt) {
+      throw new FrameRejected("syntax", "the frame is shorter than its header and tag");
+    }
+    return { copy, header };
+  }
+
+  #failed(slot: Slot): FrameRejected {
+    slot.failures++;
+    return new FrameRejected("authentication", "the tag is wrong");
+  }
+
+  #commit(slot: Slot, ctr: bigint): void {
+    if (!this.#keyring.holds(slot)) throw unknownKey();
+    requireFresh(slot, ctr);
+    slot.window.mark(ctr);
+    this.#keyring.confirm(slot);
+  }
+
+  #requireSuite(suite: Suite): void {
+    if (suite !== this.suite) throw new MisuseError("the key is of another suite");
+  }
+}
+
+function requireFresh(slot: Slot, ctr: bigint): void {
+  if (hasShortTag(slot.key.suite) && slot.failures >= SHORT_TAG_FAILURES) {
+    throw new FrameRejected("authentication", "too many forgeries: this key is closed");
+  }
+  if (!slot.window.accepts(ctr)) throw new FrameRejected("replay", "opened before, or too old");
+}
+
+function unknownKey(): FrameRejected {
+  return new FrameRejected("keyID", "no key for this KID");
+}

@@ -1,0 +1,70 @@
+/**
+ * A Sender reserves a counter, then seals a frame.
+ *
+ * Rule: every check runs before a counter is taken, and no counter is ever given back.
+ */
+
+import { type Bytes, concat } from "./bytes.js";
+import type { CounterPort } from "./counters.js";
+import { Counters } from "./counters.js";
+import { MisuseError } from "./errors.js";
+import { type FrameOptions, MAX_FRAME, requireAllowed, splitOptions } from "./frame.js";
+import type { FrameKey } from "./frame-key.js";
+import { encodeHeader } from "./header.js";
+
+/** AES blocks under one key that keep GCM's advantage below 2^-57: draft-irtf-cfrg-aead-limits. */
+const KEY_BUDGET = 2 ** 36;
+
+export interface SenderOptions {
+  readonly allowShortTags?: boolean;
+  readonly leaseSize?: bigint;
+}
+
+export class Sender {
+  #blocks = 0;
+  #closed = false;
+
+  private constructor(
+    private readonly key: FrameKey,
+    private readonly counters: Counters,
+  ) {}
+
+  static async create(
+    key: FrameKey,
+    port: CounterPort,
+    options: SenderOptions = {},
+  ): Promise<Sender> {
+    requireAllowed(key.suite, options.allowShortTags ?? false);
+    return new Sender(key, await Counters.open(port, key.name, options.leaseSize));
+  }
+
+  get kid(): bigint {
+    return this.key.kid;
+  }
+
+  /** From now on protect() refuses. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  async protect(frame: Uint8Array, options: FrameOptions = {}): Promise<Bytes> {
+    const { metadata, clear } = splitOptions(options);
+    this.#check(frame.length, clear);
+    const copy = new Uint8Array(frame);
+    const bound = concat(copy.subarray(0, clear), metadata);
+    const ctr = await this.counters.take();
+    const header = encodeHeader(this.kid, ctr);
+    const sealed = await this.key.seal(ctr, concat(header, bound), copy.slice(clear));
+    return concat(copy.subarray(0, clear), header, sealed);
+  }
+
+  #check(size: number, clear: number): void {
+    if (this.#closed) throw new MisuseError("this Sender is closed");
+    if (size > MAX_FRAME) throw new MisuseError("a frame has 16 MiB at most");
+    if (clear > size) throw new MisuseError("more clear bytes than the frame has");
+    const blocks = this.#blocks + 1 + Math.ceil(size / 16);
+    if (blocks > KEY_BUDGET)
+      throw new MisuseError("this key has sealed 2^36 blocks; take a new one");
+    this.#blocks = blocks;
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The TypeScript side as a process, for tests/web: a request a line in, an answer a line out, both JSON.
+ *
+ * Byte strings are hex, and numbers of 64 bits are decimal strings.
+ */
+
+import { createInterface } from "node:readline";
+import { toHex } from "../sframe/bytes.js";
+import { BaseKey, FrameKey, FrameRejected, Receiver } from "../sframe/index.js";
+import { hex, SHORT, senderAt } from "./support.js";
+
+interface Request {
+  op: "seal" | "open";
+  suite: number;
+  base_key: string;
+  /** Ratchet steps taken before the key is used. */
+  steps: number;
+  /** Null: the key is not one of an RTP stream. */
+  ssrc: number | null;
+  kid: string;
+  ctr: string;
+  metadata: string;
+  clear: number;
+  data: string;
+}
+
+async function answer(request: Request): Promise<{ data: string } | { rejected: string }> {
+  const key = await keyOf(request);
+  const options = { metadata: hex(request.metadata), clear: request.clear };
+  if (request.op === "seal") {
+    const sender = await senderAt(key, BigInt(request.ctr));
+    return { data: toHex(await sender.protect(hex(request.data), options)) };
+  }
+  const receiver = new Receiver(request.suite, SHORT);
+  receiver.addKey(key);
+  try {
+    return { data: toHex(await receiver.unprotect(hex(request.data), options)) };
+  } catch (error) {
+    if (error instanceof FrameRejected) return { rejected: error.reason };
+    throw error;
+  }
+}
+
+async function keyOf({ suite, base_key, steps, ssrc, kid }: Request): Promise<FrameKey> {
+  let base = await BaseKey.from(suite, hex(base_key));
+  if (ssrc !== null) base = await base.forSsrc(ssrc);
+  for (let step = 0; step < steps; step++) base = await base.ratchet();
+  return FrameKey.derive(base, BigInt(kid));
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(await answer(JSON.parse(line) as Request))}\n`);
+}

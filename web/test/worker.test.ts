@@ -1,0 +1,166 @@
+/** The rooms of the frame worker: key events, leases over a port, and frames that fail. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KeyEvent, LeaseWanted, TransformOptions } from "../messages.js";
+import { CounterError, MemoryCounterPort, parseHeader } from "../sframe/index.js";
+import { LeasePort, type Port } from "../worker/lease-port.js";
+import { Parties } from "../worker/parties.js";
+import { FrameTransform, type MediaFrame } from "../worker/transform.js";
+import { random } from "./support.js";
+
+const key = (kid: bigint, baseKey: Uint8Array, mine: boolean): KeyEvent => ({
+  kind: "InstallKey",
+  sender: "alice",
+  suite: 4,
+  kid,
+  baseKey: Uint8Array.from(baseKey),
+  mine,
+});
+const use = (kid: bigint): KeyEvent => ({ kind: "Use", sender: "alice", kid });
+const drop = (kid: bigint): KeyEvent => ({ kind: "Drop", sender: "alice", kid });
+
+/** A transform, what it let through, and how often it said that it runs. */
+function transforming(parties: Parties, operation: TransformOptions["operation"]) {
+  const passed: ArrayBuffer[] = [];
+  let running = 0;
+  const transform = new FrameTransform({ id: "t", operation, sender: "alice" }, parties, () => {
+    running++;
+  });
+  const put = async (bytes: Uint8Array): Promise<Uint8Array | undefined> => {
+    const before = passed.length;
+    const frame: MediaFrame = { data: Uint8Array.from(bytes).buffer };
+    await transform.transform(frame, { enqueue: (out) => passed.push(out.data) });
+    const out = passed[before];
+    return out && new Uint8Array(out);
+  };
+  return { put, transform, running: () => running };
+}
+
+test("frames go through under keys that are set, used, rotated and dropped", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const [seal, open] = [transforming(parties, "seal"), transforming(parties, "open")];
+  const [one, two, frame] = [random(16), random(16), random(50)];
+  assert.equal(await seal.put(frame), undefined);
+  assert.equal(seal.running(), 0);
+  for (const event of [key(1n, one, true), key(1n, one, false), use(1n)]) parties.handle(event);
+  await parties.handle(key(2n, two, true));
+  const sealed = (await seal.put(frame)) as Uint8Array;
+  assert.equal(parseHeader(sealed).kid, 1n);
+  assert.deepEqual(await open.put(sealed), frame);
+  assert.deepEqual([seal.running(), open.running()], [1, 1]);
+
+  await parties.handle(use(2n));
+  const next = (await seal.put(frame)) as Uint8Array;
+  assert.equal(await open.put(next), undefined);
+  await parties.handle(key(2n, two, false));
+  assert.deepEqual(await open.put(next), frame);
+  await parties.handle(drop(2n));
+  assert.equal(await open.put(next), undefined);
+  assert.equal(await seal.put(frame), undefined);
+  assert.equal(seal.running(), 1);
+});
+
+test("what fails is dropped, counted by its name, and never enqueued", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const [seal, open] = [transforming(parties, "seal"), transforming(parties, "open")];
+  const baseKey = random(16);
+  await parties.handle(key(1n, baseKey, true));
+  await parties.handle(use(1n));
+  const sealed = (await seal.put(random(20))) as Uint8Array;
+  assert.equal(await open.put(sealed), undefined);
+  await parties.handle(key(1n, baseKey, false));
+  const forged = Uint8Array.from(sealed);
+  forged[8] = (forged[8] as number) ^ 1;
+  for (const bad of [forged, sealed.subarray(0, 5), random(0)]) {
+    assert.equal(await open.put(bad), undefined);
+  }
+  assert.ok(await open.put(sealed));
+  assert.equal(await open.put(sealed), undefined);
+  const none = {
+    authentication: 1,
+    keyID: 1,
+    syntax: 1,
+    replay: 1,
+    empty: 1,
+    failed: 0,
+    passed: 1,
+  };
+  assert.deepEqual(open.transform.counts, none);
+});
+
+test("a store of counters that fails drops frames, and none is sealed", async () => {
+  let broken = false;
+  const memory = new MemoryCounterPort();
+  const parties = new Parties({
+    lease: (name) => (broken ? Promise.reject(new Error("gone")) : memory.lease(name, 1n)),
+  });
+  const seal = transforming(parties, "seal");
+  await parties.handle(key(1n, random(16), true));
+  await parties.handle(use(1n));
+  broken = true;
+  assert.ok(await seal.put(random(4)));
+  assert.equal(await seal.put(random(4)), undefined);
+  assert.equal(seal.transform.counts.failed, 1);
+});
+
+test("a key that is set twice goes on with counters of its own", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const seal = transforming(parties, "seal");
+  const baseKey = random(16);
+  const ctrs = new Set<bigint>();
+  for (let times = 0; times < 5; times++) {
+    await parties.handle(key(1n, baseKey, true));
+    if (times === 0) await parties.handle(use(1n));
+    for (let i = 0; i < 3; i++)
+      ctrs.add(parseHeader((await seal.put(random(4))) as Uint8Array).ctr);
+  }
+  assert.equal(ctrs.size, 15);
+});
+
+test("sender keys ratchet", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const [seal, open] = [transforming(parties, "seal"), transforming(parties, "open")];
+  const event = { kind: "InstallSenderKey", sender: "alice", suite: 5, generation: 3n } as const;
+  const baseKey = random(32);
+  await parties.handle({ ...event, step: 0, baseKey: Uint8Array.from(baseKey), mine: true });
+  await parties.handle({ ...event, step: 0, baseKey: Uint8Array.from(baseKey), mine: false });
+  await parties.handle(use(0x300n));
+  const frame = random(9);
+  const sealed = (await seal.put(frame)) as Uint8Array;
+  assert.deepEqual(await open.put(sealed), frame);
+  await parties.handle(drop(0x300n));
+  assert.equal(await open.put(sealed), undefined);
+});
+
+test("base_keys are wiped, also when they are refused", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const [good, bad] = [key(1n, random(16), true), key(2n, random(8), true)];
+  await parties.handle(good);
+  await assert.rejects(parties.handle(bad));
+  for (const event of [good, bad]) {
+    assert.ok("baseKey" in event && event.baseKey.every((byte) => byte === 0));
+  }
+  await assert.rejects(parties.handle(use(9n)), /not installed/);
+  await assert.rejects(parties.handle({ kind: "Guess" } as unknown as KeyEvent), /unknown kind/);
+});
+
+test("leases over a port: given, refused, too late, twice", async () => {
+  const wanted: LeaseWanted[] = [];
+  const port: Port = { postMessage: (m) => wanted.push(m as LeaseWanted), onmessage: null };
+  const answer = (data: object) => port.onmessage?.({ data } as MessageEvent);
+  const leases = new LeasePort(50);
+  await assert.rejects(leases.lease("k", 8n), CounterError);
+  leases.connect(port);
+
+  const given = leases.lease("k", 8n);
+  const { id } = wanted[0] as LeaseWanted;
+  answer({ kind: "LeaseGiven", id, first: 8n, end: 16n });
+  answer({ kind: "LeaseGiven", id, first: 16n, end: 24n });
+  assert.deepEqual(await given, { first: 8n, end: 16n });
+
+  const refusing = leases.lease("k", 8n);
+  answer({ kind: "LeaseRefused", id: (wanted[1] as LeaseWanted).id });
+  await assert.rejects(refusing, /refuses/);
+  await assert.rejects(leases.lease("k", 8n), /silent/);
+});
