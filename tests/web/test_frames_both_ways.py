@@ -2,6 +2,10 @@
 and both make the same ciphertext. `make web` runs these.
 """
 
+import random
+from functools import cache
+from typing import NamedTuple
+
 import pytest
 from parties import SUITES, flipped, new_receiver, new_sender, status_of
 from web import web_peer
@@ -11,7 +15,7 @@ from pysframe import CipherSuite, FrameStatus, ratchet_base_key
 from pysframe.engine.key_schedule import derive_stream
 
 SUITE = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
-FRAMES = 200  # of each suite and engine
+FRAMES = 60  # of each suite on each engine
 
 # How the two name what is refused.
 NAMES = {
@@ -59,27 +63,48 @@ def opened_by_python(engine, case: Case, ciphertext: bytes) -> tuple[FrameStatus
     return status_of(receiver, ciphertext, case.metadata, clear=case.clear)
 
 
-@SUITE
-def test_both_ways(engine, suite, rng):
+class Exchange(NamedTuple):
+    """Frames, what TypeScript seals them to, some of that altered, and what it makes of either."""
+
+    cases: list[Case]
+    sealed: list[bytes]
+    opened: list[bytes | str]
+    bad: list[bytes]
+    refused: list[bytes | str]
+
+
+@cache
+def exchange(seed: int, suite: CipherSuite, engine: str) -> Exchange:
+    """Each engine has keys of its own: no process may have two senders of one key."""
+    rng = random.Random(f"{seed} {suite} {engine}")
     cases = [drawn(rng, suite) for _ in range(FRAMES)]
-    ours = [sealed_by_python(engine, case) for case in cases]
-    theirs = web_peer.seal(cases)
-    assert theirs == ours
-    assert web_peer.open_(cases, ours) == [case.frame for case in cases]
-    for case, ciphertext in zip(cases, theirs, strict=True):
-        assert opened_by_python(engine, case, ciphertext) == (FrameStatus.OK, case.frame)
+    sealed = web_peer.seal(cases)
+    bad = [altered(rng, ciphertext) for ciphertext in sealed]
+    answers = web_peer.open_([*cases, *cases], [*sealed, *bad])
+    return Exchange(cases, sealed, answers[:FRAMES], bad, answers[FRAMES:])
+
+
+@pytest.fixture
+def exchanged(request, suite) -> Exchange:
+    return exchange(request.config.option.seed, suite, request.node.callspec.params["engine"])
 
 
 @SUITE
-def test_an_altered_frame_is_refused_by_both_under_the_same_name(engine, suite, rng):
-    cases = [drawn(rng, suite) for _ in range(FRAMES)]
-    bad = [altered(rng, sealed_by_python(engine, case)) for case in cases]
-    seen = set()
-    for case, ciphertext, said in zip(cases, bad, web_peer.open_(cases, bad), strict=True):
+def test_both_make_the_same_frames_and_open_them(engine, suite, exchanged):
+    cases, sealed, opened, _, _ = exchanged
+    assert opened == [case.frame for case in cases]
+    for case, ciphertext in zip(cases, sealed, strict=True):
+        assert sealed_by_python(engine, case) == ciphertext, case
+        assert opened_by_python(engine, case, ciphertext) == (FrameStatus.OK, case.frame), case
+
+
+@SUITE
+def test_both_refuse_an_altered_frame_under_the_same_name(engine, suite, exchanged):
+    rows = list(zip(exchanged.cases, exchanged.bad, exchanged.refused, strict=True))
+    for case, ciphertext, said in rows:
         status, frame = opened_by_python(engine, case, ciphertext)
         assert (NAMES[status], frame) == (said, b""), case
-        seen.add(said)
-    assert seen == set(NAMES.values())
+    assert {said for _, _, said in rows} == set(NAMES.values())
 
 
 def altered(rng, ciphertext: bytes) -> bytes:
