@@ -36,9 +36,14 @@ test("forged ratchet steps derive each reachable key once", async () => {
   receiver.addSenderKey(1n, await BaseKey.from(4, random(16)), { ratchetBits: 8, maxSteps: 16 });
   const derivations = mock.method(crypto.subtle, "deriveBits");
   try {
-    for (let i = 0; i < 5_000; i++) {
-      const header = encodeHeader(kidOfStep(1n, i % 256, 8), BigInt(i));
-      await receiver.unprotect(concat(header, random(30))).catch(() => {});
+    const forge = (step: number, ctr: number) => {
+      const header = encodeHeader(kidOfStep(1n, step, 8), BigInt(ctr));
+      return receiver.unprotect(concat(header, random(30))).catch(() => {});
+    };
+    // One after the other, and many at the same moment.
+    for (let i = 0; i < 1_000; i++) await forge(i % 8, i);
+    for (let round = 0; round < 8; round++) {
+      await Promise.all(Array.from({ length: 512 }, (_, i) => forge(i % 256, i)));
     }
     // 16 ratchets, and a key, a salt and a name for each of 17 steps.
     assert.equal(derivations.mock.callCount(), 16 + 3 * 17);
