@@ -24,7 +24,7 @@ from pysframe import engine
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.toml")
 TIERS = ("quick", "deep", "nightly")  # make test, make test-deep, make test-nightly
 DEEP = Path(__file__).parent / "security" / "deep"
-WEB = Path(__file__).parent / "web"  # make web; it needs Node, which `make test` must not
+WEB = Path(__file__).parent / "browser"  # make web; it needs Node, which `make test` must not
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--partial", action="store_true", help="deselections are intended")
     group.addoption("--measured", action="store_true", help="with what the gates measure")
     group.addoption("--tier", choices=TIERS, default="quick", help="how much of tests/security")
-    group.addoption("--web", action="store_true", help="tests/web, too: what `make web` built")
+    group.addoption("--web", action="store_true", help="tests/browser, too: what `make web` built")
 
 
 @pytest.hookimpl(tryfirst=True)

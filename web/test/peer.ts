@@ -1,5 +1,5 @@
 /**
- * The TypeScript side as a process, for tests/web: a request a line in, an answer a line out, both JSON.
+ * The TypeScript side as a process, for tests/browser: a request a line in, an answer a line out, both JSON.
  *
  * Byte strings are hex, and numbers of 64 bits are decimal strings.
  */

@@ -7,12 +7,12 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
+from browser import web_peer
+from browser.web_peer import Case
 from parties import SUITES, flipped, new_receiver, new_sender, status_of
-from web.web_peer import Case
 
 from pysframe import CipherSuite, FrameStatus, ratchet_base_key
 from pysframe.engine.key_schedule import derive_stream
-from web import web_peer
 
 SUITE = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 FRAMES = 60  # of each suite on each engine
