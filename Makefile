@@ -67,7 +67,7 @@ web: $(MADE)/test web/node_modules/.made ## the TypeScript of web/: lint, types,
 	npm --prefix web run lint
 	npm --prefix web run build
 	npm --prefix web test
-	$(BIN)/python -m pytest tests/browser --web $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
 bench: $(MADE)/bench ## all figures against the pinned peers: JSON, a page, charts (BENCH_ARGS=--resume)
 	$(BIN)/python bench/report.py $(BENCH_ARGS)

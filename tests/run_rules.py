@@ -24,7 +24,7 @@ from pysframe import engine
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.toml")
 TIERS = ("quick", "deep", "nightly")  # make test, make test-deep, make test-nightly
 DEEP = Path(__file__).parent / "security" / "deep"
-WEB = Path(__file__).parent / "browser"  # make web; it needs Node, which `make test` must not
+WEB = Path(__file__).parent / "browser"  # for `make web`, which names it: it needs Node
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,7 +33,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--partial", action="store_true", help="deselections are intended")
     group.addoption("--measured", action="store_true", help="with what the gates measure")
     group.addoption("--tier", choices=TIERS, default="quick", help="how much of tests/security")
-    group.addoption("--web", action="store_true", help="tests/browser, too: what `make web` built")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -46,10 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    left_out = (collection_path == DEEP and config.option.tier == "quick") or (
-        collection_path == WEB and not config.option.web
-    )
-    return True if left_out else None
+    deep = collection_path == DEEP and config.option.tier == "quick"
+    return True if deep or collection_path == WEB else None
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
