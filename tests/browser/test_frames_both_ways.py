@@ -11,7 +11,7 @@ from browser import web_peer
 from browser.web_peer import Case
 from parties import SUITES, flipped, new_receiver, new_sender, status_of
 
-from pysframe import CipherSuite, FrameStatus, ratchet_base_key
+from pysframe import CipherSuite, FrameStatus, Header, ratchet_base_key
 from pysframe.engine.key_schedule import derive_stream
 
 SUITE = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
@@ -80,6 +80,7 @@ def exchange(seed: int, suite: CipherSuite, engine: str) -> Exchange:
     cases = [drawn(rng, suite) for _ in range(FRAMES)]
     sealed = web_peer.seal(cases)
     bad = [altered(rng, ciphertext) for ciphertext in sealed]
+    bad[:3] = flipped(sealed[0], -1), b"", renamed(cases[2], sealed[2])  # each name at least once
     answers = web_peer.open_([*cases, *cases], [*sealed, *bad])
     return Exchange(cases, sealed, answers[:FRAMES], bad, answers[FRAMES:])
 
@@ -105,6 +106,13 @@ def test_both_refuse_an_altered_frame_under_the_same_name(engine, suite, exchang
         status, frame = opened_by_python(engine, case, ciphertext)
         assert (NAMES[status], frame) == (said, b""), case
     assert {said for _, _, said in rows} == set(NAMES.values())
+
+
+def renamed(case: Case, ciphertext: bytes) -> bytes:
+    """The same frame under a KID that has no key."""
+    clear, rest = ciphertext[: case.clear], ciphertext[case.clear :]
+    header = Header.parse(rest)
+    return clear + Header(case.kid ^ 1, header.ctr).encode() + rest[header.size :]
 
 
 def altered(rng, ciphertext: bytes) -> bytes:
