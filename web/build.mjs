@@ -1,7 +1,10 @@
-/** Tests and types by tsc into build/ and dist/types/; one ES module each for worker and page. */
+/**
+ * Tests and types by tsc into build/ and dist/types/; one ES module each for worker and page, and the
+ * tests that run in a browser in build/browser/.
+ */
 
 import { execFileSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
 const tsc = (...options) => execFileSync("node_modules/.bin/tsc", options, { stdio: "inherit" });
@@ -19,4 +22,24 @@ await build({
   target: "es2022",
   outdir: "dist",
   legalComments: "none",
+});
+const VECTORS = Object.fromEntries(
+  ["rfc9605.json", "ratchet_and_ssrc.json", "envelope.json"].map((name) => [
+    name,
+    JSON.parse(readFileSync(`../vectors/${name}`, "utf8")),
+  ]),
+);
+const shim = (name) => `./test/browser/shim/${name}.ts`;
+await build({
+  entryPoints: ["pure-tests", "media-page", "capture-worker"].map((f) => `test/browser/${f}.ts`),
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  outdir: "build/browser",
+  define: { VECTORS: JSON.stringify(VECTORS) },
+  alias: {
+    "node:test": shim("test"),
+    "node:assert/strict": shim("assert"),
+    "node:fs": shim("fs"),
+  },
 });

@@ -32,7 +32,7 @@ function trouble(error: unknown): void {
 
 function run(options: TransformOptions, readable: ReadableStream, writable: WritableStream): void {
   const { id } = options;
-  const frames = new FrameTransform(options, parties, () => tell({ kind: "running", id }));
+  const frames = new FrameTransform(options, parties, tell);
   transforms.set(id, frames);
   const stream = new TransformStream({ transform: (frame, sink) => frames.transform(frame, sink) });
   const ended = () => {

@@ -15,6 +15,8 @@ export interface InstallKey {
   readonly kid: bigint;
   readonly baseKey: Uint8Array;
   readonly mine: boolean;
+  /** The version of docs/envelope.md; 1 if it is left out. An unknown one is refused. */
+  readonly envelope?: number;
 }
 
 /** A generation of a sender and one of its ratchet steps: RFC 9605 5.1. */
@@ -26,6 +28,25 @@ export interface InstallSenderKey {
   readonly step: number;
   readonly baseKey: Uint8Array;
   readonly mine: boolean;
+  /** The version of docs/envelope.md; 1 if it is left out. An unknown one is refused. */
+  readonly envelope?: number;
+}
+
+/** An epoch of a group: RFC 9605 5.2, E = 4. */
+export interface InstallEpoch {
+  readonly kind: "InstallEpoch";
+  /** The group: the KID namespace that transforms name, too. */
+  readonly sender: string;
+  readonly epoch: bigint;
+  readonly suite: number;
+  readonly baseKey: Uint8Array;
+  /** S: the same for the life of a group. */
+  readonly senderBits: number;
+  /** How many members there are. */
+  readonly senders: number;
+  /** The member that seals here, and is not listened to; null: nobody does. */
+  readonly myIndex: number | null;
+  readonly envelope?: number;
 }
 
 /** Seal under this KID from now on. */
@@ -35,14 +56,16 @@ export interface Use {
   readonly kid: bigint;
 }
 
-/** Forget this KID, on both sides. */
+/** Forget this KID, on both sides; of a generation or an epoch, all of it. */
 export interface Drop {
   readonly kind: "Drop";
   readonly sender: string;
   readonly kid: bigint;
 }
 
-export type KeyEvent = InstallKey | InstallSenderKey | Use | Drop;
+/** Events that bring a base_key. */
+export type Install = InstallKey | InstallSenderKey | InstallEpoch;
+export type KeyEvent = Install | Use | Drop;
 
 /** The answer to LeaseWanted: counters first..end-1, which nobody else has been given. */
 export interface LeaseGiven {
@@ -83,6 +106,8 @@ export interface TransformOptions {
   readonly id: string;
   readonly operation: "seal" | "open";
   readonly sender: string;
+  /** Such as "video/VP8"; for browsers whose frames' metadata does not say it. */
+  readonly codec?: string;
 }
 
 /** Frames of one transform; the first three are W3C's names. */
@@ -91,7 +116,7 @@ export interface FrameCounts {
   keyID: number;
   syntax: number;
   replay: number;
-  /** Padding that a browser invents: it has no frame in it. */
+  /** DTX, and padding that a browser invents: no bytes, which pass as they are. */
   empty: number;
   /** Anything else that went wrong; the frame was dropped as well. */
   failed: number;
@@ -103,5 +128,7 @@ export type FromWorker =
   | { readonly kind: "ready" }
   /** The first frame went through: only now is the transform known to run. */
   | { readonly kind: "running"; readonly id: string }
+  /** Of a transform whose codec has no envelope: what an SFU cannot do then. */
+  | { readonly kind: "warning"; readonly id: string; readonly words: string }
   | { readonly kind: "counts"; readonly transforms: Readonly<Record<string, FrameCounts>> }
   | { readonly kind: "trouble"; readonly words: string };

@@ -31,6 +31,7 @@ class Case(NamedTuple):
     clear: int = 0
     steps: int = 0
     ssrc: int | None = None
+    codec: str | None = None  # the frame goes in this codec's envelope
 
 
 def seal(cases: list[Case]) -> list[bytes | str]:
@@ -54,6 +55,7 @@ def request(op: str, case: Case, data: bytes) -> dict[str, object]:
         "clear": case.clear,
         "steps": case.steps,
         "ssrc": case.ssrc,
+        "codec": case.codec,
         "data": data.hex(),
     }
 

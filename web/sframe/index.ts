@@ -2,6 +2,7 @@
 
 export { BaseKey } from "./base-key.js";
 export { type CounterPort, type Lease, MemoryCounterPort } from "./counters.js";
+export { type EpochOptions, kidOfMember } from "./epoch.js";
 export { CounterError, FrameRejected, MisuseError, REASONS, type Reason } from "./errors.js";
 export type { FrameOptions } from "./frame.js";
 export { FrameKey } from "./frame-key.js";

@@ -10,12 +10,14 @@
 
 import type { BaseKey } from "./base-key.js";
 import { type Bytes, concat } from "./bytes.js";
+import type { EpochOptions } from "./epoch.js";
 import { FrameRejected, MisuseError, REASONS, type Reason } from "./errors.js";
 import { type FrameOptions, MAX_FRAME, requireAllowed, splitOptions } from "./frame.js";
 import type { FrameKey } from "./frame-key.js";
 import { type Header, parseHeader } from "./header.js";
-import { Keyring, type Slot } from "./keyring.js";
+import { Keyring } from "./keyring.js";
 import type { ChainOptions } from "./ratchet.js";
+import type { Slot } from "./slot.js";
 import { hasShortTag, type Suite, suiteOf } from "./suites.js";
 
 const DEFAULT_WINDOW = 1024;
@@ -77,6 +79,17 @@ export class Receiver {
 
   removeSenderKey(generation: bigint): boolean {
     return this.#keyring.removeChain(generation);
+  }
+
+  /** An epoch of the one group whose frames come here: RFC 9605 5.2. */
+  addEpoch(epoch: bigint, base: BaseKey, options: EpochOptions): void {
+    this.#requireSuite(base.suite);
+    this.#keyring.addEpoch(epoch, base, options);
+  }
+
+  /** Forgets the whole epoch that a KID shows; false when there was none. */
+  removeEpochOf(kid: bigint): boolean {
+    return this.#keyring.removeEpochOf(kid);
   }
 
   /** The frame; throws FrameRejected, and counts its reason. */

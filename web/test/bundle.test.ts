@@ -22,8 +22,9 @@ test(`frame-worker.js has at most ${LARGEST} bytes gzipped, and imports nothing`
 
 test("page.js exports what a page needs", async () => {
   const page = await import(new URL("../../dist/page.js", import.meta.url).href);
-  assert.deepEqual(Object.keys(page).sort(), ["attach", "supported"]);
-  assert.match(dist("types/page.d.ts").toString(), /export declare function attach/);
+  const names = ["CounterStore", "FrameWorker", "attach", "follow", "placeholder", "publish"];
+  assert.deepEqual(Object.keys(page).sort(), [...names, "serveCounters", "supported", "watch"]);
+  assert.match(dist("types/page/attach.d.ts").toString(), /export declare function attach/);
 });
 
 /** The bundle in a realm of its own, with the parts of a worker that it uses. */

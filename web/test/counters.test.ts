@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { toHex } from "../sframe/bytes.js";
 import { type CounterPort, Counters, type Lease, MemoryCounterPort } from "../sframe/counters.js";
 import { CounterError, MisuseError, parseHeader, Sender } from "../sframe/index.js";
 import { freshKey, random } from "./support.js";
 
-const name = () => Buffer.from(random(8)).toString("hex");
+const name = () => toHex(random(8));
 
 async function take(counters: Counters, count: number): Promise<bigint[]> {
   return Promise.all(Array.from({ length: count }, () => counters.take()));

@@ -12,9 +12,8 @@ import {
   Receiver,
 } from "../sframe/index.js";
 import { ReplayWindow } from "../sframe/window.js";
-import { freshPair, SHORT, SUITE_IDS, senderAt } from "./support.js";
+import { freshPair, RUNS, SHORT, SUITE_IDS, senderAt } from "./support.js";
 
-const RUNS = { numRuns: 1_000 };
 const U64 = fc.bigInt({ min: 0n, max: (1n << 64n) - 2n });
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength });
 
@@ -32,7 +31,7 @@ test("a header that parses is the one that would be made", () => {
     }),
     RUNS,
   );
-  assert.ok(parsed > 50, `only ${parsed} headers parsed`);
+  assert.ok(parsed > RUNS.numRuns / 20, `only ${parsed} headers parsed`);
 });
 
 test("every header comes back", () => {

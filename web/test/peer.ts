@@ -5,6 +5,7 @@
  */
 
 import { createInterface } from "node:readline";
+import { Envelope } from "../codecs/envelope.js";
 import { toHex } from "../sframe/bytes.js";
 import { BaseKey, FrameKey, FrameRejected, Receiver } from "../sframe/index.js";
 import { hex, SHORT, senderAt } from "./support.js";
@@ -21,20 +22,25 @@ interface Request {
   ctr: string;
   metadata: string;
   clear: number;
+  /** Null: SFrame alone; else in this codec's envelope. */
+  codec: string | null;
   data: string;
 }
 
 async function answer(request: Request): Promise<{ data: string } | { rejected: string }> {
   const key = await keyOf(request);
   const options = { metadata: hex(request.metadata), clear: request.clear };
+  const [data, envelope] = [hex(request.data), request.codec && new Envelope(request.codec)];
   if (request.op === "seal") {
     const sender = await senderAt(key, BigInt(request.ctr));
-    return { data: toHex(await sender.protect(hex(request.data), options)) };
+    const protect = (frame: Uint8Array) => sender.protect(frame, options);
+    return { data: toHex(await (envelope ? envelope.seal(protect, data) : protect(data))) };
   }
   const receiver = new Receiver(request.suite, SHORT);
   receiver.addKey(key);
+  const unprotect = (ciphertext: Uint8Array) => receiver.unprotect(ciphertext, options);
   try {
-    return { data: toHex(await receiver.unprotect(hex(request.data), options)) };
+    return { data: toHex(await (envelope ? envelope.open(unprotect, data) : unprotect(data))) };
   } catch (error) {
     if (error instanceof FrameRejected) return { rejected: error.reason };
     throw error;

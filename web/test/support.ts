@@ -7,6 +7,11 @@ import { BaseKey, FrameKey, MemoryCounterPort, Receiver, Sender, SUITES } from "
 export const SUITE_IDS = SUITES.map((suite) => suite.id);
 export const SHORT = { allowShortTags: true };
 
+/** A browser repeats what Node has tried at length. */
+const IN_NODE = typeof process !== "undefined";
+export const RUNS = { numRuns: IN_NODE ? 1_000 : 100 };
+export const FORGED = IN_NODE ? 100_000 : 2_000;
+
 export function vectors<T>(name: string): T {
   return JSON.parse(
     readFileSync(new URL(`../../../vectors/${name}`, import.meta.url), "utf8"),
@@ -14,7 +19,7 @@ export function vectors<T>(name: string): T {
 }
 
 export function hex(text: string): Bytes {
-  return new Uint8Array(Buffer.from(text, "hex"));
+  return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
 export function random(size: number): Bytes {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KeyEvent, LeaseWanted, TransformOptions } from "../messages.js";
+import type { FromWorker, KeyEvent, LeaseWanted, TransformOptions } from "../messages.js";
 import { CounterError, MemoryCounterPort, parseHeader } from "../sframe/index.js";
 import { LeasePort, type Port } from "../worker/lease-port.js";
 import { Parties } from "../worker/parties.js";
@@ -21,20 +21,25 @@ const use = (kid: bigint): KeyEvent => ({ kind: "Use", sender: "alice", kid });
 const drop = (kid: bigint): KeyEvent => ({ kind: "Drop", sender: "alice", kid });
 
 /** A transform, what it let through, and how often it said that it runs. */
-function transforming(parties: Parties, operation: TransformOptions["operation"]) {
+function transforming(
+  parties: Parties,
+  operation: TransformOptions["operation"],
+  more: Partial<TransformOptions> = {},
+) {
   const passed: ArrayBuffer[] = [];
-  let running = 0;
-  const transform = new FrameTransform({ id: "t", operation, sender: "alice" }, parties, () => {
-    running++;
-  });
-  const put = async (bytes: Uint8Array): Promise<Uint8Array | undefined> => {
+  const told: FromWorker[] = [];
+  const options: TransformOptions = { id: "t", operation, sender: "alice", ...more };
+  const transform = new FrameTransform(options, parties, (message) => told.push(message));
+  const put = async (bytes: Uint8Array, as: object = {}): Promise<Uint8Array | undefined> => {
     const before = passed.length;
-    const frame: MediaFrame = { data: Uint8Array.from(bytes).buffer };
+    const frame: MediaFrame = { data: Uint8Array.from(bytes).buffer, ...as };
     await transform.transform(frame, { enqueue: (out) => passed.push(out.data) });
     const out = passed[before];
     return out && new Uint8Array(out);
   };
-  return { put, transform, running: () => running };
+  const running = () => told.filter(({ kind }) => kind === "running").length;
+  const warnings = () => told.flatMap((said) => (said.kind === "warning" ? [said.words] : []));
+  return { put, transform, running, warnings };
 }
 
 test("frames go through under keys that are set, used, rotated and dropped", async () => {
@@ -72,7 +77,7 @@ test("what fails is dropped, counted by its name, and never enqueued", async () 
   await parties.handle(key(1n, baseKey, false));
   const forged = Uint8Array.from(sealed);
   forged[8] = (forged[8] as number) ^ 1;
-  for (const bad of [forged, sealed.subarray(0, 5), random(0)]) {
+  for (const bad of [forged, sealed.subarray(0, 5)]) {
     assert.equal(await open.put(bad), undefined);
   }
   assert.ok(await open.put(sealed));
@@ -82,11 +87,75 @@ test("what fails is dropped, counted by its name, and never enqueued", async () 
     keyID: 1,
     syntax: 1,
     replay: 1,
-    empty: 1,
+    empty: 0,
     failed: 0,
     passed: 1,
   };
   assert.deepEqual(open.transform.counts, none);
+});
+
+const video = (mimeType?: string) => ({ type: "delta", getMetadata: () => ({ mimeType }) });
+
+/** Both ways of a transform under one key. */
+async function pair(more: Partial<TransformOptions> = {}) {
+  const parties = new Parties(new MemoryCounterPort());
+  const baseKey = random(16);
+  for (const mine of [true, false]) await parties.handle(key(1n, baseKey, mine));
+  await parties.handle(use(1n));
+  return {
+    parties,
+    seal: transforming(parties, "seal", more),
+    open: transforming(parties, "open", more),
+  };
+}
+
+test("frames of no bytes pass as such, prove nothing, and take no counter", async () => {
+  const { seal, open } = await pair();
+  for (const { put, transform, running } of [seal, open]) {
+    assert.deepEqual(await put(random(0)), random(0));
+    assert.deepEqual([transform.counts.empty, transform.counts.passed, running()], [1, 0, 0]);
+  }
+  assert.equal(parseHeader((await seal.put(random(4))) as Uint8Array).ctr, 0n);
+});
+
+test("the envelope is that of the frame's codec, else that of the options", async () => {
+  const { seal, open } = await pair({ codec: "video/AV1" });
+  const frame = Uint8Array.of(0xb1, 2, 3);
+  for (const [as, first] of [
+    [video("video/VP8"), 0x11], // what is shown of a VP8 frame
+    [video("video/VP9"), 0x19], // KID 1, and a counter of 2 bytes
+    [video(), 0x32], // an OBU_FRAME with a size
+    [{}, 0x32],
+  ] as const) {
+    const wire = (await seal.put(frame, as)) as Uint8Array;
+    assert.equal((wire[0] as number) & 0xf7, first & 0xf7);
+    assert.deepEqual(await open.put(wire, as), frame);
+  }
+  assert.deepEqual([...seal.warnings(), ...open.warnings()], []);
+});
+
+test("a codec without an envelope is warned of once, and shows nothing", async () => {
+  const { seal, open } = await pair();
+  const frame = random(40);
+  for (const as of [video("video/H266"), video("video/H266"), video(), {}]) {
+    const wire = (await seal.put(frame, as)) as Uint8Array;
+    assert.equal(parseHeader(wire).kid, 1n);
+    assert.deepEqual(await open.put(wire, as), frame);
+  }
+  for (const said of [seal.warnings(), open.warnings()]) {
+    assert.equal(said.length, 2);
+    assert.match(said[0] as string, /H266/);
+    assert.match(said[1] as string, /video\/unknown/);
+  }
+});
+
+test("a key of an unknown envelope version is refused in words, and wiped", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const event = { ...key(1n, random(16), true), envelope: 2 } as KeyEvent & { baseKey: Uint8Array };
+  await assert.rejects(parties.handle(event), /version 1 is known/);
+  assert.ok(event.baseKey.every((byte) => byte === 0));
+  await assert.rejects(parties.handle(use(1n)), /not installed/);
+  await parties.handle({ ...key(1n, random(16), true), envelope: 1 } as KeyEvent);
 });
 
 test("a store of counters that fails drops frames, and none is sealed", async () => {
@@ -163,4 +232,24 @@ test("leases over a port: given, refused, too late, twice", async () => {
   answer({ kind: "LeaseRefused", id: (wanted[1] as LeaseWanted).id });
   await assert.rejects(refusing, /refuses/);
   await assert.rejects(leases.lease("k", 8n), /silent/);
+});
+
+test("an epoch installs all members, and oneself to seal", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const [seal, open] = [transforming(parties, "seal"), transforming(parties, "open")];
+  const epoch = { kind: "InstallEpoch", sender: "alice", epoch: 18n, suite: 4 } as const;
+  const [baseKey, more] = [random(32), { senderBits: 6, senders: 3 }];
+  const install = (myIndex: number | null) =>
+    parties.handle({ ...epoch, ...more, myIndex, baseKey: Uint8Array.from(baseKey) });
+  await assert.rejects(install(3), /no member/);
+  await install(1);
+  await parties.handle(use(0x12n));
+  const sealed = (await seal.put(random(9))) as Uint8Array;
+  assert.equal(parseHeader(sealed).kid, 0x12n);
+  assert.equal(await open.put(sealed), undefined); // one's own voice
+  const theirs = new Parties(new MemoryCounterPort());
+  await theirs.handle({ ...epoch, ...more, myIndex: null, baseKey: Uint8Array.from(baseKey) });
+  assert.ok(await transforming(theirs, "open").put(sealed));
+  await theirs.handle(drop(0x12n));
+  assert.equal(await transforming(theirs, "open").put(sealed), undefined);
 });

@@ -8,12 +8,22 @@
  *   3. One Sender seals under a key, however many tracks there are; `Use` names it.
  */
 
-import type { KeyEvent } from "../messages.js";
+import { requireVersion, VERSION } from "../codecs/envelope.js";
+import type { Install, InstallEpoch, InstallKey, InstallSenderKey, KeyEvent } from "../messages.js";
 import type { CounterPort } from "../sframe/counters.js";
-import { BaseKey, FrameKey, kidOfStep, MisuseError, Receiver, Sender } from "../sframe/index.js";
+import {
+  BaseKey,
+  FrameKey,
+  kidOfMember,
+  kidOfStep,
+  MisuseError,
+  Receiver,
+  Sender,
+} from "../sframe/index.js";
 
-/** pysframe's layout for sender keys: R = 8. */
+/** pysframe's layouts: R = 8 for sender keys, E = 4 for epochs. */
 const LAYOUT = { ratchetBits: 8, maxSteps: 200 };
+const EPOCH_BITS = 4;
 const SHORT = { allowShortTags: true };
 
 interface Sealing {
@@ -47,6 +57,7 @@ export class Parties {
     switch (event.kind) {
       case "InstallKey":
       case "InstallSenderKey":
+      case "InstallEpoch":
         return this.#install(event);
       case "Use":
         return this.#use(event.sender, event.kid);
@@ -57,44 +68,53 @@ export class Parties {
     }
   }
 
-  async #install(event: Extract<KeyEvent, { baseKey: Uint8Array }>): Promise<void> {
+  async #install(event: Install): Promise<void> {
     try {
+      requireVersion(event.envelope ?? VERSION);
       const base = await BaseKey.from(event.suite, event.baseKey);
-      await (event.mine ? this.#installMine(event, base) : this.#installTheirs(event, base));
+      if (event.kind === "InstallEpoch") await this.#installEpoch(event, base);
+      else if (event.mine) await this.#installMine(event.sender, base, kidOf(event));
+      else await this.#installTheirs(event, base);
     } finally {
       event.baseKey.fill(0);
     }
   }
 
-  async #installMine(
-    event: Extract<KeyEvent, { baseKey: Uint8Array }>,
-    base: BaseKey,
-  ): Promise<void> {
-    const kid =
-      event.kind === "InstallKey"
-        ? event.kid
-        : kidOfStep(event.generation, event.step, LAYOUT.ratchetBits);
-    const sealing: Sealing = this.#sealing.get(event.sender) ?? { senders: new Map() };
+  async #installMine(name: string, base: BaseKey, kid: bigint): Promise<void> {
+    const sealing: Sealing = this.#sealing.get(name) ?? { senders: new Map() };
     const sender = await Sender.create(await FrameKey.derive(base, kid), this.counters, SHORT);
     // A key that is set twice gets a Sender with counters of its own; the old one seals no more.
     const before = sealing.senders.get(kid);
     before?.close();
     if (before && sealing.current === before) sealing.current = sender;
     sealing.senders.set(kid, sender);
-    this.#sealing.set(event.sender, sealing);
+    this.#sealing.set(name, sealing);
   }
 
-  async #installTheirs(
-    event: Extract<KeyEvent, { baseKey: Uint8Array }>,
-    base: BaseKey,
-  ): Promise<void> {
-    const receiver = this.#opening.get(event.sender) ?? new Receiver(event.suite, SHORT);
+  async #installTheirs(event: InstallKey | InstallSenderKey, base: BaseKey): Promise<void> {
+    const receiver = this.#receiver(event);
     if (event.kind === "InstallKey") {
       receiver.addKey(await FrameKey.derive(base, event.kid));
     } else {
       receiver.addSenderKey(event.generation, base, { ...LAYOUT, step: event.step });
     }
     this.#opening.set(event.sender, receiver);
+  }
+
+  async #installEpoch(event: InstallEpoch, base: BaseKey): Promise<void> {
+    const { epoch, senderBits, senders, myIndex } = event;
+    if (myIndex !== null && !(myIndex >= 0 && myIndex < senders)) {
+      throw new MisuseError("myIndex is that of no member");
+    }
+    const receiver = this.#receiver(event);
+    receiver.addEpoch(epoch, base, { epochBits: EPOCH_BITS, senderBits, senders, except: myIndex });
+    this.#opening.set(event.sender, receiver);
+    if (myIndex === null) return;
+    await this.#installMine(event.sender, base, kidOfMember(epoch, myIndex, EPOCH_BITS));
+  }
+
+  #receiver({ sender, suite }: Install): Receiver {
+    return this.#opening.get(sender) ?? new Receiver(suite, SHORT);
   }
 
   #use(name: string, kid: bigint): void {
@@ -106,12 +126,19 @@ export class Parties {
 
   #drop(name: string, kid: bigint): void {
     const receiver = this.#opening.get(name);
-    // A KID of a sender key stands for its whole generation.
-    if (!receiver?.removeKey(kid)) receiver?.removeSenderKey(kid >> BigInt(LAYOUT.ratchetBits));
+    // A KID of a sender key stands for its whole generation, and one of a group for its epoch.
+    if (receiver && !receiver.removeKey(kid) && !receiver.removeEpochOf(kid)) {
+      receiver.removeSenderKey(kid >> BigInt(LAYOUT.ratchetBits));
+    }
     const sealing = this.#sealing.get(name);
     const sender = sealing?.senders.get(kid);
     sender?.close();
     sealing?.senders.delete(kid);
     if (sealing && sealing.current === sender) delete sealing.current;
   }
+}
+
+function kidOf(event: InstallKey | InstallSenderKey): bigint {
+  if (event.kind === "InstallKey") return event.kid;
+  return kidOfStep(event.generation, event.step, LAYOUT.ratchetBits);
 }

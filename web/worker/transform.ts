@@ -1,25 +1,33 @@
 /**
- * Media frames through a Sender or Receiver, fail closed.
+ * Media frames through a Sender or Receiver in the envelope of their codec, fail closed.
  *
  * Rules:
- *   1. A frame is enqueued only when it was sealed or opened. Whatever else happens, it is dropped and
- *      counted; no branch enqueues a frame as it came.
+ *   1. A frame is enqueued only when it was sealed or opened, or has no bytes. Whatever else happens,
+ *      it is dropped and counted; no branch enqueues bytes as they came.
  *   2. No error leaves a transform: it would end the track without a word.
- *   3. A transform says once that it runs, when its first frame has gone through.
+ *   3. A transform says once that it runs, when its first frame has been sealed or opened.
  */
 
-import type { FrameCounts, TransformOptions } from "../messages.js";
+import { Envelope } from "../codecs/envelope.js";
+import type { FrameCounts, FromWorker, TransformOptions } from "../messages.js";
+import type { Bytes } from "../sframe/bytes.js";
 import { FrameRejected } from "../sframe/errors.js";
 import type { Parties } from "./parties.js";
 
 /** What RTCEncodedAudioFrame and RTCEncodedVideoFrame have in common. */
 export interface MediaFrame {
   data: ArrayBuffer;
+  /** Of video frames only: "key", "delta" or "empty". */
+  readonly type?: string;
+  getMetadata?(): { readonly mimeType?: string | undefined };
 }
 
 export interface Sink {
   enqueue(frame: MediaFrame): void;
 }
+
+/** A stream changes its codec now and then, never this often. */
+const MOST_CODECS = 16;
 
 export class FrameTransform {
   readonly counts: FrameCounts = {
@@ -31,44 +39,53 @@ export class FrameTransform {
     failed: 0,
     passed: 0,
   };
+  readonly #envelopes = new Map<string, Envelope>();
 
   constructor(
     private readonly options: TransformOptions,
     private readonly parties: Parties,
-    private readonly running: () => void,
+    private readonly tell: (message: FromWorker) => void,
   ) {}
 
   /** For a TransformStream. */
   async transform(frame: MediaFrame, sink: Sink): Promise<void> {
     try {
-      frame.data = await this.#through(new Uint8Array(frame.data));
+      const bytes = new Uint8Array(frame.data);
+      if (bytes.length > 0) frame.data = (await this.#through(frame, bytes)).buffer;
       sink.enqueue(frame);
+      if (bytes.length === 0) this.counts.empty++;
+      else if (++this.counts.passed === 1) this.tell({ kind: "running", id: this.options.id });
     } catch (error) {
-      this.#count(error);
-      return;
+      this.counts[error instanceof FrameRejected ? error.reason : "failed"]++;
     }
-    if (++this.counts.passed === 1) this.running();
   }
 
-  async #through(bytes: Uint8Array): Promise<ArrayBuffer> {
+  #through(frame: MediaFrame, bytes: Uint8Array): Promise<Bytes> {
     const { operation, sender } = this.options;
+    const envelope = this.#envelopeOf(frame);
     if (operation === "seal") {
       const sealing = this.parties.senderOf(sender);
       if (!sealing) throw new FrameRejected("keyID", "no key to seal with");
-      return (await sealing.protect(bytes)).buffer;
+      return envelope.seal((plain) => sealing.protect(plain), bytes);
     }
-    // Browsers hand over padding as frames of no bytes, which nobody sent.
-    if (bytes.length === 0) throw new EmptyFrame();
     const opening = this.parties.receiverOf(sender);
     if (!opening) throw new FrameRejected("keyID", "no key to open with");
-    return (await opening.unprotect(bytes)).buffer;
+    return envelope.open((ciphertext) => opening.unprotect(ciphertext), bytes);
   }
 
-  #count(error: unknown): void {
-    if (error instanceof FrameRejected) this.counts[error.reason]++;
-    else if (error instanceof EmptyFrame) this.counts.empty++;
-    else this.counts.failed++;
+  /** What the browser says of this frame comes first, since a stream may change its codec. */
+  #envelopeOf(frame: MediaFrame): Envelope {
+    const kind = "type" in frame ? "video/unknown" : "audio/unknown";
+    const codec = frame.getMetadata?.().mimeType || this.options.codec || kind;
+    const known = this.#envelopes.get(codec);
+    return known ?? this.#remember(codec, new Envelope(codec));
+  }
+
+  #remember(codec: string, envelope: Envelope): Envelope {
+    const { id } = this.options;
+    if (envelope.warning) this.tell({ kind: "warning", id, words: envelope.warning });
+    if (this.#envelopes.size >= MOST_CODECS) this.#envelopes.clear();
+    this.#envelopes.set(codec, envelope);
+    return envelope;
   }
 }
-
-class EmptyFrame extends Error {}

@@ -1,0 +1,27 @@
+/** What the codecs of this folder have in common. */
+
+import type { Bytes } from "../sframe/bytes.js";
+import { FrameRejected } from "../sframe/errors.js";
+
+/** How one codec's ciphertexts are dressed. */
+export interface Codec {
+  /** The wire frame. It takes any bytes for a frame: what it cannot read, it does not show. */
+  wrap(frame: Uint8Array, ciphertext: Bytes): Bytes;
+  /** The ciphertext of a wire frame of one byte or more; throws FrameRejected("syntax"). */
+  unwrap(wire: Uint8Array): Uint8Array;
+}
+
+/** Nothing in a wire frame can hold a ciphertext; the words say why. */
+export function noCarrier(words: string): FrameRejected {
+  return new FrameRejected("syntax", words);
+}
+
+/** The one ciphertext of a wire frame. */
+export function only(carriers: readonly Uint8Array[], name: string): Uint8Array {
+  const [carrier, ...others] = carriers;
+  if (!carrier) {
+    throw noCarrier(`no ${name} that could carry a ciphertext; is this media in the clear?`);
+  }
+  if (others.length > 0) throw noCarrier(`${name} more than once: several frames were joined`);
+  return carrier;
+}
