@@ -63,10 +63,11 @@ format: $(MADE)/dev  ## rewrite Python and C in the house style
 types: $(MADE)/dev   ## mypy --strict alone
 	$(BIN)/mypy
 
-web: $(MADE)/test web/node_modules/.made ## the TypeScript of web/: lint, types, build, tests, frames to and from Python
+web: $(MADE)/test web/node_modules/.made ## the TypeScript of web/: lint, types, build, tests in Node and browsers, frames to and from Python
 	npm --prefix web run lint
 	npm --prefix web run build
 	npm --prefix web test
+	npm --prefix web run test:browsers
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
 bench: $(MADE)/bench ## all figures against the pinned peers: JSON, a page, charts (BENCH_ARGS=--resume)

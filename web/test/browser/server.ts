@@ -1,0 +1,46 @@
+/** The origin of the test pages, on 127.0.0.1: the built files, and what pages put into a capture. */
+
+import { readFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url)); // web/
+const SERVED = /^\/(build\/browser|dist)\/[\w-]+\.js$/;
+
+export interface Server {
+  readonly origin: string;
+  /** What pages have posted to /capture, line by line. */
+  readonly captured: string[];
+  close(): Promise<void>;
+}
+
+export async function serve(): Promise<Server> {
+  const captured: string[] = [];
+  const server = createServer((request, response) => {
+    answer(request, response, captured).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const close = () => {
+    server.closeAllConnections();
+    return new Promise<void>((resolve) => server.close(() => resolve()));
+  };
+  return { origin: `http://127.0.0.1:${port}`, captured, close };
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, captured: string[]) {
+  const path = request.url ?? "/";
+  if (request.method === "POST" && path === "/capture") {
+    let body = "";
+    for await (const part of request) body += part;
+    captured.push(...body.split("\n").filter(Boolean));
+    response.end();
+  } else if (SERVED.test(path)) {
+    response.setHeader("Content-Type", "text/javascript");
+    response.end(await readFile(ROOT + path));
+  } else {
+    response.setHeader("Content-Type", "text/html");
+    response.end("<!doctype html><title>pysframe</title>");
+  }
+}
