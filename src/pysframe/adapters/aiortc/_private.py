@@ -73,6 +73,12 @@ def reads_from(receiver: RTCRtpReceiver, frames: queue.Queue[Any]) -> None:
     setattr(receiver, DECODER_QUEUE, frames)
 
 
+def decoder_queue(receiver: RTCRtpReceiver) -> queue.Queue[Any]:
+    """What the receiver's decoder reads."""
+    frames: queue.Queue[Any] = getattr(receiver, DECODER_QUEUE)
+    return frames
+
+
 def is_decoding(receiver: RTCRtpReceiver) -> bool:
     """Whether its decoder thread has started, and reads what was there then."""
     return getattr(receiver, DECODER_THREAD) is not None

@@ -35,8 +35,8 @@ class Incoming:
 
     counts, by name: "opened"; refused and dropped as "keyID" (no key for it), "authentication",
     "replay" and "syntax" (not SFrame), as browsers name them; dropped unread as "empty", and as
-    "unbound" before anybody has said whose track it is; "error" for a fault of this program. "late"
-    of the opened frames were counted as "keyID" before their key came.
+    "unbound" before anybody has said whose track it is; "error" for a fault of this program. Of
+    these, "late" were counted twice: as "keyID", and when their key came as what became of them.
     """
 
     def __init__(self, receiver: RTCRtpReceiver, kind: str) -> None:
@@ -48,6 +48,7 @@ class Incoming:
         self.refused = 0  # frames since the last one that opened
         self.refused_since = 0.0  # monotonic seconds
         self.why = ""  # the name under which the latest one was refused
+        self.ended = False
 
     @property
     def track(self) -> MediaStreamTrack:
@@ -133,6 +134,8 @@ class OpenedFrames(queue.Queue[Any]):
 
     def _end(self) -> None:
         self._ready.append(None)
+        self._incoming.ended = True
+        self._incoming.refused = 0  # silence that is meant is no trouble
         self._held.clear()
         self._held_bytes = 0
         if self._unwatch is not None:
@@ -154,7 +157,9 @@ class OpenedFrames(queue.Queue[Any]):
                     return False
                 self._refused(task, refused)
             else:
-                self._opened(task, data, late)
+                self._opened(task, data)
+        if late:
+            incoming.count("late")
         return True
 
     def _envelope(self, codec: str) -> Envelope:
@@ -162,11 +167,9 @@ class OpenedFrames(queue.Queue[Any]):
             self._envelopes[codec] = Envelope(codec)
         return self._envelopes[codec]
 
-    def _opened(self, task: Any, data: bytes, late: bool) -> None:
+    def _opened(self, task: Any, data: bytes) -> None:
         codec, frame = task
         self._incoming.opened()
-        if late:
-            self._incoming.count("late")
         if not data:
             self._incoming.count("empty")
             return

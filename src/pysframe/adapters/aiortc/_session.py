@@ -97,8 +97,9 @@ class Session(AsyncIOEventEmitter):
         started: it may have decoded what was never opened.
         """
         self._start()
-        if any(_private.is_decoding(t.receiver) for t in pc.getTransceivers()):
-            raise MisuseError("a receiver of this connection has started; attach() comes first")
+        self._forget_ended()
+        for transceiver in pc.getTransceivers():
+            _refuse_late(transceiver)
         frames: dict[RTCRtpTransceiver, OpenedFrames] = {}
 
         def hook(transceiver: RTCRtpTransceiver) -> None:
@@ -117,6 +118,11 @@ class Session(AsyncIOEventEmitter):
             hook(transceiver)
         _private.on_new_transceiver(pc, hook)
         pc.on("track", bind)
+
+    def _forget_ended(self) -> None:
+        self._incoming = [track for track in self._incoming if not track.ended]
+        self._outgoing = [track for track in self._outgoing if track.readyState != "ended"]
+        self._connections = [pc for pc in self._connections if pc.connectionState != "closed"]
 
     def send(
         self, pc: RTCPeerConnection, track: MediaStreamTrack, codec: str | None = None
@@ -154,7 +160,10 @@ class Session(AsyncIOEventEmitter):
 
     @property
     def incoming(self) -> tuple[Incoming, ...]:
-        """The received tracks, in the order of their transceivers, with their counts."""
+        """The received tracks, in the order of their transceivers, with their counts.
+
+        A track that has ended is listed until another connection is made.
+        """
         return tuple(track for track in self._incoming if track.track is not None)
 
     @property
@@ -258,6 +267,13 @@ class Session(AsyncIOEventEmitter):
             self.emit(event, trouble)
         except Exception as error:
             log.error("a handler of %r failed: %s", event, type(error).__name__)
+
+
+def _refuse_late(transceiver: RTCRtpTransceiver) -> None:
+    if _private.is_decoding(transceiver.receiver):
+        raise MisuseError("a receiver of this connection has started; attach() comes first")
+    if isinstance(_private.decoder_queue(transceiver.receiver), OpenedFrames):
+        raise MisuseError("a session opens what this connection receives already")
 
 
 async def _settled(pc: RTCPeerConnection) -> None:
