@@ -8,13 +8,14 @@
  *
  * The mark is the format's own bytes: they name the key and the counter. A format is one header of
  * inlined functions with constant flags, which sender and receiver include as SFR_FORMAT, so that
- * what a format does not need costs nothing. It defines:
+ * what a format does not need costs nothing. formats/names.h tells how two of them share a library.
+ * A format defines:
  *
  *     SFR_FORMAT_TRAILER      1 if the mark follows the tag
- *     SFR_FORMAT_MAX          the longest mark, in bytes, at most sizeof(sfr_mark.words)
+ *     SFR_FORMAT_MAX          the longest mark in bytes: at most 17, as a trailer 24
  *     SFR_FORMAT_PREDICTED    1 if marks precede the ciphertext and most fit one word
  *     sfr_format_size         bytes of the mark of a KID and counter
- *     sfr_format_mark         that mark
+ *     sfr_format_mark         that mark; `stream` is what else a sender's marks name, see sender.h
  *     sfr_format_stretch      the counters whose marks differ in the counter's bits only
  *     sfr_format_length       bytes of a received mark, not looked at any closer
  *     sfr_format_read         a received mark, its KID and counter
@@ -25,6 +26,10 @@
  * Rule: a mark is read from the frame once. Nonce and AAD come from that copy. */
 #ifndef SFR_MARK_H
 #define SFR_MARK_H
+
+#ifdef SFR_FORMAT_NAME
+#include "formats/names.h"
+#endif
 
 #include "frame/frame.h"
 

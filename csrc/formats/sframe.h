@@ -16,9 +16,10 @@ SFR_INLINE size_t sfr_format_size(uint64_t kid, uint64_t ctr)
     return 1 + sfr_field_bytes(kid) + sfr_field_bytes(ctr);
 }
 
-SFR_INLINE sfr_mark sfr_format_mark(uint64_t kid, uint64_t ctr)
+SFR_INLINE sfr_mark sfr_format_mark(uint64_t kid, uint64_t ctr, uint64_t stream)
 {
     sfr_mark mark;
+    (void)stream;
     mark.size = sfr_header_words(kid, ctr, mark.words);
     return mark;
 }

@@ -8,6 +8,9 @@
 #include "frame/sender.h"
 #include SFR_FORMAT
 
+_Static_assert(SFR_FORMAT_MAX <= (SFR_FORMAT_TRAILER ? 24 : SFR_MAX_HEADER),
+               "write_mark writes this much");
+
 SFR_INLINE int check_frame(const sfr_sender *s, const sfr_frame *f)
 {
     if (SFR_UNLIKELY(f->clear > f->in_size)) return SFR_E_ARGUMENT;
@@ -33,7 +36,7 @@ SFR_INLINE void assume_plain(const sfr_frame *f)
 /* The mark of a counter in the stretch of `next`. */
 SFR_INLINE sfr_mark mark_of(const sfr_sender *s, uint64_t ctr, const bool plain)
 {
-    if (!plain) return sfr_format_mark(s->kid, ctr);
+    if (!plain) return sfr_format_mark(s->kid, ctr, s->stream);
     size_t size = mark_size_of(s);
     if (size > 8) __builtin_unreachable();
     return (sfr_mark){{sfr_be64((s->head | ctr) << s->head_shift), 0, 0}, size};

@@ -43,10 +43,16 @@ struct sfr_sender {
     range upcoming;  /* the lease after this one */
     uint64_t mark;   /* of the meter: half of KEY_BUDGET, or `leased` */
     uint64_t leased; /* AES blocks that may be used, of KEY_BUDGET */
+    uint64_t stream; /* what marks name beside KID and counter, as an SSRC; SFrame's: nothing */
     uint8_t fingerprint[16];
 };
 
 _Static_assert(offsetof(struct sfr_sender, lock) == 64, "what a frame touches is one cache line");
+
+/* sfr_sender_new with a stream, which makes no second sender: the registry knows one for each
+ * (base_key, KID), whatever streams they have. */
+int sfr_sender_of_stream(sfr_sender **out, const sfr_secret *, const sfr_kernel *, uint64_t kid,
+                         uint64_t stream, uint64_t first, uint64_t last, size_t max_frame);
 
 /* With the lock held. frame/counters.c */
 void sfr_sender_start_at(sfr_sender *, uint64_t ctr);

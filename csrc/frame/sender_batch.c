@@ -100,7 +100,7 @@ static int plan_reserved(sfr_sender *s, const sfr_frame *f, sfr_row *row)
 {
     if (!atomic_load(&s->key)) return SFR_E_RETIRED;
     if (s->generation != sfr_process_generation()) return SFR_E_FORKED;
-    const sfr_mark m = sfr_format_mark(s->kid, f->ctr);
+    const sfr_mark m = sfr_format_mark(s->kid, f->ctr, s->stream);
     make_row(row, s, f, &m);
     return SFR_OK;
 }

@@ -11,7 +11,7 @@ SFR_INLINE bool steady(const sfr_sender *s, uint32_t generation, size_t rows, ui
 /* Lengths are int32, and so are those of the ciphertexts. */
 SFR_INLINE bool fits(const sfr_sender *s, size_t size)
 {
-    return size <= s->max_frame && size <= INT32_MAX - SFR_MAX_OVERHEAD;
+    return size <= s->max_frame && size <= INT32_MAX - SFR_FORMAT_MAX - SFR_MAX_TAG;
 }
 
 static void fetch_keys(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)

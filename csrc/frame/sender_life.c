@@ -21,8 +21,9 @@ static int sender_init(sfr_sender *s, const sfr_secret *secret, const sfr_kernel
     return SFR_OK;
 }
 
-int sfr_sender_new(sfr_sender **out, const sfr_secret *secret, const sfr_kernel *kernel,
-                   uint64_t kid, uint64_t first, uint64_t last, size_t max_frame)
+int sfr_sender_of_stream(sfr_sender **out, const sfr_secret *secret, const sfr_kernel *kernel,
+                         uint64_t kid, uint64_t stream, uint64_t first, uint64_t last,
+                         size_t max_frame)
 {
     *out = NULL;
     if (!secret || !kernel || first > last || max_frame > SFR_LIMIT_MAX_FRAME)
@@ -31,7 +32,7 @@ int sfr_sender_new(sfr_sender **out, const sfr_secret *secret, const sfr_kernel 
     sfr_sender *s = sfr_arena_alloc(KEY_AT + key_size);
     if (!s) return SFR_E_NO_MEMORY;
     s->generation = sfr_process_generation();
-    s->kid = kid, s->last = last, s->max_frame = (uint32_t)max_frame;
+    s->kid = kid, s->stream = stream, s->last = last, s->max_frame = (uint32_t)max_frame;
     s->key_size = (uint32_t)key_size;
     sfr_sender_start_at(s, first);
     int status = sender_init(s, secret, kernel);
@@ -40,6 +41,12 @@ int sfr_sender_new(sfr_sender **out, const sfr_secret *secret, const sfr_kernel 
     else
         sfr_arena_free(s, KEY_AT + key_size);
     return status;
+}
+
+int sfr_sender_new(sfr_sender **out, const sfr_secret *secret, const sfr_kernel *kernel,
+                   uint64_t kid, uint64_t first, uint64_t last, size_t max_frame)
+{
+    return sfr_sender_of_stream(out, secret, kernel, kid, 0, first, last, max_frame);
 }
 
 void sfr_sender_close(sfr_sender *s)

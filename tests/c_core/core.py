@@ -2,8 +2,9 @@
 
 The declarations are those of the public headers, so a test that calls a function also shows that
 they are enough. The tests reach inside, so their library, built(), is made by the README's line but
-for the visibility of its symbols; released() by that line but for the level of optimization, since
-one library at -O3 takes long enough. What was built stays in build/ until a source changes.
+for the visibility of its symbols, and has the formats of toy/ in it; released() by that line but for
+the level of optimization, since one library at -O3 takes long enough. What was built stays in build/
+until a source changes.
 """
 
 import fcntl
@@ -58,7 +59,7 @@ def load():
 @cache
 def built() -> Path:
     """The folder with our libsfr.so, whose internal symbols can be linked to, and our module."""
-    return kept("c_core", [*HERE.glob("*.[ch]"), Path(__file__)], build)
+    return kept("c_core", [*HERE.glob("*.[ch]"), *HERE.glob("toy/*"), Path(__file__)], build)
 
 
 @cache
@@ -106,6 +107,8 @@ def library(line: str, folder: Path) -> None:
 def build(folder: Path) -> None:
     """gcc also says how much stack each function takes, for test_stack.py."""
     line = build_line().replace("-fvisibility=hidden", "-fno-semantic-interposition")
+    toys = " ".join(map(str, HERE.glob("toy/*.c")))
+    line = line.replace("-pthread", f"-I{HERE} {toys} -pthread")
     library(line.replace("-shared", "-shared -fstack-usage") if CC == "gcc" else line, folder)
     ffi = FFI()
     ffi.cdef(public_declarations())

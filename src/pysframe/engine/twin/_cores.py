@@ -18,6 +18,7 @@ from ...suites import CipherSuite
 from .. import _aead
 from .._types import KeyKind, Reach
 from ._arrival import Arrival
+from ._formats import SFRAME, Format
 from ._guard import Unshareable
 from ._keys import Secret
 from ._receiver import ReceiverState
@@ -30,6 +31,7 @@ class SenderCore(Unshareable):
     __slots__ = ("_twin",)
 
     _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best there is
+    _format: ClassVar[Format] = SFRAME
     _twin: SenderState | None
 
     @without_locals  # the arguments of __init__ pass through here first
@@ -105,7 +107,9 @@ class SenderCore(Unshareable):
         if self._twin:
             raise MisuseError("this Sender was opened before")
         source = _aead.provider(self._kernel)
-        self._twin = SenderState(CipherSuite(suite), kid, secret, first, last, max_frame, source)
+        self._twin = SenderState(
+            CipherSuite(suite), kid, secret, first, last, max_frame, source, self._format
+        )
 
     def _extend(self, first: int, last: int) -> None:
         """Leases first..last as well; they must lie beyond all counters leased before."""
@@ -137,6 +141,7 @@ class ReceiverCore(Unshareable):
     __slots__ = ("_twin",)
 
     _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best there is
+    _format: ClassVar[Format] = SFRAME
     _twin: ReceiverState | None
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
@@ -187,7 +192,9 @@ class ReceiverCore(Unshareable):
         if self._twin:
             raise MisuseError("this Receiver was opened before")
         source = _aead.provider(self._kernel)
-        self._twin = ReceiverState(CipherSuite(suite), replay_window, max_frame, strict, source)
+        self._twin = ReceiverState(
+            CipherSuite(suite), replay_window, max_frame, strict, source, self._format
+        )
 
     def _add(self, kid: int, secret: Secret, kind: KeyKind) -> None:
         """Adds a key: GIVEN, derived AHEAD, or ASKED for by a header that may be forged.

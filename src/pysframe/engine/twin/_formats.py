@@ -4,7 +4,8 @@ Counters, keys and windows are the same for every format. A format adds its mark
 key and the counter, in front of the ciphertext or behind the tag; it derives the nonce, and it says
 what is authenticated beside the payload.
 
-Rule: a format knows bytes. It holds no key, no counter and no state.
+Rule: a format knows bytes. It holds no key, no counter and no state. What it may hold is what the
+      marks of one sender name beside KID and counter: `stream` in csrc/frame/sender.h.
 """
 
 from typing import NamedTuple, Protocol

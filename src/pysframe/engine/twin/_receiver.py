@@ -10,7 +10,7 @@ Rules of this file:
   4. A rejected frame leaves zeros in `out`, never plaintext.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from ..._buffers import ReadableBuffer
 from ...errors import FrameRejected, FrameStatus, MisuseCode, misuse, rejection
@@ -90,15 +90,19 @@ class ReceiverState:
     replay_window in frames, 0..2^20 (0: no checks); max_frame in bytes.
     """
 
-    format: ClassVar[Format] = SFRAME
-
     __slots__ = (
-        "_asked", "_confirmed", "_lock", "_malformed", "_max_frame", "_shares", "_slots", "_source",
-        "_strangers", "_strict", "_window", "closed", "suite", "watched",
+        "_asked", "_confirmed", "_format", "_lock", "_malformed", "_max_frame", "_shares", "_slots",
+        "_source", "_strangers", "_strict", "_window", "closed", "suite", "watched",
     )  # fmt: skip
 
     def __init__(
-        self, suite: CipherSuite, window: int, max_frame: int, strict: bool, source: Provider
+        self,
+        suite: CipherSuite,
+        window: int,
+        max_frame: int,
+        strict: bool,
+        source: Provider,
+        wire_format: Format = SFRAME,
     ) -> None:
         if not (0 <= window <= LIMIT_WINDOW and 0 <= max_frame <= LIMIT_MAX_FRAME):
             reason = "replay_window or max_frame is out of range"
@@ -108,6 +112,7 @@ class ReceiverState:
         self._max_frame = max_frame
         self._strict = strict
         self._source = source
+        self._format = wire_format
         self._lock = new_lock()
         self._slots: dict[int, Slot] = {}  # by KID
         self._asked: dict[int, Slot] = {}  # those of kind ASKED, in order of arrival
@@ -126,7 +131,7 @@ class ReceiverState:
         MisuseError when another key lives under this KID. The oldest of more than 128 ASKED keys
         makes room.
         """
-        key = FrameKey(secret.of_suite(self.suite), kid, self._source, self.format)
+        key = FrameKey(secret.of_suite(self.suite), kid, self._source, self._format)
         with self._lock:
             self.check_open()
             known = self._slots.get(kid)
@@ -233,7 +238,7 @@ class ReceiverState:
         self, ciphertext: "ReadableBuffer", metadata: "ReadableBuffer | None", clear: int
     ) -> Arrival:
         """A frame to be opened here."""
-        given = arrival(ciphertext, metadata, clear, self.format)
+        given = arrival(ciphertext, metadata, clear, self._format)
         self.check_open()
         return given
 

@@ -7,7 +7,7 @@ Rules of this file:
 """
 
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from ..._buffers import ReadableBuffer, byte_view
 from ..._rows import clear_bytes
@@ -73,10 +73,8 @@ class SenderState:
     sender that may have used them.
     """
 
-    format: ClassVar[Format] = SFRAME
-
     __slots__ = (
-        "_generation", "_key", "_last", "_last_block", "_lock", "_max_frame", "_next",
+        "_format", "_generation", "_key", "_last", "_last_block", "_lock", "_max_frame", "_next",
         "_next_lease", "_retired", "_spent", "blocks", "kid", "suite",
     )  # fmt: skip
 
@@ -89,12 +87,14 @@ class SenderState:
         last: int,
         max_frame: int,
         source: Provider,
+        wire_format: Format = SFRAME,
     ) -> None:
         if not (0 <= first <= last <= LAST_CTR and 0 <= max_frame <= LIMIT_MAX_FRAME):
             reason = "next_ctr or max_frame is out of range"
             raise misuse(MisuseCode.ARGUMENT, reason=reason)
         self.suite = suite
         self.kid = kid
+        self._format = wire_format
         self._next = first
         self._last = last
         self._max_frame = max_frame
@@ -103,7 +103,7 @@ class SenderState:
         self._last_block = KEY_BUDGET  # where the AES blocks must stop
         self._lock = new_lock()
         self._generation = generation()
-        key = FrameKey(secret.of_suite(suite), self.kid, source, self.format)
+        key = FrameKey(secret.of_suite(suite), self.kid, source, wire_format)
         blocks = SENDERS.open(key.fingerprint, self._next)
         if blocks is None:
             raise misuse(MisuseCode.DUPLICATE, kid=self.kid)
@@ -133,7 +133,7 @@ class SenderState:
     def protected_size(self, size: int, ahead: int = 0) -> int:
         """Bytes that a frame of this size takes when `ahead` others are protected first."""
         last = min(self._next + ahead, LAST_CTR)
-        return size + self.format.size(self.kid, last) + self.suite.Nt
+        return size + self._format.size(self.kid, last) + self.suite.Nt
 
     def next_ctr(self) -> int:
         """The counter of the next frame; raises the reason when there is none."""
@@ -200,14 +200,14 @@ class SenderState:
         size = self.protected_size(departure.size)
         if out is not None and size > out.nbytes:
             raise misuse(MisuseCode.ROOM, size=size, limit=out.nbytes)
-        blocks = self.blocks + departure.blocks(self.format.size(self.kid, self._next))
+        blocks = self.blocks + departure.blocks(self._format.size(self.kid, self._next))
         if blocks > KEY_BUDGET:
             raise misuse(MisuseCode.KEY_EXHAUSTED, kid=self.kid)
         if blocks > self._last_block:
             raise misuse(MisuseCode.BLOCKS_ENDED, kid=self.kid)
         rekey_due = 2 * self.blocks < KEY_BUDGET <= 2 * blocks
         self.blocks = blocks
-        return Reserved(self.kid, self._take_ctr(), key, self._generation, rekey_due, self.format)
+        return Reserved(self.kid, self._take_ctr(), key, self._generation, rekey_due, self._format)
 
     def _take_ctr(self) -> int:
         # RFC 9605 4.3 MUST: a KID and a CTR together are for one frame.
@@ -241,5 +241,5 @@ class SenderState:
             raise misuse(MisuseCode.OVERLAP)
         if not overlap(departure.frame, written):
             return
-        if distance(departure.frame, out) != self.format.front(self.kid, self._next):
+        if distance(departure.frame, out) != self._format.front(self.kid, self._next):
             raise misuse(MisuseCode.OVERLAP)
