@@ -76,7 +76,7 @@ static bool serves_all(const sfr_kernel *kernel)
     return true;
 }
 
-static void judge(size_t i, uint32_t detected, const char *max_isa)
+static void admit(size_t i, uint32_t detected, const char *max_isa)
 {
     const sfr_kernel *k = &kernels[i];
     char *why = verdicts[i].reason;
@@ -111,7 +111,7 @@ static void init(const char *max_isa)
     (void)sfr_process_generation();
     cpu_bits = below(rung(max_isa), detected);
     borrow();
-    for (size_t i = 0; i < KERNELS; i++) judge(i, detected, max_isa);
+    for (size_t i = 0; i < KERNELS; i++) admit(i, detected, max_isa);
 }
 
 int sfr_init(const char *max_isa)

@@ -16,10 +16,10 @@
  * multiplications, because multiplication is the bottleneck on CPUs that run two AES rounds a
  * cycle.
  *
- * Frames of fewer than UNIT vectors run on straight-line code for their number of blocks, two at a
+ * Frames of fewer than WAVE vectors run on straight-line code for their number of blocks, two at a
  * time, so that one hides the latency of the other. A longer frame starts with such a piece, for
- * the blocks that do not fill a unit, and continues with units whose rounds are interleaved with
- * the hashing of the previous unit.
+ * the blocks that do not fill a wave, and continues with waves whose rounds are interleaved with
+ * the hashing of the previous wave.
  *
  * Rules: no byte outside a row's buffers is touched. In opening each byte is loaded into a register
  * once, and deciphered and hashed from there. Branches and addresses depend on sizes and on the
@@ -31,10 +31,10 @@
 #include "aead/ghash.h"
 
 #define UNROLL SFR_UNROLL
-#define UNIT 8                      /* vectors encrypted at a time: half of the registers */
-#define UNIT_BLOCKS (UNIT * BLOCKS)
-#define PAIR_BLOCKS (4 * BLOCKS)    /* two frames of fewer blocks share a unit */
-#define POWERS (UNIT_BLOCKS + 1)    /* a unit and the block of lengths */
+#define WAVE 8                      /* vectors encrypted at a time: half of the registers */
+#define WAVE_BLOCKS (WAVE * BLOCKS)
+#define PAIR_BLOCKS (4 * BLOCKS)    /* two frames of fewer blocks share a wave */
+#define POWERS (WAVE_BLOCKS + 1)    /* a wave and the block of lengths */
 
 typedef __m128i block;
 
@@ -180,8 +180,8 @@ typedef struct piece {
     const uint8_t *in;
     uint8_t *out;
     size_t end;                    /* bytes of the last block; all others are whole */
-    vec state[UNIT];               /* first counter blocks, last the output */
-    vec x[UNIT];                   /* what is hashed */
+    vec state[WAVE];               /* first counter blocks, last the output */
+    vec x[WAVE];                   /* what is hashed */
 } piece;
 
 #define DATA_BLOCKS(n, first) ((n) - !(first))
@@ -264,7 +264,7 @@ KERNEL void last_round(piece *p, const int n, const int first, const int rounds,
 
 /* ---- short frames, and how long ones begin: block 0 and `data` more, a constant ---- */
 
-/* What a long frame carries from its first piece to its units. */
+/* What a long frame carries from its first piece to its waves. */
 typedef struct carried { block mask, y; } carried;
 
 KERNEL void begin(piece *p, const sfr_row *row, const int vectors)
@@ -334,65 +334,65 @@ typedef void (*variant)(sfr_row *const *rows, const block *aad, carried *rest, i
 IN_ONE(ONE)
 IN_TWO(TWO)
 
-static const variant one_frame[2][UNIT_BLOCKS] = {{IN_ONE(NAME_OPEN_ONE)}, {IN_ONE(NAME_SEAL_ONE)}};
+static const variant one_frame[2][WAVE_BLOCKS] = {{IN_ONE(NAME_OPEN_ONE)}, {IN_ONE(NAME_SEAL_ONE)}};
 static const variant two_frames[2][PAIR_BLOCKS] = {{IN_TWO(NAME_OPEN_TWO)},
                                                    {IN_TWO(NAME_SEAL_TWO)}};
 
-/* ---- long frames: a beginning, then whole units ---- */
+/* ---- long frames: a beginning, then whole waves ---- */
 
-/* Makes a unit's counter blocks. Counters are kept least significant byte first, for the
+/* Makes a wave's counter blocks. Counters are kept least significant byte first, for the
  * additions. */
 KERNEL void count(piece *p, vec *counter)
 {
     vec k = both(&p->key->round_key[0]);
-    UNROLL for (int u = 0; u < UNIT; u++) {
+    UNROLL for (int u = 0; u < WAVE; u++) {
         p->state[u] = xor(swap_counter(*counter), k);
         *counter = add_counter(*counter, BLOCKS);
     }
 }
 
-/* Runs a unit's rounds, interleaved with the hashing of the previous unit, which is in p->x. */
-KERNEL void unit_rounds(piece *p, hash *sum, const int rounds)
+/* Runs a wave's rounds, interleaved with the hashing of the previous wave, which is in p->x. */
+KERNEL void wave_rounds(piece *p, hash *sum, const int rounds)
 {
-    powers h = powers_from(p->key, UNIT_BLOCKS);
+    powers h = powers_from(p->key, WAVE_BLOCKS);
     vec fold;
     UNROLL for (int r = 1; r < SFR_AES128_ROUNDS; r++) {
-        round_of(p->state, UNIT, p->key, r);
-        if (sum && r <= UNIT) hash_vector(sum, p->x, &fold, r - 1, UNIT, h);
+        round_of(p->state, WAVE, p->key, r);
+        if (sum && r <= WAVE) hash_vector(sum, p->x, &fold, r - 1, WAVE, h);
     }
     if (rounds == SFR_AES256_ROUNDS)
         UNROLL for (int r = SFR_AES128_ROUNDS; r < SFR_AES256_ROUNDS; r++)
-            round_of(p->state, UNIT, p->key, r);
+            round_of(p->state, WAVE, p->key, r);
 }
 
-KERNEL void unit_out(piece *p, block y, size_t end, const int rounds, const bool sealing)
+KERNEL void wave_out(piece *p, block y, size_t end, const int rounds, const bool sealing)
 {
     p->end = end;
-    last_round(p, UNIT_BLOCKS, 1, rounds, sealing);
+    last_round(p, WAVE_BLOCKS, 1, rounds, sealing);
     p->x[0] = xor(p->x[0], in_low(y));
-    p->in += 16 * UNIT_BLOCKS;
-    p->out += 16 * UNIT_BLOCKS;
+    p->in += 16 * WAVE_BLOCKS;
+    p->out += 16 * WAVE_BLOCKS;
 }
 
-KERNEL_TARGET static __attribute__((noinline)) void units(sfr_row *row, carried *rest, size_t from,
+KERNEL_TARGET static __attribute__((noinline)) void waves(sfr_row *row, carried *rest, size_t from,
                                                           const int rounds, const bool sealing)
 {
     piece p = {.key = state_of(row), .in = row->in + from, .out = row->out + from};
     size_t left = row->size - from;
     vec counter = add_counters(both_of(sfr_block_words(row->block)), (int)(from / 16) + 2);
     count(&p, &counter);
-    unit_rounds(&p, NULL, rounds);
-    unit_out(&p, rest->y, left < 16 * UNIT_BLOCKS ? (left - 1) % 16 + 1 : 16, rounds, sealing);
-    while (left > 16 * UNIT_BLOCKS) {
+    wave_rounds(&p, NULL, rounds);
+    wave_out(&p, rest->y, left < 16 * WAVE_BLOCKS ? (left - 1) % 16 + 1 : 16, rounds, sealing);
+    while (left > 16 * WAVE_BLOCKS) {
         hash sum = hash_zero();
-        left -= 16 * UNIT_BLOCKS;
+        left -= 16 * WAVE_BLOCKS;
         count(&p, &counter);
-        unit_rounds(&p, &sum, rounds);
-        unit_out(&p, hash_reduce(sum), left < 16 * UNIT_BLOCKS ? (left - 1) % 16 + 1 : 16, rounds,
+        wave_rounds(&p, &sum, rounds);
+        wave_out(&p, hash_reduce(sum), left < 16 * WAVE_BLOCKS ? (left - 1) % 16 + 1 : 16, rounds,
                  sealing);
     }
     hash sum = hash_lengths(row, p.key);
-    hash_vectors(&sum, p.x, UNIT, powers_from(p.key, UNIT_BLOCKS + 1));
+    hash_vectors(&sum, p.x, WAVE, powers_from(p.key, WAVE_BLOCKS + 1));
     finish(row, rest->mask, hash_reduce(sum), sealing);
 }
 
@@ -431,10 +431,10 @@ KERNEL void run(sfr_row *const *rows, size_t n, const int rounds, const bool sea
     for (size_t i = 0; i < n;) {
         size_t blocks = blocks_of(rows[i]);
         aad[0] = aad_block(rows[i], state_of(rows[i]));
-        if (blocks >= UNIT_BLOCKS) {
-            size_t begun = blocks % UNIT_BLOCKS;
+        if (blocks >= WAVE_BLOCKS) {
+            size_t begun = blocks % WAVE_BLOCKS;
             one_frame[sealing][begun](rows + i, aad, &rest, rounds);
-            units(rows[i], &rest, 16 * begun, rounds, sealing);
+            waves(rows[i], &rest, 16 * begun, rounds, sealing);
             i++;
         } else if (blocks < PAIR_BLOCKS && i + 1 < n && blocks_of(rows[i + 1]) == blocks) {
             aad[1] = aad_block(rows[i + 1], state_of(rows[i + 1]));

@@ -18,8 +18,8 @@
  *      unit of work are in flight, the quads of another, whose ciphertext is known, are hashed.
  *   3. Four frames compute their tags together, one in each lane.
  *
- * AES and multiplication have ports of their own, but all other vector operations share these two
- * ports. The number of vector operations is what counts, and the code is written to minimize it.
+ * All other vector operations compete with AES and multiplication for the same few execution ports.
+ * Their number is what counts, and the code is written to minimize it.
  *
  * If the data of short frames fill their quads, lane 0 would cost each of them one more quad. Four
  * such frames with one key then share a quad for their J0s and one for their AADs: they are "full".

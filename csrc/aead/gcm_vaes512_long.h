@@ -1,9 +1,9 @@
 /* gcm_vaes512: longer frames, as a stream of units. A unit has UNIT quads; the last unit of a frame
  * has `last` quads, 4 to 7.
  *
- * For long frames multiplication is the bottleneck. Where it is slow (SFR_CPU_SLOW_CLMUL) the
- * thrifty products make frames of 640 bytes and more 7 to 12 % faster. Elsewhere AES is the
- * bottleneck, and whatever shares its port must not grow. */
+ * Where 512-bit multiplication is slow (SFR_CPU_SLOW_CLMUL) it is the bottleneck, and the thrifty
+ * products make frames of 640 bytes and more 7 to 12 % faster. Elsewhere AES is the bottleneck, and
+ * whatever competes with it for execution ports must not grow. */
 #ifndef SFR_GCM_VAES512_LONG_H
 #define SFR_GCM_VAES512_LONG_H
 

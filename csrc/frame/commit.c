@@ -12,7 +12,7 @@ void sfr_confirm(sfr_receiver *r, rx_key *k)
 {
     if (k->kind == SFR_KEY_ASKED) sfr_asked_drop(r, k);
     k->kind = SFR_KEY_GIVEN, k->confirmed = true;
-    k->next = r->news, r->news = k;
+    k->next = r->unreported, r->unreported = k;
     r->pending++;
 }
 

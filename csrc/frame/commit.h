@@ -1,7 +1,7 @@
 /* Receiver: judge and commit. Inlined into the receiver's files.
  *
- * Rule: windows, a key's statistics and provisional marks change here, after a tag has verified,
- *       and nowhere else. */
+ * Rule: windows and provisional keys change here, after a tag has verified, and nowhere else. A
+ *       refused frame is counted; with a short tag, too many of them close their key. */
 #ifndef SFR_COMMIT_H
 #define SFR_COMMIT_H
 

@@ -2,7 +2,7 @@
  *
  * A lease is a range of counters that the sender may use; one more lease may follow it. Within a
  * lease, a stretch is a run of counters whose marks are alike, so that only the end of a stretch
- * needs any work. The meter is kept as `few`, the blocks left until the next event (half of the
+ * needs any work. The meter is kept as `blocks_left`, what remains until the next event (half of the
  * budget, or the end of the leased blocks), so that a frame costs one comparison.
  *
  * Rule: RFC 9605 9.1: a counter is never used again, and neither is the key once its budget is
@@ -81,11 +81,11 @@ void sfr_sender_set_meter(sfr_sender *s, uint64_t used, uint64_t leased)
 {
     const uint64_t half = KEY_BUDGET / 2;
     s->leased = leased;
-    s->mark = used < half && half < leased ? half : leased;
-    s->few = s->mark - used;
+    s->meter_end = used < half && half < leased ? half : leased;
+    s->blocks_left = s->meter_end - used;
 }
 
-/* Called when `blocks` would take the meter to its mark or beyond. */
+/* Called when `blocks` would take the meter to its end or beyond. */
 int sfr_sender_charge(sfr_sender *s, uint64_t blocks, int *rekey_due)
 {
     uint64_t used = blocks_used(s);

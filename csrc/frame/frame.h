@@ -9,8 +9,8 @@
 #include "platform/locks.h"
 #include "sfr_batch.h"
 
-/* A shorter frame runs with its lock held, for about a microsecond at most: one lock operation
- * instead of three. Longer frames release the lock while they run. */
+/* Frames up to this size run with their lock held, for a few microseconds at most: one lock
+ * operation instead of three. Longer frames release the lock while they run. */
 #define SFR_BRIEF ((size_t)4096)
 
 SFR_INLINE bool sfr_overlap(const void *a, size_t a_size, const void *b, size_t b_size)

@@ -137,7 +137,7 @@ static void unlink_key(sfr_receiver *r, rx_key *k)
     atomic_store(&in->slots[at], GONE);
     forget_recent(r);
     k->removed = true;
-    if (k->confirmed) list_drop(&r->news, k), r->pending--;
+    if (k->confirmed) list_drop(&r->unreported, k), r->pending--;
     if (k->kind == SFR_KEY_ASKED) sfr_asked_drop(r, k);
     r->count--;
 }
@@ -288,7 +288,7 @@ void sfr_receiver_close(sfr_receiver *r)
     r->closed = true;
     r->asked = 0;
     r->pending = 0;
-    r->asked_first = r->asked_last = r->news = NULL;
+    r->asked_first = r->asked_last = r->unreported = NULL;
     sfr_object_drop(&r->lock);
     if (old == &no_keys) return;
     sfr_read_synchronize();
@@ -315,7 +315,7 @@ size_t sfr_receiver_confirmed(sfr_receiver *r, uint64_t *kids, size_t room)
     size_t count = 0;
     if (SFR_LIKELY(!atomic_load_explicit(&r->pending, memory_order_relaxed))) return 0;
     sfr_object_take(&r->lock);
-    for (rx_key *k; count < room && (k = r->news); r->news = k->next) {
+    for (rx_key *k; count < room && (k = r->unreported); r->unreported = k->next) {
         k->confirmed = false;
         r->pending--;
         kids[count++] = k->kid;

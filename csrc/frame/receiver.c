@@ -1,9 +1,8 @@
 /* Receiver, one frame: parse -> resolve -> open -> commit.
  *
- * Rule 1: parse and resolve change nothing. Windows, a key's statistics and provisional marks
- *         change in commit, after a tag has verified.
- * Rule 2: what a forged header can change is bounded: two frame counts, sixteen remembered KIDs,
- *         and what frame/reach.c says of keys that can be derived.
+ * Rule 1: windows and provisional keys change in commit, after a tag has verified, and nowhere else.
+ * Rule 2: what a forged header can change is bounded: counts of refused frames, sixteen remembered
+ *         KIDs, and what frame/reach.c says of keys that can be derived.
  * Rule 3: commit judges in row order, window first, so a batch equals the same single calls.
  * Rule 4: a frame that is refused after its key ran leaves zeros.
  */

@@ -78,13 +78,13 @@ struct sfr_receiver {
     size_t window, window_bits; /* frames; bits of the ring, a power of two, 0: no window */
     size_t max_frame;
     uint32_t allowance, seen;
-    _Atomic uint32_t pending; /* confirmations not yet fetched */
+    _Atomic uint32_t pending; /* how many are unreported */
     uint32_t key_at;          /* bytes from an rx_key to its key */
     const sfr_suite *suite;
     const sfr_kernel *kernel;
     size_t count, asked;
     rx_key *asked_first, *asked_last; /* keys asked for, in the order they came */
-    rx_key *news;                     /* keys that were confirmed, `pending` of them */
+    rx_key *unreported;               /* keys confirmed, and not fetched yet */
     uint64_t births, malformed, unknown;
     struct stranger *strangers;     /* SFR_UNKNOWN_TRACKED of them, once there is one */
     struct sfr_reaches *reaches;    /* NULL until there is one */

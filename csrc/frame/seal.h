@@ -53,11 +53,11 @@ SFR_INLINE int reserve(sfr_sender *s, sfr_frame *f, size_t room, uint32_t genera
     uint64_t blocks = blocks_of(f, m->size);
     if (SFR_UNLIKELY(size > room)) return SFR_E_ROOM;
     int rekey_due = 0;
-    if (SFR_UNLIKELY(blocks >= s->few)) {
+    if (SFR_UNLIKELY(blocks >= s->blocks_left)) {
         int status = sfr_sender_charge(s, blocks, &rekey_due);
         if (status != SFR_OK) return status;
     } else {
-        s->few -= blocks;
+        s->blocks_left -= blocks;
     }
     f->rekey_due = rekey_due;
     f->kid = s->kid;

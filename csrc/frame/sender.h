@@ -25,7 +25,7 @@ struct sfr_sender {
     /* Counters next..same are leased, unless spent, and their marks are alike. Written with the
      * lock held, read also without it. */
     _Atomic uint64_t next, same;
-    uint64_t few; /* AES blocks until the meter reaches `mark`: see sfr_sender_charge */
+    uint64_t blocks_left; /* until the meter is at `meter_end`: see sfr_sender_charge */
     uint64_t kid;
     uint64_t head; /* those marks as big-endian numbers, without the counter: see sfr_stretch */
     uint32_t max_frame;
@@ -41,7 +41,7 @@ struct sfr_sender {
     const struct sfr_ops *ops;
     uint64_t last;   /* counter of the lease */
     range upcoming;  /* the lease after this one */
-    uint64_t mark;   /* of the meter: half of KEY_BUDGET, or `leased` */
+    uint64_t meter_end; /* where the meter needs care: half of KEY_BUDGET, or `leased` */
     uint64_t leased; /* AES blocks that may be used, of KEY_BUDGET */
     uint64_t stream; /* what marks name beside KID and counter, as an SSRC; SFrame's: nothing */
     uint8_t fingerprint[16];
@@ -90,7 +90,7 @@ SFR_INLINE bool ready(const sfr_sender *s, uint32_t generation)
 
 SFR_INLINE uint64_t blocks_used(const sfr_sender *s)
 {
-    return s->mark - s->few;
+    return s->meter_end - s->blocks_left;
 }
 
 /* The key lies behind the sender, in the same slot of the arena. */

@@ -16,7 +16,7 @@ SFR_INLINE int check(sfr_sender *s, sfr_frame *f, size_t count, uint32_t generat
     f->status = status;
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     f->out_size = f->in_size + mark_size_of(s) + s->tag_size;
-    if (SFR_LIKELY(last_alike(s) - peek_ctr(s) >= count && most_blocks(f) * count < s->few))
+    if (SFR_LIKELY(last_alike(s) - peek_ctr(s) >= count && most_blocks(f) * count < s->blocks_left))
         return status;
     f->out_size = sfr_protect_size(s, f->in_size, count);
     *all = false;

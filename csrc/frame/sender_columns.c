@@ -5,7 +5,7 @@
  * sealed, even if all of them are this sender's. */
 SFR_INLINE bool steady(const sfr_sender *s, uint32_t generation, size_t rows, uint64_t blocks)
 {
-    return ready(s, generation) && last_alike(s) - peek_ctr(s) >= rows && blocks < s->few;
+    return ready(s, generation) && last_alike(s) - peek_ctr(s) >= rows && blocks < s->blocks_left;
 }
 
 /* Lengths are int32, and so are those of the ciphertexts. */

@@ -1,4 +1,5 @@
-/* What refused frames look like: for the words of a report, and for nothing else. */
+/* How the counters of a KID's refused frames follow each other. Reports of key flow tell a sender's
+ * frames from media in the clear by it; no frame's fate depends on it. */
 #include "frame/receiver.h"
 
 #define TRAIL_STEP 32  /* counters that loss, or layers left out, may skip */

@@ -19,7 +19,7 @@ static const sfr_suite suites[] = {
 
 /* Whether a family's code does what a row says. AES-GCM writes a 16-byte tag whatever the row says.
  * Tags of 5 to 7 bytes would escape the rules for short tags, which cover 4 bytes only. */
-static bool is_served(const sfr_suite *s)
+static bool has_family(const sfr_suite *s)
 {
     if ((s->nh != 32 && s->nh != 64) || s->nn != SFR_NN) return false;
     if (!s->nka) return (s->nk == 16 || s->nk == 32) && s->nt == 16;
@@ -30,7 +30,7 @@ static bool is_served(const sfr_suite *s)
 const sfr_suite *sfr_suite_find(int id)
 {
     for (size_t i = 0; i < SUITES; i++)
-        if (suites[i].id == id) return is_served(&suites[i]) ? &suites[i] : NULL;
+        if (suites[i].id == id) return has_family(&suites[i]) ? &suites[i] : NULL;
     return NULL;
 }
 

@@ -49,7 +49,7 @@ cdef struct Known:
     int64_t opened, failed, refused, advanced
     int64_t failed_in_a_row, undecided, opened_in_a_row
     double last_opened
-    Share share
+    BadShare share
     Pace pace
     uint8_t state
     bint seen
@@ -164,7 +164,7 @@ cdef class KeyFlowMonitor:
     cdef dict _removed             # KIDs that flowed and are gone, oldest first
     cdef int64_t _malformed, _unknown, _good
     cdef double _last_odd
-    cdef Share _clear
+    cdef BadShare _clear
 
     def __cinit__(self):
         self._before = self._last_odd = -INFINITY

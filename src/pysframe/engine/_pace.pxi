@@ -15,7 +15,7 @@ cdef struct Pace:
     double frames, advanced
     bint is_sent, is_odd
 
-cdef struct Share:
+cdef struct BadShare:
     int64_t bad, frames
     double began
     bint is_high
@@ -51,20 +51,20 @@ cdef inline void see_pace(Pace *p, int64_t frames, int64_t advanced) noexcept:
         p.frames = PACE_FRAMES / 2
 
 
-cdef inline void restart_share(Share *s, double now, bint is_high) noexcept:
+cdef inline void restart_share(BadShare *s, double now, bint is_high) noexcept:
     s.is_high = is_high
     s.bad = s.frames = 0
     s.began = now
 
 
-cdef inline bint is_over(const Share *s, double now) noexcept:
+cdef inline bint is_over(const BadShare *s, double now) noexcept:
     cdef double seconds = now - s.began
     if s.frames >= WINDOW_FRAMES:
         return seconds >= WINDOW_S
     return seconds >= (SLOW_S if s.frames - s.bad >= GOOD_FRAMES else SLOWEST_S)
 
 
-cdef inline void see_share(Share *s, double limit, int64_t least, int64_t good, int64_t bad,
+cdef inline void see_share(BadShare *s, double limit, int64_t least, int64_t good, int64_t bad,
                            double now) noexcept:
     s.bad += bad
     s.frames += good + bad

@@ -30,7 +30,7 @@ from ...limits import (
     WRONG_SHARE,
 )
 from ...stats import KeyState, KeyStats, ReceiverStats, StrangerStats
-from ._pace import Pace, Share
+from ._pace import Pace, BadShare
 
 if TYPE_CHECKING:
     from ._cores import ReceiverCore
@@ -210,7 +210,7 @@ class Known:
         self.failed_in_a_row = 0  # since the last frame opened
         self.undecided = 0  # failures of which is not known yet whether a sender's frames failed
         self.opened_in_a_row = 0  # since it last was wrong or stalled
-        self.share = Share(WRONG_SHARE, WRONG_LEAST, now)
+        self.share = BadShare(WRONG_SHARE, WRONG_LEAST, now)
         self.pace = Pace()
 
     def see(self, key: KeyStats, now: float, tally: Tally) -> KeyFlow:
@@ -305,7 +305,7 @@ class Clear:
         self._malformed = self._unknown = 0  # the engine's counts
         self._last_odd = -math.inf  # a poll that saw odd frames
         self._good = 0  # frames since then
-        self._share = Share(CLEAR_SHARE, CONSECUTIVE, 0.0)
+        self._share = BadShare(CLEAR_SHARE, CONSECUTIVE, 0.0)
 
     def see(
         self, stats: ReceiverStats, strangers: Collection[Stranger], tally: Tally, now: float

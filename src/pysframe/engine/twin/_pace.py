@@ -58,7 +58,7 @@ class Pace:
             self.is_sent, self.is_odd = self.looks_sent, not self.looks_sent
 
 
-class Share:
+class BadShare:
     """Whether too many of a stream's frames are bad: told at once, taken back after a while."""
 
     __slots__ = ("_bad", "_began", "_frames", "_least", "_limit", "is_high")

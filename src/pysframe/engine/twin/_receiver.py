@@ -1,9 +1,8 @@
 """Receiver: parse -> resolve -> open -> commit.
 
 Rules of this file:
-  1. Parse and resolve change nothing. Windows, a key's statistics and provisional marks change in
-     commit, after a tag has verified.
-  2. A forged header can change little: two frame counts, sixteen remembered KIDs, and the
+  1. Windows and provisional keys change in commit, after a tag has verified, and nowhere else.
+  2. A forged header can change little: counts of rejected frames, sixteen remembered KIDs, and the
      allowances for derivation in _shares.py.
   3. Commit checks the window again, under the lock: when two threads open one frame, one of them
      wins.
