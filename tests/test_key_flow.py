@@ -6,6 +6,7 @@ The twin is the specification. What is compared: the order of the flows, and eve
 import pytest
 
 from pysframe import engine as engines
+from pysframe.flow import KeyFlow
 from pysframe.stats import KeyStats, ReceiverStats, StrangerStats
 
 POLLS, SESSIONS = 120, 12
@@ -137,6 +138,26 @@ def test_many_keys_that_come_and_go(engine, rng):
         assert flows == fields(wanted.poll_stats(traffic.now, stats, is_stale)), number
 
 
+def test_kids_ascend(engine, rng):
+    """Those with a key, those without, and last what is no SFrame, in whatever order they came."""
+    monitor = engine.KeyFlowMonitor()
+    known, unknown = ([rng.getrandbits(64) for _ in range(n)] for n in (40, 16))
+    for poll in range(1, 8):
+        keys = [KeyStats(kid, poll, 0, 0, 0, 0, False, False, 0) for kid in known]
+        strangers = {kid: StrangerStats(50 * poll, 45 * poll) for kid in unknown}
+        stats = ReceiverStats(10**6 * poll, 800 * poll, strangers, keys)
+        flows = monitor.poll_stats(float(poll), stats, lambda kid: False)
+        assert list(flows) == [*sorted(known), *sorted(unknown), None]
+        assert [flow.opened for flow in flows.values()][: len(known)] == [poll] * len(known)
+        known = [*rng.sample(known, len(known) - 5), *(rng.getrandbits(64) for _ in range(7))]
+        rng.shuffle(unknown)
+
+
+def test_engines_share_the_face(engine):
+    assert engine.KeyFlow.__doc__ == KeyFlow.__doc__
+    assert engine.KeyFlow.__match_args__ == KeyFlow.__match_args__
+
+
 def test_a_receiver_is_polled_as_its_statistics_say(engine, rng):
     """poll() reads the core's counters itself; poll_stats() is told them."""
     with engine.Receiver(4) as receiver:
@@ -150,4 +171,5 @@ def test_a_receiver_is_polled_as_its_statistics_say(engine, rng):
             engine.unprotect_many(receiver, [*wires, *wires[:2], b"", b"\xff" * 30])
             now = rng.uniform(0, 100)
             wanted = told.poll_stats(now, receiver._stats(), lambda kid: False)
-            assert fields(receiver.key_flow(now)) == fields(wanted)
+            assert fields(flows := receiver.key_flow(now)) == fields(wanted)
+            assert [kid for kid in flows if kid in receiver.kids] == list(receiver.kids)

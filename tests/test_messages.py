@@ -203,6 +203,37 @@ def test_too_short_for_any_frame(parties, clear):
     assert sorted((key.kid, key.auth_failed) for key in keys) == [(1, 1), (KID, 0)]
 
 
+def test_a_malformed_frame_says_what_is_wrong(engine, rng):
+    base_key = rng.randbytes(16)
+    sender = new_sender(engine, GCM, base_key)
+    receiver = new_receiver(engine, GCM, base_key, max_frame=10)
+    large, tag = sender.protect(b"12345678901"), bytes(16)
+    for frame, clear, claimed, why in (
+        (b"\x70" * 16, 0, (None, None), "it has 16 bytes where the least is 17"),
+        (b"\x70" * 19, 3, (None, None), "it has 19 bytes where the least is 20"),
+        (b"\x70" * 19, 2**40, (None, None), "it has 19 bytes where the least is 1099511627793"),
+        (large, 0, (7, 0), "its frame has 11 bytes, more than max_frame=10"),
+        (b"\x70" * 40, 0, (7, 0), "its frame has 23 bytes, more than max_frame=10"),
+        (b"\x70" * 40, 2, (7, 0), "its frame has 23 bytes, more than max_frame=10"),
+        (b"\xff" * 16 + tag, 0, (None, None), "0xff means a header of 17 bytes, and it has 16"),
+        (b"ab\xff" + tag, 2, (None, None), "0xff means a header of 17 bytes, and it has 1;"),
+        (b"\x80\7" + tag, 0, (7, 0), "its KID 0x7 is not in the shortest form"),
+        (b"a\x79\0\x20" + tag, 1, (7, 32), "its CTR 0x20 is not in the shortest form"),
+    ):
+        into = bytearray(99)
+        for call in (
+            lambda f=frame, c=clear: receiver.unprotect(f, clear=c),
+            lambda f=frame, c=clear, out=into: receiver.unprotect_into(f, out, clear=c),
+        ):
+            rejects(call, FrameStatus.MALFORMED, *claimed, why)
+
+
+def test_an_unknown_kid_is_told_with_the_number_of_keys(engine, rng):
+    receiver = new_receiver(engine, GCM, rng.randbytes(16))
+    said = "KID 0x1 is unknown (1 keys are known); "
+    rejects(lambda: receiver.unprotect(b"\x10" + bytes(40)), FrameStatus.UNKNOWN_KEY, 1, 0, said)
+
+
 def test_a_suite_or_a_secret_of_another(engine):
     secret = engine.Secret(GCM, bytes(16))
     receiver = new_receiver(engine, 5)

@@ -18,16 +18,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from isolated import PATIENCE, in_child
-from parties import new_receiver, new_sender, pair
+from parties import pair
 
 from pysframe import (
     CipherSuite,
     FrameRejected,
     FrameStatus,
-    MalformedFrame,
     MisuseError,
     SenderRetired,
-    UnknownKey,
     limits,
 )
 from pysframe import engine as engines
@@ -224,31 +222,6 @@ def test_an_out_that_is_read_only_is_named(rng):
     ):
         with pytest.raises(BufferError, match=said):
             call()
-
-
-def test_a_malformed_frame_says_which_size_is_wrong(rng):
-    base_key = rng.randbytes(16)
-    engine = engines.bind("fallback")
-    sender = new_sender(engine, SUITE, base_key)
-    receiver = new_receiver(engine, SUITE, base_key, max_frame=10)
-    large = sender.protect(b"12345678901")
-    for frame, clear, kid, why in (
-        (b"\x70" * 16, 0, None, "it has 16 bytes where the least is 17"),
-        (b"\x70" * 19, 3, None, "it has 19 bytes where the least is 20"),
-        (large, 0, 7, "its frame has 11 bytes, more than max_frame=10"),
-        (b"\x70" * 40, 0, 7, "its frame has 23 bytes, more than max_frame=10"),
-        (b"\x70" * 40, 2, 7, "its frame has 23 bytes, more than max_frame=10"),
-    ):
-        with pytest.raises(MalformedFrame, match=why) as caught:
-            receiver.unprotect(frame, clear=clear)
-        assert (caught.value.kid, caught.value.ctr) == (kid, None if kid is None else 0)
-
-
-def test_an_unknown_kid_is_told_with_the_number_of_keys(rng):
-    receiver = new_receiver(engines.bind("fallback"), SUITE, rng.randbytes(16))
-    with pytest.raises(UnknownKey, match=r"^KID 0x1 is unknown \(1 keys are known\); ") as caught:
-        receiver.unprotect(b"\x10" + bytes(40))
-    assert (caught.value.kid, caught.value.ctr) == (1, 0)
 
 
 # ---- the window ----

@@ -118,6 +118,37 @@ def parse_header(data: "bytes | memoryview", strict: bool) -> tuple[int, int, in
     return kid, ctr, size
 
 
+def too_short(size: int, least: int) -> FrameRejected:
+    """What is said of a ciphertext that has not the bytes for clear bytes, header and tag."""
+    detail = f"it has {size} bytes where the least is {least}"
+    return rejection(FrameStatus.MALFORMED, detail=detail)
+
+
+def too_long(size: int, max_frame: int, kid: int, ctr: int) -> FrameRejected:
+    """What is said of a ciphertext whose frame of `size` bytes is over the receiver's limit."""
+    detail = f"its frame has {size} bytes, more than max_frame={max_frame}"
+    return rejection(FrameStatus.MALFORMED, kid, ctr, detail)
+
+
+def why_malformed(
+    head: bytes, size: int, clear: int, tag_size: int, max_frame: int, strict: bool
+) -> FrameRejected:
+    """What is wrong with a ciphertext of `size` bytes that the C core found to be malformed.
+
+    head: at least MAX_HEADER bytes from behind the clear bytes on, or all there are before the tag.
+    """
+    if size < (least := clear + 1 + tag_size):
+        return too_short(size, least)
+    try:
+        kid, ctr, header_bytes = parse_header(head, strict)
+    except FrameRejected as refusal:
+        return refusal.with_traceback(None)
+    frame = size - header_bytes - tag_size
+    if frame > max_frame:
+        return too_long(frame, max_frame, kid, ctr)
+    return rejection(FrameStatus.MALFORMED)  # another thread has written to it meanwhile
+
+
 def negative_clear(least: int) -> MisuseError:
     """What parse_headers says of clear bytes below 0."""
     return MisuseError(f"clear is {least}; it cannot be negative")

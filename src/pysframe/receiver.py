@@ -216,8 +216,9 @@ class Receiver(Closing, ReceiverBase):
     def key_flow(self, now: float) -> dict[int | None, KeyFlow]:
         """Whether each KID's key is flowing; now: monotonic seconds. See pysframe.KeyFlow.
 
-        The entry under None, if present, tells of frames that are not SFrame at all, such as media
-        in the clear; KIDs that only such media seems to carry get no state of their own. States
+        KIDs that have a key come first, then those that have none, each in ascending order. A last
+        entry under None, if present, tells of frames that are not SFrame at all, such as media in
+        the clear; KIDs that only such media seems to carry get no state of their own. States
         follow from the differences between two calls, so call it regularly, about once a second.
         Raises TypeError when `now` is not a number and MisuseError when it is not finite, and then
         changes nothing; when `now` lies before that of the last call, no time has passed.

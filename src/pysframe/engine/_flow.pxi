@@ -1,24 +1,12 @@
-# Part of _key_flow.pxi: what a poll returns for one KID, a value made of numbers.
+# Part of _key_flow.pxi: KeyFlow, whose public face is pysframe.flow.
+#
+# It is no subclass of its face, as Header is: thousands are made in a poll, and a class of C alone
+# takes half the time.
 
 @cython.final
 @cython.no_gc           # __init__ takes numbers and a dictionary of numbers: no cycle
 @cython.freelist(64)
 cdef class KeyFlow:
-    """One KID's state, and the counters that say why: what Receiver.key_flow() returns.
-
-    kid: None for frames that are not SFrame. opened: frames. rejected: frames by reason, out of
-    "authentication", "replayed", "too old", "unknown key", "malformed"; for frames that are not
-    SFrame, those of all KIDs that have a key and get nothing else. last_ctr: of the newest
-    frame opened, 0 before the first. silent_for_s: seconds since a poll saw a frame open, or
-    since a poll first saw the KID.
-
-    >>> import pysframe
-    >>> receiver = pysframe.Receiver(4)
-    >>> receiver.add_key(7, bytes(range(16)))
-    >>> receiver.key_flow(now=100.0)[7].state
-    <KeyState.WAITING: 'waiting'>
-    """
-
     cdef uint64_t _kid, _opened, _last_ctr
     cdef uint64_t _auth_failed, _replayed, _too_old
     cdef double _silent
@@ -28,16 +16,14 @@ cdef class KeyFlow:
     cdef dict _rejected        # None: the three counts above
 
     __dataclass_fields__ = dataclass_fields
-    __match_args__ = ("state", "kid", "opened", "rejected", "last_ctr", "silent_for_s")
+    __match_args__ = FlowFace.__match_args__
 
     def __init__(self, state, kid, opened, rejected, last_ctr, silent_for_s):
-        counts = {str(reason): index(frames) for reason, frames in rejected.items()}
-        given = (None if kid is None else index(kid), index(opened), index(last_ctr),
-                 float(silent_for_s))
-        number = STATES.index(KeyState(state))
+        fields = flow_fields(state, kid, opened, rejected, last_ctr, silent_for_s)
         if self._made:
             raise made_already(self)
-        self._state, self._given, self._rejected, self._made = number, given, counts, True
+        self._state, self._rejected, self._made = STATES.index(fields[0]), fields[3], True
+        self._given = fields[1], fields[2], fields[4], fields[5]
 
     @property
     def state(self):
@@ -87,6 +73,9 @@ cdef class KeyFlow:
 
     def __reduce__(self):
         return key_flow, self._fields()
+
+
+set_doc(KeyFlow, FlowFace.__doc__)
 
 
 cdef KeyFlow _flow(int state, object kid, dict rejected, double silent):

@@ -4,14 +4,18 @@
 #   1. engine/twin/_key_flow.py and twin/_pace.py are its specification: the same names, the same
 #      order, the same arithmetic. tests/test_key_flow.py holds the two together.
 #   2. A poll allocates before it changes anything, and costs a key the same however many there are:
-#      histories lie in the order in which the C core reports keys, which moves only when keys come
-#      or go. Then, and only then, they are found anew through a hash table.
+#      histories lie in ascending order of their KIDs, and `order` says where the core's report has
+#      each. Both are made anew when keys have come or gone, and only then.
 #   3. A KeyFlow holds numbers. Its dictionary is made when it is read.
 
 include "_pace.pxi"
 
+from libc.stdlib cimport qsort
+
 from pysframe._values import dataclass_fields, made_already
 from pysframe.engine._types import key_flow
+from pysframe.flow import KeyFlow as FlowFace
+from pysframe.flow import flow_fields
 from pysframe.stats import KeyState
 
 cdef int64_t CONSECUTIVE = limits.CONSECUTIVE, FLOWING_AFTER = limits.FLOWING_AFTER
@@ -150,13 +154,24 @@ cdef int see_stranger(Stranger *s, int64_t frames, int64_t advanced, double now)
 
 # ---- the monitor ----
 
+cdef struct Place:
+    uint64_t kid
+    size_t at      # in the core's report
+
+
+cdef int by_kid(const void *a, const void *b) noexcept nogil:
+    """Orders structs that begin with a KID."""
+    cdef uint64_t one = (<const uint64_t *>a)[0], other = (<const uint64_t *>b)[0]
+    return (one > other) - (one < other)
+
+
 cdef class KeyFlowMonitor:
     """Turns a receiver's counters into states, poll by poll. Not thread-safe by itself."""
 
     cdef double _before, _now, _clock
-    cdef Known *_known             # in the order of the core's report
-    cdef uint32_t *_places         # hash table: a KID's place among them, from 1
-    cdef size_t _count, _mask
+    cdef Known *_known             # in ascending order of their KIDs
+    cdef Place *_order             # where the core's report has each of them
+    cdef size_t _count
     cdef sfr_key_stats *_keys      # the core's report
     cdef size_t _room
     cdef Stranger _strangers[SFR_UNKNOWN_TRACKED]
@@ -172,14 +187,14 @@ cdef class KeyFlowMonitor:
 
     def __dealloc__(self):
         PyMem_Free(self._known)
-        PyMem_Free(self._places)
+        PyMem_Free(self._order)
         PyMem_Free(self._keys)
 
     def poll(self, double now, ReceiverCore receiver not None, is_stale):
         """The state of every KID; now: finite monotonic seconds.
 
         is_stale says of an unknown KID that it belongs to the past. Keys derived ahead are left
-        out until a frame comes under them.
+        out until a frame comes under them. KIDs ascend, those with a key before the others.
         """
         cdef sfr_receiver_stats totals
         cdef sfr_stranger met[SFR_UNKNOWN_TRACKED]
@@ -227,11 +242,12 @@ cdef class KeyFlowMonitor:
         return 0
 
     cdef dict _poll(self, double given, int64_t malformed, int64_t unknown,
-                    const sfr_stranger *met, size_t strangers, size_t count, object is_stale):
+                    sfr_stranger *met, size_t strangers, size_t count, object is_stale):
         cdef Tally tally = Tally(0, 0)
         cdef dict flows = new_dict(count)
         cdef double now
         self._follow(count)
+        qsort(met, strangers, sizeof(sfr_stranger), by_kid)
         now = self._advance(given)
         self._with_key(flows, now, count, &tally)
         self._without_key(flows, now, met, strangers, is_stale)
@@ -248,12 +264,12 @@ cdef class KeyFlowMonitor:
         self._now = now
         return self._clock
 
-    # -- histories in the order of the report --
+    # -- histories --
 
     cdef int _follow(self, size_t count) except -1:
         cdef size_t i = 0
         if count == self._count:
-            while i < count and self._known[i].kid == self._keys[i].kid:
+            while i < count and self._known[i].kid == self._keys[self._order[i].at].kid:
                 i += 1
             if i == count:
                 return 0
@@ -261,48 +277,57 @@ cdef class KeyFlowMonitor:
 
     cdef int _arrange(self, size_t count) except -1:
         """Keys came or went: every history moves to its new place, and some end."""
-        cdef size_t slots = 8, i, place
-        while slots < 2 * count:
-            slots *= 2
         cdef Known *known = <Known *>PyMem_Calloc(count + 1, sizeof(Known))
-        cdef uint32_t *places = <uint32_t *>PyMem_Calloc(slots, sizeof(uint32_t))
-        if known is NULL or places is NULL:
+        cdef Place *order = <Place *>PyMem_Calloc(count + 1, sizeof(Place))
+        cdef size_t i, old = 0
+        if known is NULL or order is NULL:
             PyMem_Free(known)
-            PyMem_Free(places)
+            PyMem_Free(order)
             raise MemoryError
         for i in range(count):
-            known[i].kid = self._keys[i].kid
-            put_place(places, slots - 1, known, i)
-            place = self._place(known[i].kid)
-            if place:
-                known[i] = self._known[place - 1]
-                self._known[place - 1].seen = False      # the rest are gone
-        ended = [self._known[i].kid for i in range(self._count)
-                 if self._known[i].seen and self._known[i].opened]
+            order[i] = Place(self._keys[i].kid, i)
+        qsort(order, count, sizeof(Place), by_kid)
+        ended = []
+        for i in range(count):
+            while old < self._count and self._known[old].kid < order[i].kid:
+                self._end(ended, old)
+                old += 1
+            if old < self._count and self._known[old].kid == order[i].kid:
+                known[i] = self._known[old]
+                old += 1
+            known[i].kid = order[i].kid
+        while old < self._count:
+            self._end(ended, old)
+            old += 1
         PyMem_Free(self._known)
-        PyMem_Free(self._places)
-        self._known, self._places, self._count, self._mask = known, places, count, slots - 1
-        self._remember(sorted(ended))
+        PyMem_Free(self._order)
+        self._known, self._order, self._count = known, order, count
+        self._remember(ended)
+        return 0
+
+    cdef int _end(self, list ended, size_t i) except -1:
+        if self._known[i].seen and self._known[i].opened:
+            ended.append(self._known[i].kid)
         return 0
 
     cdef int _remember(self, list ended) except -1:
         for kid in ended:
             self._removed.pop(kid, None)
             self._removed[kid] = None
-        self._removed = {kid: None for kid in self._removed if not self._place(kid)}
+        self._removed = {kid: None for kid in self._removed if not self._has_key(kid)}
         while len(self._removed) > <Py_ssize_t>REMEMBERED:
             del self._removed[next(iter(self._removed))]
         return 0
 
-    cdef size_t _place(self, uint64_t kid) noexcept:
-        """From 1; 0 when this KID has no key."""
-        cdef size_t at
-        if self._places is NULL:
-            return 0
-        at = slot_of_kid(kid, self._mask)
-        while self._places[at] and self._known[self._places[at] - 1].kid != kid:
-            at = (at + 1) & self._mask
-        return self._places[at]
+    cdef bint _has_key(self, uint64_t kid) noexcept:
+        cdef size_t first = 0, behind = self._count, middle
+        while first < behind:
+            middle = (first + behind) // 2
+            if self._known[middle].kid < kid:
+                first = middle + 1
+            else:
+                behind = middle
+        return first < self._count and self._known[first].kid == kid
 
     # -- judging --
 
@@ -311,7 +336,7 @@ cdef class KeyFlowMonitor:
         cdef Known *k
         cdef const sfr_key_stats *s
         for i in range(count):
-            s, k = &self._keys[i], &self._known[i]
+            s, k = &self._keys[self._order[i].at], &self._known[i]
             if s.provisional and not s.auth_failed:
                 continue
             see_known(k, s, now, tally)
@@ -332,7 +357,7 @@ cdef class KeyFlowMonitor:
         self._stranger_count = count
         for i in range(count):
             kid = following[i].kid
-            if states[i] == NO_STATE or self._place(kid):
+            if states[i] == NO_STATE or self._has_key(kid):
                 continue
             if states[i] == MISSING_KEY and (kid in self._removed or is_stale(kid)):
                 states[i] = STALE_KEY
@@ -344,8 +369,9 @@ cdef class KeyFlowMonitor:
         """Media in the clear, read as headers, may name another KID in each frame."""
         cdef size_t i
         for i in range(self._stranger_count):
-            if not looks_sent(&self._strangers[i].pace) and not self._place(self._strangers[i].kid):
-                flows.pop(self._strangers[i].kid, None)
+            kid = self._strangers[i].kid
+            if not looks_sent(&self._strangers[i].pace) and not self._has_key(kid):
+                flows.pop(kid, None)
         return 0
 
     cdef Stranger _stranger(self, uint64_t kid, double now) noexcept:
@@ -391,12 +417,14 @@ cdef class KeyFlowMonitor:
 
     cdef KeyFlow _not_sframe(self, int64_t malformed, int64_t unknown, size_t count):
         cdef uint64_t auth_failed = 0, replayed = 0, too_old = 0
+        cdef const sfr_key_stats *s
         cdef size_t i
         for i in range(count):
             if self._known[i].seen and self._known[i].pace.is_odd:
-                auth_failed += self._keys[i].auth_failed
-                replayed += self._keys[i].replayed
-                too_old += self._keys[i].too_old
+                s = &self._keys[self._order[i].at]
+                auth_failed += s.auth_failed
+                replayed += s.replayed
+                too_old += s.too_old
         reasons = {
             "malformed": malformed,
             "unknown key": unknown,
@@ -405,14 +433,3 @@ cdef class KeyFlowMonitor:
             "too old": too_old,
         }
         return _flow(NOT_SFRAME, None, reasons, 0.0)
-
-
-cdef inline size_t slot_of_kid(uint64_t kid, size_t mask) noexcept:
-    return <size_t>((kid * <uint64_t>0x9E3779B97F4A7C15) >> 32) & mask
-
-
-cdef inline void put_place(uint32_t *places, size_t mask, const Known *known, size_t i) noexcept:
-    cdef size_t at = slot_of_kid(known[i].kid, mask)
-    while places[at]:
-        at = (at + 1) & mask
-    places[at] = <uint32_t>(i + 1)

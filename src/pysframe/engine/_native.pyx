@@ -57,7 +57,7 @@ from pysframe.engine._types import completed
 from pysframe.errors import MisuseError, misuse, rejection
 from pysframe.header import Header as HeaderFace
 from pysframe.header import HeaderColumns as ColumnsFace
-from pysframe.header import negative_clear, parse_header
+from pysframe.header import negative_clear, parse_header, why_malformed
 from pysframe.limits import checked
 from pysframe.stats import KeyStats, ReceiverStats, StrangerStats
 from pysframe.suites import CipherSuite

@@ -3,7 +3,10 @@
 Rules of this file:
   1. Each import is spelled out in a function of its own: tools that freeze applications, such as
      PyInstaller, look for these names, and nothing is loaded before it is needed.
-  2. A part may fail in any way, and is then refused with the reason. A panic of Rust code, as in
+  2. The names are absolute, so a copy of the package under another name runs on the engines of
+     `pysframe` itself. With a native engine of its own it would have a second registry of senders,
+     and a counter could be used twice under one key (RFC 9605 4.4.3 MUST NOT).
+  3. A part may fail in any way, and is then refused with the reason. A panic of Rust code, as in
      `cryptography`, is not even an Exception; Ctrl-C is not a failure.
 """
 

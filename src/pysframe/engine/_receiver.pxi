@@ -43,17 +43,18 @@ cdef class ReceiverCore:
 
     cdef sfr_receiver *_ptr
     cdef const sfr_suite *_suite
-    cdef bint _watching, _closed
+    cdef size_t _max_frame
+    cdef bint _watching, _closed, _strict
 
     _kernel = None
 
     def _open(self, int suite, replay_window, max_frame, bint strict):
         if self._ptr is not NULL:
             raise MisuseError("this receiver is open already")
-        self._suite = _suite(suite)
+        self._suite, self._strict = _suite(suite), strict
+        self._max_frame = _size("max_frame", max_frame)
         status = sfr_receiver_new(&self._ptr, self._suite, _kernel_of(self),
-                                  _size("replay_window", replay_window),
-                                  _size("max_frame", max_frame), strict)
+                                  _size("replay_window", replay_window), self._max_frame, strict)
         if status != SFR_OK:
             raise _misuse(status, reason="replay_window or max_frame is out of range")
 
@@ -174,8 +175,23 @@ cdef class ReceiverCore:
         if f.status < 0:
             raise _misuse(f.status, reason="this receiver is closed")
         if f.status == SFR_MALFORMED:
-            raise rejection(f.status)
-        raise rejection(f.status, f.kid, f.ctr)
+            raise self._malformed(f)
+        raise rejection(f.status, f.kid, f.ctr, self._detail(f.status))
+
+    cdef object _malformed(self, sfr_frame *f):
+        """Reads the header again, in Python, which has words for what is wrong."""
+        cdef size_t tag_size = self._suite.nt, before = f.clear + tag_size, size = 0
+        if f.in_size > before and before >= f.clear:
+            size = min(f.in_size - before, <size_t>SFR_MAX_HEADER)
+        head = PyBytes_FromStringAndSize(<const char *>f.data + f.clear if size else NULL, size)
+        return why_malformed(head, f.in_size, f.clear, tag_size, self._max_frame, self._strict)
+
+    cdef str _detail(self, int status):
+        cdef sfr_receiver_stats totals
+        if status != SFR_UNKNOWN_KEY:
+            return ""
+        sfr_receiver_totals(self._ptr, &totals)
+        return f"{totals.keys} keys are known"
 
     cdef bint _tell_confirmed(self) except -1:
         """Tells the policy of confirmed KIDs. Returns whether there were any."""

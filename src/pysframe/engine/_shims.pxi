@@ -92,6 +92,14 @@ cdef extern from *:
         Py_XDECREF(named);
         return result;
     }
+    /* The docstring of a class of C, which its source would have to repeat. */
+    static inline int set_doc(PyObject *type, PyObject *doc) {
+        PyTypeObject *written = (PyTypeObject *)type;
+        if (PyDict_SetItemString(written->tp_dict, "__doc__", doc) < 0) return -1;
+        written->tp_doc = NULL;     /* which would be read first */
+        PyType_Modified(written);
+        return 0;
+    }
     /* An index, clipped to what a size can say. */
     static inline Py_ssize_t as_position(PyObject *row) { return PyNumber_AsSsize_t(row, NULL); }
     /* Other threads read these flags while one sets them; without a GIL they must be atomic. */
@@ -128,6 +136,7 @@ cdef extern from *:
     object call_by_tuple(object type, PyObject **args, size_t count, PyObject *names)
     Py_ssize_t PyVectorcall_NARGS(size_t)
     Py_ssize_t as_position(object row) except? -1
+    int set_doc(object type, object doc) except -1
     bint is_set(const bint *)
     void set_flag(bint *, bint)
     bint serialize_callers()

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from ..._buffers import ReadableBuffer, byte_view
 from ..._rows import clear_bytes
-from ...errors import FrameStatus, MisuseCode, misuse, rejection
+from ...errors import MisuseCode, misuse
+from ...header import too_long, too_short
 from ...suites import CipherSuite
 from ._formats import SFRAME, Format, Places
 from ._memory import distance, metadata_view, overlap
@@ -29,14 +30,12 @@ class Arrival(NamedTuple):
         """Reads the mark, or raises MalformedFrame; the receiver's constants suffice."""
         least = self.clear + self.format.least + suite.Nt
         if len(self.wire) < least:
-            detail = f"it has {len(self.wire)} bytes where the least is {least}"
-            raise rejection(FrameStatus.MALFORMED, detail=detail)
+            raise too_short(len(self.wire), least)
         places = self.format.read(self.wire[self.clear :], suite.Nt, strict)
         kid, ctr = places.kid, places.ctr
         size = self.clear + len(places.sealed) - suite.Nt
         if size > max_frame:
-            detail = f"its frame has {size} bytes, more than max_frame={max_frame}"
-            raise rejection(FrameStatus.MALFORMED, kid, ctr, detail)
+            raise too_long(size, max_frame, kid, ctr)
         return Parsed(self, places, kid, ctr, size)
 
     def wipe_before_key(self, out: memoryview | None) -> None:

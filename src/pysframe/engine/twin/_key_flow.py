@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from operator import index
 from typing import TYPE_CHECKING
 
-from ..._values import Value, made_already
+from ..._values import made_already
+from ...flow import KeyFlow as Face
+from ...flow import flow_fields
 from ...limits import (
     CLEAR_SHARE,
     CONSECUTIVE,
@@ -30,31 +31,16 @@ from ...limits import (
     WRONG_SHARE,
 )
 from ...stats import KeyState, KeyStats, ReceiverStats, StrangerStats
-from ._pace import Pace, BadShare
+from ._pace import BadShare, Pace
 
 if TYPE_CHECKING:
     from ._cores import ReceiverCore
 
 
-class KeyFlow(Value):
-    """One KID's state, and the counters that say why: what Receiver.key_flow() returns.
+class KeyFlow(Face):
+    __doc__ = Face.__doc__
 
-    kid: None for frames that are not SFrame. opened: frames. rejected: frames by reason, out of
-    "authentication", "replayed", "too old", "unknown key", "malformed"; for frames that are not
-    SFrame, those of all KIDs that have a key and get nothing else. last_ctr: of the newest
-    frame opened, 0 before the first. silent_for_s: seconds since a poll saw a frame open, or
-    since a poll first saw the KID.
-
-    >>> import pysframe
-    >>> receiver = pysframe.Receiver(4)
-    >>> receiver.add_key(7, bytes(range(16)))
-    >>> receiver.key_flow(now=100.0)[7].state
-    <KeyState.WAITING: 'waiting'>
-    """
-
-    __slots__ = __match_args__ = (
-        "state", "kid", "opened", "rejected", "last_ctr", "silent_for_s",
-    )  # fmt: skip
+    __slots__ = Face.__match_args__
 
     state: KeyState
     kid: int | None
@@ -72,12 +58,10 @@ class KeyFlow(Value):
         last_ctr: int,
         silent_for_s: float,
     ) -> None:
-        counts = {str(reason): index(frames) for reason, frames in rejected.items()}
-        number = None if kid is None else index(kid)
-        fields = index(opened), counts, index(last_ctr), float(silent_for_s)
+        fields = flow_fields(state, kid, opened, rejected, last_ctr, silent_for_s)
         if hasattr(self, "state"):
             raise made_already(self)
-        for name, value in zip(self.__slots__, (KeyState(state), number, *fields), strict=True):
+        for name, value in zip(self.__slots__, fields, strict=True):
             object.__setattr__(self, name, value)
 
 
@@ -100,7 +84,7 @@ class KeyFlowMonitor:
         """The state of every KID; now: finite monotonic seconds.
 
         is_stale says of an unknown KID that it belongs to the past. Keys derived ahead are left
-        out until a frame comes under them.
+        out until a frame comes under them. KIDs ascend, those with a key before the others.
         """
         return self.poll_stats(now, receiver._stats(), is_stale)
 
@@ -139,7 +123,7 @@ class KeyFlowMonitor:
         self, now: float, keys: list[KeyStats], tally: Tally
     ) -> dict[int | None, KeyFlow]:
         flows: dict[int | None, KeyFlow] = {}
-        for key in keys:
+        for key in sorted(keys):
             if key.provisional and not key.auth_failed:
                 continue
             known = self._known.setdefault(key.kid, Known(now))
@@ -155,8 +139,8 @@ class KeyFlowMonitor:
         kids: set[int],
         is_stale: Callable[[int], bool],
     ) -> dict[int | None, KeyFlow]:
-        before = self._strangers
-        self._strangers = {kid: before.get(kid) or Stranger(now, self._before) for kid in strangers}
+        before, ascending = self._strangers, sorted(strangers)
+        self._strangers = {kid: before.get(kid) or Stranger(now, self._before) for kid in ascending}
         flows: dict[int | None, KeyFlow] = {}
         for kid, stranger in self._strangers.items():
             state = stranger.see(strangers[kid], now)
