@@ -6,7 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from counters_by_hand import WAITING, Counters
 from hypothesis import HealthCheck, Phase, settings
+from parties import GCM
+from ratchets import make_steps
 
 from pysframe import engine as engines
 
@@ -63,3 +66,28 @@ def quick_disk(tmp_path_factory):
 def rng(request):
     """A generator of this test's own: the run's seed and the test's name decide."""
     return random.Random(f"{request.config.option.seed} {request.node.nodeid}")
+
+
+@pytest.fixture
+def base_key(rng):
+    return rng.randbytes(16)
+
+
+@pytest.fixture
+def receiver(engine):
+    """A receiver without any key."""
+    return engine.Receiver(GCM)
+
+
+@pytest.fixture
+def steps(engine, base_key):
+    """Senders of steps 0.. of generation 1, all at once, as only a test may have them."""
+    return make_steps(engine, base_key, generation=1)
+
+
+@pytest.fixture
+def seven(engine):
+    """A receiver with one key, under KID 7, that no frame has come under."""
+    counters = Counters(engine, 7)
+    assert counters.poll()[7].state is WAITING
+    return counters
