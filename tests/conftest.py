@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from parties import GCM
 from ratchets import make_steps
 
+from pysframe import CounterStore
 from pysframe import engine as engines
 
 pytest_plugins = ["run_rules", "pytester"]
@@ -71,6 +72,11 @@ def rng(request):
 @pytest.fixture
 def base_key(rng):
     return rng.randbytes(16)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CounterStore(tmp_path / "counters", lease=10)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Senders and receivers that belong together, made the way their users make them."""
 
-from pysframe import CipherSuite, FrameRejected, FrameStatus
+from pysframe import CipherSuite, FrameRejected, FrameStatus, Header
 
 SUITES = list(CipherSuite)
 GCM = CipherSuite.AES_128_GCM_SHA256_128
@@ -14,6 +14,16 @@ def options(suite: int) -> dict[str, bool]:
 def new_sender(engine, suite, base_key, kid=7, next_ctr=0, **more):
     more = options(suite) | more
     return engine.Sender(suite, kid=kid, base_key=base_key, next_ctr=next_ctr, **more)
+
+
+def stored(engine, store, base_key, kid=7, **more):
+    """A sender whose counters come from a CounterStore."""
+    return engine.Sender(GCM, kid=kid, base_key=base_key, counters=store, **more)
+
+
+def ctrs(sender, count):
+    """The counters of that many frames."""
+    return [Header.parse(sender.protect(b"frame")).ctr for _ in range(count)]
 
 
 def fresh_sender(engine, suite, kid=7, **more):

@@ -7,28 +7,20 @@ import os
 import stat
 
 import pytest
+from counter_files import damages, lease, names, raises
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pysframe import CounterStore, CounterStoreError, SFrameError
-from pysframe.counters import _file, _pages, fingerprint
+from pysframe.counters import _file, _pages
 from pysframe.counters._pages import RECORDS, SIZE, Page
 
-NAME = fingerprint(4, 7, bytes(range(16)))
 PAGES = 2 * SIZE  # bytes that one takes, with its copy
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "counters"
-
-
-def lease(path, name=NAME):
-    return CounterStore(path, lease=10).lease(name)
-
-
-def names(count):
-    return [fingerprint(4, kid, bytes(16)) for kid in range(count)]
 
 
 def fill(path, keys, following=1000):
@@ -121,13 +113,6 @@ def test_an_error_says_what_to_do(path, monkeypatch, number, words):
     assert isinstance(caught.value, SFrameError)
     assert str(caught.value).startswith(str(path))
     assert os.listdir(path.parent) == []
-
-
-def raises(error):
-    def call(*_, **__):
-        raise error
-
-    return call
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
@@ -309,15 +294,6 @@ def test_a_disk_that_takes_a_part(path, monkeypatch):
 
 
 # ---- damage ----
-
-
-def damages(path):
-    """The file is left as it is, and no counter is given out."""
-    before = path.read_bytes()
-    with pytest.raises(CounterStoreError) as caught:
-        lease(path)
-    assert path.read_bytes() == before
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("content", ["", "null", "[]", "0", "\x00" * 100, "\x00" * 4 * SIZE, "x"])

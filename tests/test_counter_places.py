@@ -13,43 +13,18 @@ from pathlib import Path
 
 import isolated
 import pytest
+from counter_files import NAME, damages, lease, names, raises
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pysframe import CounterExhausted, CounterStore, CounterStoreError, MisuseError
-from pysframe.counters import _making, _pages, fingerprint
+from pysframe.counters import _making, _pages
 from pysframe.counters._pages import RECORDS, SIZE
-
-NAME = fingerprint(4, 7, bytes(range(16)))
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "counters"
-
-
-def lease(path, name=NAME):
-    return CounterStore(path, lease=10).lease(name)
-
-
-def names(count):
-    return [fingerprint(4, kid, bytes(16)) for kid in range(count)]
-
-
-def damages(path):
-    """The file is left as it is, and no counter is given out."""
-    before = path.read_bytes()
-    with pytest.raises(CounterStoreError) as caught:
-        lease(path)
-    assert path.read_bytes() == before
-    return str(caught.value)
-
-
-def raises(error):
-    def call(*_, **__):
-        raise error
-
-    return call
 
 
 # ---- what is in its place ----

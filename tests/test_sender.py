@@ -15,17 +15,18 @@ from parties import (
     GCM,
     LAST_CTR,
     SUITES,
+    ctrs,
     fresh_sender,
     new_receiver,
     new_sender,
     options,
+    stored,
 )
 from racing import in_threads
 from rich.console import Console
 
 from pysframe import (
     CounterExhausted,
-    CounterStore,
     DuplicateSender,
     Header,
     KeyExhausted,
@@ -37,19 +38,6 @@ from pysframe import (
 )
 
 LAYOUT = SenderKeyLayout(4)
-
-
-@pytest.fixture
-def store(tmp_path):
-    return CounterStore(tmp_path / "counters", lease=10)
-
-
-def stored(engine, store, base_key, kid=7, **more):
-    return engine.Sender(GCM, kid=kid, base_key=base_key, counters=store, **more)
-
-
-def ctrs(sender, count):
-    return [Header.parse(sender.protect(b"frame")).ctr for _ in range(count)]
 
 
 # ---- making one ----

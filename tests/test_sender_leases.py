@@ -11,6 +11,8 @@ from parties import (
     GCM,
     LAST_CTR,
     core_of,
+    ctrs,
+    stored,
 )
 from racing import in_threads
 
@@ -27,19 +29,6 @@ from pysframe import (
 )
 
 LAYOUT = SenderKeyLayout(4)
-
-
-@pytest.fixture
-def store(tmp_path):
-    return CounterStore(tmp_path / "counters", lease=10)
-
-
-def stored(engine, store, base_key, kid=7, **more):
-    return engine.Sender(GCM, kid=kid, base_key=base_key, counters=store, **more)
-
-
-def ctrs(sender, count):
-    return [Header.parse(sender.protect(b"frame")).ctr for _ in range(count)]
 
 
 # ---- counter stores ----

@@ -17,10 +17,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define PROGRAM "bench_ctr_hmac"
 #include "openssl.h"
+#include "program.h"
 #include "internal.h"
 
-enum { MAX_ENGINES = 16, MAX_LIST = 32, MAX_KEYS = 64, AAD = 12, HEAD = 48, NT = 10, SPARE = 64 };
+enum { MAX_ENGINES = 16, MAX_KEYS = 64, AAD = 12, HEAD = 48, NT = 10, SPARE = 64 };
 
 /* What every engine may need of one key. */
 typedef struct key {
@@ -65,28 +67,6 @@ static struct {
     int wide, opening, json; /* wide: suite 6 */
     const char *openssl;
 } opt = {{40, 80, 120, 160, 320, 640, 1200, 4096}, {1, 64}, 64, 64, 41, 0, 0, 0, "libcrypto.so.3"};
-
-static void die(const char *what, const char *value)
-{
-    fprintf(stderr, "bench_ctr_hmac: %s: %s\n", what, value);
-    exit(1);
-}
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
-}
-
-static void fill_random(uint8_t *out, size_t size)
-{
-    static uint64_t state = 0x9e3779b97f4a7c15;
-    for (size_t i = 0; i < size; i++) {
-        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-        out[i] = (uint8_t)(state >> 32);
-    }
-}
 
 static void *room(size_t size)
 {
@@ -354,12 +334,6 @@ static void cell_time(cell *c, size_t rep)
     c->times[rep] = (end - begin) / (double)(2 * passes * opt.frames);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* RFC 9605 4.5.1: three lengths of 8 bytes, nonce, AAD. OpenSSL seals the reference. */
 static model *models_new(size_t size, uint8_t (*raw)[SFR_MAX_NK], size_t keys)
 {
@@ -420,14 +394,6 @@ static void run_size(engine **chosen, size_t count, size_t size, size_t keys, in
 }
 
 /* ---- options ---- */
-
-static void read_list(size_t *list, char *text)
-{
-    size_t n = 0;
-    for (char *word = strtok(text, ","); word && n < MAX_LIST - 1; word = strtok(NULL, ","))
-        list[n++] = strtoul(word, NULL, 10);
-    list[n] = 0;
-}
 
 static void read_options(int argc, char **argv)
 {

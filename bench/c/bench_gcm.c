@@ -21,10 +21,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define PROGRAM "bench_gcm"
 #include "openssl.h"
+#include "program.h"
 #include "internal.h"
 
-enum { MAX_ENGINES = 7, MAX_LIST = 32, MAX_AAD = 128, TAG = 16, MISALIGNED = 9 };
+enum { MAX_ENGINES = 7, MAX_AAD = 128, TAG = 16, MISALIGNED = 9 };
 
 typedef struct frame {
     sfr_row row;
@@ -64,28 +66,6 @@ static struct {
          .aad = 12,
          .reps = 41,
          .openssl = "libcrypto.so.3"};
-
-static void die(const char *what, const char *value)
-{
-    fprintf(stderr, "bench_gcm: %s: %s\n", what, value);
-    exit(1);
-}
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
-}
-
-static void fill_random(uint8_t *out, size_t size)
-{
-    static uint64_t state = 0x9e3779b97f4a7c15;
-    for (size_t i = 0; i < size; i++) {
-        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-        out[i] = (uint8_t)(state >> 32);
-    }
-}
 
 /* ---- engines ---- */
 
@@ -273,12 +253,6 @@ static void cell_time(cell *c, size_t rep)
     c->times[rep] = (end - begin) / (double)(4 * passes * opt.frames);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static frame *models_new(size_t size, uint8_t (*raw_keys)[32], size_t keys)
 {
     engine *reference = engine_find("ipsec-sse");
@@ -365,14 +339,6 @@ static void run_size(engine **chosen, size_t count, size_t size, size_t keys)
     for (size_t i = 0; i < count; i++) qsort(cells[i].times, opt.reps, sizeof(double), by_value);
     report(cells, count, size, keys);
     fflush(stdout);
-}
-
-static void read_list(size_t *list, char *text)
-{
-    size_t n = 0;
-    for (char *word = strtok(text, ","); word && n < MAX_LIST - 1; word = strtok(NULL, ","))
-        list[n++] = strtoul(word, NULL, 10);
-    list[n] = 0;
 }
 
 static void read_options(int argc, char **argv)
