@@ -66,20 +66,20 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
 
 
 def caveats(report: dict[str, Any]) -> Iterator[str]:
-    yield "The author of a benchmark flatters himself. Measure your frames on your machine."
+    yield "A benchmark flatters its author. Measure your own frames on your own machine."
     yield (
-        "In the tables of calls ours is the whole SFrame operation: header, counter, key look-up, "
-        "replay window, AEAD and the result as the API returns it. A peer is its bare AEAD call, "
-        "key object and nonce ready; it would need the rest in Python."
+        "In the tables of calls pysframe does the whole SFrame operation: header, counter, key "
+        "look-up, replay window, AEAD, and the result as the API returns it. A peer does its bare "
+        "AEAD call, with key object and nonce ready; the rest would be left to Python."
     )
     yield (
-        "Rows named many and batch take 64 frames of 64 keys in one call. They help who has that "
-        "many frames at one moment; nobody should wait to fill a batch. `.out` writes into a "
-        "buffer that is there; `protect_many` and `to_list` make one bytes object for each frame."
+        "Rows named many and batch take 64 frames of 64 keys in one call. They are for programs "
+        "that have so many frames at one moment; never wait to fill a batch. `.out` writes into an "
+        "existing buffer; `protect_many` and `to_list` make one bytes object per frame."
     )
     yield (
-        "Caches are warm, lengths equal, one thread, a virtual machine that others share: absolute "
-        "times drift by a tenth from run to run, ratios within a row by less."
+        "Caches are warm, frames equally long, one thread runs, and the virtual machine is shared: "
+        "absolute times drift by a tenth from run to run, ratios within a row by less."
     )
     yield "From a few kilobytes a frame on, AES itself is the cost, and all fast libraries meet."
     yield from level_or_ahead(report)

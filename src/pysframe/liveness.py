@@ -1,4 +1,4 @@
-"""Is the key flowing? So that silence is never a mystery.
+"""Whether keys flow: why a receiver is silent, told from its counters.
 
 Theory of operation. A receiver counts, per KID, what it opened and what it refused and why; of the
 refused frames also those whose CTR follows an earlier one. Receiver.key_flow() is a poll: each

@@ -1,7 +1,7 @@
 """The pysframe command: one module for each of its commands.
 
-Rule: inspect and doctor need nothing but the package. What else a command needs it imports when
-it runs, and says which extra to install when that is missing.
+Rule: inspect and doctor need nothing but the package. Whatever else a command needs is imported
+when it runs; if that is missing, the command says which extra to install.
 """
 
 from __future__ import annotations

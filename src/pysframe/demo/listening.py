@@ -1,7 +1,7 @@
 """What a stream of frames sounds like, with or without the key.
 
-Rule: a frame is judged by what is heard, never by a decoder's mood. Opus refuses some random
-bytes and plays the rest, so everything that it plays goes to the digit reader and, frame by
+Rule: a frame is judged by what is heard, never by whether a decoder complains. Opus refuses some
+random bytes and plays the rest, so everything that it plays goes to the digit reader and, frame by
 frame, to a comparison with what was really said.
 """
 

@@ -3,7 +3,7 @@
 Rules of this file:
   1. Parties exchange bytes only: RTP packets through the forwarder, key messages beside it.
   2. Time comes in as ticks of 20 ms; nothing here waits or prints.
-  3. Each party counts for itself; what it counted is the evidence that _verdict.py judges.
+  3. Each party counts for itself. What it counted is the evidence that expectations.py judges.
 """
 
 from __future__ import annotations

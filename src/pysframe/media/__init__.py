@@ -1,4 +1,4 @@
-"""Media on the way through servers that must not hear it: envelopes, and SFrame over RTP.
+"""Media that passes through servers which must not hear it: envelopes, and SFrame over RTP.
 
     Envelope, seal_many, open_many       one envelope per codec: docs/envelope.md
     fragment, Depacketizer, stream_base_key   draft-ietf-avtcore-rtp-sframe

@@ -1,5 +1,5 @@
 /* Included before each file of csrc/ when secrets are tracked: what the comparison of a tag says is
- * public, and nothing else is. sfr_equal is patched (test_p09_constant_time.py); the GCM kernels
+ * public, and nothing else is. sfr_equal is patched (test_p09_secrets_followed.py); the GCM kernels
  * compare with these two instructions. */
 #ifndef VERDICTS_H
 #define VERDICTS_H

@@ -5,6 +5,7 @@ It does the same things in the same order, and serves as the readable specificat
     _cores     the contract with the policy          engine/_native.pyx
     _sender    reserve -> seal                       frame/sender.c
     _receiver  parse -> resolve -> open -> commit    frame/receiver.c, frame/keyring.c
+    _arrival   a received frame and its parts        frame/parse.h
     _formats   the frame on the wire                 formats/sframe.h
     _shares    whose key is derived, who waits       frame/reach.c
     _strangers a bounded sample of unknown KIDs      frame/strangers.c

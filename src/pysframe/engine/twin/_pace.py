@@ -28,7 +28,7 @@ class Pace:
     __slots__ = ("_advanced", "_frames", "is_odd", "is_sent")
 
     def __init__(self) -> None:
-        self._frames = self._advanced = 0.0  # of late
+        self._frames = self._advanced = 0.0  # recent ones: see() halves older counts
         self.is_sent = self.is_odd = False  # a sender's; not SFrame; both False: not known yet
 
     def see(self, frames: int, advanced: int) -> None:

@@ -1,4 +1,4 @@
-//! Seals, opens and ratchets with the crate `sframe`, for tests/interop/peer.py.
+//! Seals, opens and ratchets with the crate `sframe`, for tests/interop/rust_peer.py.
 //!
 //! Requests come on stdin until its end, answers go to stdout in the same order:
 //!   request: op 'S' | 'O' | 'R', suite u8, kid u64, ctr u64, then three fields:
