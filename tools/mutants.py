@@ -72,7 +72,7 @@ def main(words: list[str]) -> int:
 
 
 def check_itself() -> None:
-    """The judge is seen to judge: mutants of layouts.py, by its own tests and by another module's."""
+    """The judge is seen to judge: mutants of layouts.py, by its own tests and by another's."""
     path = ROOT / "src/pysframe/keys/layouts.py"
     mutants = [mutant for mutant in mutants_of(path) if mutant.function in ("_field", "")][-12:]
     for tests, dies in (("tests/test_kid.py", True), ("tests/test_suites.py", False)):

@@ -2,9 +2,9 @@
 
 The declarations are those of the public headers, so a test that calls a function also shows that
 they are enough. The tests reach inside, so their library, built(), is made by the README's line but
-for the visibility of its symbols, and has the formats of toy/ in it; released() by that line but for
-the level of optimization, since one library at -O3 takes long enough. What was built stays in build/
-until a source changes.
+for the visibility of its symbols, and has the formats of toy/ in it; released() is made by the line
+but for the level of optimization, since one library at -O3 takes long enough. What was built stays
+in build/ until a source changes.
 """
 
 import fcntl
