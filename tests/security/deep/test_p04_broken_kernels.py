@@ -26,9 +26,9 @@ TAKES_ORDERS = (
     ),
     Patch(
         "aead/dispatch.c",
-        "for (size_t i = 0; i < KERNELS; i++) judge(i, detected, max_isa);",
+        "for (size_t i = 0; i < KERNELS; i++) admit(i, detected, max_isa);",
         "sabotage(kernels, KERNELS);\n"
-        "    for (size_t i = 0; i < KERNELS; i++) judge(i, detected, max_isa);",
+        "    for (size_t i = 0; i < KERNELS; i++) admit(i, detected, max_isa);",
     ),
 )
 
