@@ -95,7 +95,8 @@ test-c: $(MADE)/test ## the C core without Cython, through cffi
 coverage: $(MADE)/test ## the suite with line and branch coverage of the Python code
 	$(BIN)/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS)
 
-wheel: $(MADE)/python ## a wheel in dist/
+wheel: $(MADE)/python ## a wheel in dist/; with the browser's files where there is Node
+	@if sh tools/node_is_here.sh; then $(MAKE) --no-print-directory web/dist/frame-worker.js; fi
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:           ## remove everything that was built
@@ -125,6 +126,9 @@ $(MADE)/engine-$(BUILD): $(MADE)/python $(NATIVE_SOURCES)
 	    { tail -n 40 $(VENV)/build.log; exit 1; }
 	@sed -n 's/^ *pysframe: /pysframe: /p' $(VENV)/build.log
 	@touch $@
+
+web/dist/frame-worker.js: web/node_modules/.made $(wildcard web/*.ts web/*.mjs web/*/*.ts)
+	npm --prefix web run build
 
 web/node_modules/.made: web/package.json web/package-lock.json tools/node_is_here.sh
 	@sh tools/node_is_here.sh

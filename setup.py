@@ -4,20 +4,25 @@ PYSFRAME_BUILD says what happens on a machine that cannot compile it:
     require   an error; nothing is built
     auto      (default) a pure-Python package, and a message that says why
     none      a pure-Python package, wherever it is built
+web/dist, which `make web` builds with Node, goes into the package as pysframe/web; where it is
+missing, the build leaves it out and says so.
 There is no -march here: the wide kernels carry their own target attributes and are chosen
 at run time, so one binary runs on every x86-64.
 """
 
 import os
+import shutil
 import sys
 from glob import glob
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
 sys.path.insert(0, str(Path(__file__).parent / "tools"))
 from preflight import BUILDS, missing_for_native
 
+WEB = "web/dist"
 ROOMS = ("aead", "frame", "hash", "platform")
 # -g1: names and lines for a backtrace; all of the debug information takes twice the time.
 # -fno-plt: Python's functions are bound when the module is loaded (-z now), so calls need no stub.
@@ -67,4 +72,18 @@ def wants_native() -> bool:
     return not missing
 
 
-setup(ext_modules=compiled() if wants_native() else [])
+class BuildPy(build_py):
+    """Adds what a browser needs; in an editable install it is where it was built."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        if not Path(WEB, "frame-worker.js").exists():
+            print("pysframe: NO BROWSER FILES in this build: web/dist is missing.", file=sys.stderr)
+            print("pysframe: `make web`, which needs Node, builds them.", file=sys.stderr)
+            return
+        shutil.copytree(WEB, Path(self.build_lib, "pysframe", "web"), dirs_exist_ok=True)
+
+
+setup(ext_modules=compiled() if wants_native() else [], cmdclass={"build_py": BuildPy})

@@ -75,8 +75,10 @@ def exchange(seed: int, codec: str, engine: str):
     """Frames, what TypeScript makes of them, some of that altered, and what it makes of either."""
     rng = random.Random(f"{seed} {codec} {engine}")
     cases = [drawn(rng, codec) for _ in range(FRAMES)]
+    cases[:2] = [case._replace(frame=b"\x31 and more") for case in cases[:2]]
     wires = web_peer.seal(cases)
     bad = [altered(rng, wire) for wire in wires]
+    bad[:2] = wires[0][:2], flipped(wires[1], -5)  # each name at least once
     answers = web_peer.open_([*cases, *cases], [*wires, *bad])
     return cases, wires, answers[:FRAMES], bad, answers[FRAMES:]
 

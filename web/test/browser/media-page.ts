@@ -218,8 +218,11 @@ async function call(via: "script" | "streams") {
   return { before, keyless, opened, troubles, said };
 }
 
-/** What the watchdog says of a transform that is set when frames have long been flowing. */
-async function late(): Promise<{ counted: number; words: string | null }> {
+/**
+ * What the watchdog says of a transform that is set when frames have long been flowing, or is never
+ * set at all.
+ */
+async function late(isSet: boolean): Promise<{ counted: number; words: string | null }> {
   const [ends, frames] = [connect(), frameWorker(true, [])];
   ends.to.addTransceiver("audio", { direction: "recvonly" });
   const track = await microphone();
@@ -228,7 +231,7 @@ async function late(): Promise<{ counted: number; words: string | null }> {
   await negotiate(ends);
   const receiver = await hearing;
   await until(async () => ((await received(receiver)).count > 50 ? true : undefined));
-  attach(receiver, frames.worker, { id: "late", operation: "open", sender: "alice" });
+  if (isSet) attach(receiver, frames.worker, { id: "late", operation: "open", sender: "alice" });
   let words: string | null = null;
   watch(
     receiver,
