@@ -161,8 +161,8 @@ def write_command(tree: Path) -> None:
 
 def enter_command(tree: Path) -> None:
     path = tree / "src/pysframe/cli/__init__.py"
-    insert(path, "bench, call, doctor,", "greet, ")
-    insert(path, '"bench": bench}', f'"{COMMAND}": {COMMAND}, ')
+    insert(path, "inspect\nfrom ._console", "greet, ")
+    insert(path, '    "bench": bench,', f'    "{COMMAND}": {COMMAND},\n')
 
 
 def tell_command(tree: Path) -> None:

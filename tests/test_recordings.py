@@ -4,11 +4,16 @@ is counted under a name."""
 import io
 import struct
 from collections import Counter
+from fractions import Fraction
 from functools import cache
 from types import SimpleNamespace
 
+import av
 import pytest
 import recorded
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.opus import OpusEncoder
+from aiortc.codecs.vpx import Vp8Encoder
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import Oracle
@@ -95,6 +100,24 @@ def test_so_it_does_from_other_files(codec, form):
     found, restorer = frames(made[form](), names=NAMES)
     assert found == plain(media(codec))
     assert restorer.notes == {}
+
+
+@pytest.mark.parametrize("codec", ["OPUS", "VP8", "H264"])
+def test_what_aiortc_packetizes_comes_back(codec):
+    """A packetizer of another make: picture IDs in VP8, aggregates in H.264."""
+    encoder = {"OPUS": OpusEncoder, "VP8": Vp8Encoder, "H264": H264Encoder}[codec]()
+    packets = []
+    for at, wire in sealed(codec, sealer()):
+        packet = av.Packet(wire)
+        packet.pts, packet.time_base = round(at * 90_000), Fraction(1, 90_000)
+        payloads, stamp = encoder.pack(packet)
+        for n, payload in enumerate(payloads, 1):
+            ends, number = n == len(payloads), len(packets)
+            data = rtp(number, payload, kind=TYPES[codec], stamp=stamp, marker=ends)
+            packets.append((at, data))
+    found, restorer = frames(recorded.mjr(packets, codec=codec.lower()))
+    assert found == plain(media(codec))
+    assert restorer.notes == {} and restorer.tracks[0].incomplete == 0
 
 
 @pytest.mark.parametrize("version", [4, 6])
