@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 WIDTH = 78  # columns
+REDRAW = 0.1  # seconds between two pictures
 QUIET = 5.0  # seconds between two plain lines; what is quicker needs none
 
 
@@ -59,9 +60,13 @@ class _Lines:
 class _Bar:
     def __init__(self, recordings: Sequence[Recording], shown: Display) -> None:
         self._recordings, self._display = recordings, shown
+        self._doing, self._last = "", 0.0
 
     def at(self, doing: str) -> None:
+        if doing == self._doing and time.monotonic() - self._last < REDRAW:
+            return
         self._display.draw(_picture(doing, _percent(self._recordings)))
+        self._doing, self._last = doing, time.monotonic()
 
 
 def _picture(doing: str, percent: int) -> RenderableType:
