@@ -12,15 +12,13 @@ from typing import Self
 from ..._buffers import ReadableBuffer, byte_view
 from ..._tracebacks import without_locals
 from ...errors import MisuseError
-from ...limits import MIN_BASE_KEY
+from ...limits import LAST_STEPS, MIN_BASE_KEY
 from ...suites import CipherSuite
 from .. import key_schedule
 from .._aead import Provider, new_aead
 from ._formats import SFRAME, Format
 from ._guard import Unshareable
 from ._registry import fingerprint
-
-MAX_STEPS = 0xFFFF  # in one call; callers take at most 1024
 
 
 class Secret(Unshareable):
@@ -50,8 +48,8 @@ class Secret(Unshareable):
     @without_locals
     def ratchet(self, steps: int = 1) -> "Secret":
         """The secret `steps` ratchet steps on (RFC 9605 5.1); this one stays as it is."""
-        if not 0 <= index(steps) <= MAX_STEPS:
-            raise MisuseError(f"steps is {steps}; it must be 0..{MAX_STEPS}")
+        if not 0 <= index(steps) <= LAST_STEPS:
+            raise MisuseError(f"steps is {steps}; it must be 0..{LAST_STEPS}")
         secret = self._open()
         for _ in range(steps):
             base_key = key_schedule.derive_ratchet(self._suite, secret)
