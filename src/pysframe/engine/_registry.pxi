@@ -1,8 +1,8 @@
 # Part of _native.pyx: the one table of senders that a process has.
 #
-# RFC 9605 4.4.3: "The counter MUST NOT repeat for a given key". Two Senders of one key would repeat
-# it, so every Sender of the process is entered in one table, whichever engine it runs on. The C
-# core's table replaces the twin's, and takes over its entries, when the native module is loaded.
+# RFC 9605 4.3 MUST: a KID and a CTR together are for one frame. Two Senders of one key would repeat
+# counters, so every Sender of the process is entered in one table, whichever engine it runs on. The
+# C core's table replaces the twin's, and takes over its entries, when the native module is loaded.
 
 class SenderRegistry:
     """The C core's table, as the twin's senders use it once both engines are loaded.
