@@ -14,6 +14,7 @@ import pysframe
 from pysframe import FrameBatch
 from pysframe import engine as engines
 from pysframe.errors import FrameStatus, MalformedFrame, MisuseError
+from pysframe.header import why_malformed
 
 # The native form and that of the twin, which the same tests hold to the same behaviour.
 FORMS = {name.split(":")[0]: engines.bind(name) for name in engines.available()}
@@ -286,3 +287,33 @@ def test_a_header_is_made_once(engine):
 def test_clear_bytes_are_whole_numbers(engine, clear):
     with pytest.raises(TypeError):
         engine.parse_headers([b"ab"], clear=clear)
+
+
+# ---- what a receiver says of a frame without a header that it can use ----
+
+NOBODY, SEVEN = (None, None), (7, 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "size", "clear", "claimed", "words"),
+    [
+        (b"", 16, 0, NOBODY, "it has 16 bytes where the least is 17"),
+        (b"", 19, 3, NOBODY, "it has 19 bytes where the least is 20"),
+        (b"\xff", 17, 0, NOBODY, "a header of 17 bytes, and it has 1;"),
+        (b"\xff" + bytes(15), 34, 2, NOBODY, "a header of 17 bytes, and it has 16;"),
+        (b"\x80\7", 18, 0, SEVEN, "its KID 0x7 is not in the shortest form"),
+        (b"\x70", 28, 0, SEVEN, "its frame has 11 bytes, more than max_frame=10"),
+        (b"\x70", 28, 4, SEVEN, "its frame has 11 bytes, more than max_frame=10"),
+        (b"\x70", 27, 0, NOBODY, "it has no well-formed header, or is too short or too long"),
+    ],
+)
+def test_why_a_frame_is_malformed(head, size, clear, claimed, words):
+    """The last: what the C core refused, and another thread has rewritten since."""
+    refusal = why_malformed(head, size, clear, 16, 10, True)
+    assert words in str(refusal)
+    assert (refusal.kid, refusal.ctr) == claimed
+    assert (refusal.status, refusal.__traceback__) == (FrameStatus.MALFORMED, None)
+
+
+def test_a_lenient_receiver_has_nothing_against_a_longer_header():
+    assert "no well-formed header" in str(why_malformed(b"\x80\7", 18, 0, 16, 10, False))
