@@ -23,7 +23,10 @@ class Clock:
             late = 0.0 if at is None or self._began is None else max(0.0, at - self._began)
             self._ticks = round(late * self._rate)
         else:
-            self._ticks += max(0, self._passed(timestamp, at))
+            passed = self._passed(timestamp, at)
+            if -STRANGE * self._rate <= passed < 0:
+                return self._ticks  # sent behind what it comes before: no clock was set back
+            self._ticks += max(0, passed)
         self._stamp, self._at = timestamp, at
         return self._ticks
 
