@@ -32,6 +32,7 @@ VERSION = 1  # of the format; it travels with the key
 CODECS = {codec.name: codec for codec in (VP8, H264, H265, AV1)}
 # No part of these payloads is read on the way: VP9's layers are in its RTP payload descriptor.
 PLAIN = {"VP9"}
+STATUSES = tuple(FrameStatus)  # by their numbers
 # Audio that may be named without "audio/".
 AUDIO = {"OPUS", "MULTIOPUS", "RED", "G722", "PCMU", "PCMA", "L16", "CN"}
 
@@ -88,8 +89,8 @@ class Envelope:
 
         metadata is bound and not sent. An empty frame stays empty, and takes no counter.
         """
-        contents = byte_view(frame, "frame")
-        if not contents.nbytes:
+        contents = _flat(frame, "frame")
+        if not contents:
             return b""
         return self._wrap(contents, sender.protect(contents, metadata))
 
@@ -101,8 +102,8 @@ class Envelope:
         MalformedFrame also says that there is no ciphertext where the codec has it: media in the
         clear, a frame cut short, or several in one. An empty frame is no media, and stays empty.
         """
-        contents = byte_view(wire, "wire")
-        if not contents.nbytes:
+        contents = _flat(wire, "wire")
+        if not contents:
             return b""
         try:
             ciphertext = self._unwrap(contents)
@@ -116,20 +117,25 @@ class Envelope:
         Raises MalformedFrame when there is none.
         """
         try:
-            return self._unwrap(byte_view(wire, "wire"))
+            return self._unwrap(_flat(wire, "wire"))
         except NoCarrier as fault:
             raise MalformedFrame(str(fault)) from None
 
-    def _wrap(self, frame: memoryview, ciphertext: bytes) -> bytes:
+    def _wrap(self, frame: bytes | memoryview, ciphertext: bytes) -> bytes:
         return ciphertext if self._codec is None else self._codec.wrap(bytes(frame), ciphertext)
 
-    def _unwrap(self, wire: memoryview) -> bytes | memoryview:
-        if not wire.nbytes:
+    def _unwrap(self, wire: bytes | memoryview) -> bytes | memoryview:
+        if not wire:
             raise NoCarrier("an empty frame")
         return wire if self._codec is None else self._codec.unwrap(bytes(wire))
 
     def __repr__(self) -> str:
         return f"Envelope({self.codec!r})"
+
+
+def _flat(data: ReadableBuffer, name: str) -> bytes | memoryview:
+    """byte_view, and bytes as they are: most frames are, and a view of them costs as much again."""
+    return data if type(data) is bytes else byte_view(data, name)
 
 
 def checked_version(version: int) -> int:
@@ -204,9 +210,9 @@ def _seal_many(
     frames: Iterable[ReadableBuffer],
     metadata: Any,
 ) -> list[bytes]:
-    rows = [byte_view(frame, "frame") for frame in frames]
+    rows = [_flat(frame, "frame") for frame in frames]
     dress = _one_per_row(envelopes, Envelope, len(rows))
-    full = [number for number, row in enumerate(rows) if row.nbytes]
+    full = [number for number, row in enumerate(rows) if row]
     sealed = protect_many(
         _kept(senders, Sender, full), [rows[number] for number in full], _kept(metadata, None, full)
     )
@@ -223,9 +229,9 @@ def _open_many(
     wires: Iterable[ReadableBuffer],
     metadata: Any,
 ) -> Opened:
-    rows = [byte_view(wire, "wire") for wire in wires]
+    rows = [_flat(wire, "wire") for wire in wires]
     dress = _one_per_row(envelopes, Envelope, len(rows))
-    full = [number for number, row in enumerate(rows) if row.nbytes]
+    full = [number for number, row in enumerate(rows) if row]
     batch = unprotect_many(
         _kept(receivers, Receiver, full),
         [_ciphertext_or_nothing(dress[number], rows[number]) for number in full],
@@ -233,11 +239,11 @@ def _open_many(
     )
     frames, status = [b""] * len(rows), [FrameStatus.OK] * len(rows)
     for number, frame, code in zip(full, batch.to_list(), batch.status, strict=True):
-        frames[number], status[number] = frame, FrameStatus(code)
+        frames[number], status[number] = frame, STATUSES[code]
     return Opened(frames, status)
 
 
-def _ciphertext_or_nothing(envelope: Envelope, wire: memoryview) -> bytes | memoryview:
+def _ciphertext_or_nothing(envelope: Envelope, wire: bytes | memoryview) -> bytes | memoryview:
     try:
         return envelope._unwrap(wire)
     except NoCarrier:

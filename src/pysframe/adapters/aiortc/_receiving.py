@@ -112,7 +112,8 @@ class OpenedFrames(queue.Queue[Any]):
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """(codec, frame) with the frame's data opened; None at the end."""
-        while not self._ready:
+        ready = self._ready
+        while not ready:
             task = super().get(block, timeout)
             try:
                 self._take(task)
@@ -120,7 +121,7 @@ class OpenedFrames(queue.Queue[Any]):
                 self._incoming.refuse("error")
                 if self._incoming.counts["error"] == 1:
                     log.error("a received frame was dropped: %s", type(error).__name__)
-        return self._ready.popleft()
+        return ready.popleft()
 
     def _take(self, task: Any) -> None:
         if self._key_came:
