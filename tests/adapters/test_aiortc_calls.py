@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
-from adapters.peers import Call, Film, Keys, Tone, calling, to_open, to_seal, until
-from aiortc import RTCPeerConnection
+from adapters.peers import GCM, Call, Film, Keys, Tone, calling, to_open, to_seal, until
+from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.rtp import RtpPacket, is_rtcp
 
-from pysframe import MisuseError
+import pysframe
+from pysframe import CounterStoreError, MisuseError
 from pysframe.adapters.aiortc import Session, configuration
 from pysframe.source import Drop, Trouble, TroubleKind, Use
 
@@ -284,6 +285,61 @@ def with_payload(data, payload, number, timestamp):
     return bytes(start) + payload
 
 
+def test_whatever_the_server_mixes_in(rng):
+    """Empty packets, padding, garbage, altered frames, another room's: the tone goes on."""
+    key, seen = rng.randbytes(16), []
+    stranger = pysframe.Sender(GCM, kid=4711, base_key=rng.randbytes(16), next_ctr=0)
+
+    def mixing(data):
+        if is_rtcp(data):
+            return [data]
+        packet = RtpPacket.parse(data)
+        number, payload = packet.sequence_number + len(seen), packet.payload
+        seen.append(1)
+        extra = (
+            b"", rng.randbytes(60), payload[:-1] + bytes([payload[-1] ^ 1]), payload[:3],
+            stranger.protect(b"of another room"),
+        )[len(seen) % 5]  # fmt: skip
+        added = with_payload(data, extra, number + 1, packet.timestamp + 1)
+        if not extra and len(seen) % 2:  # the padding of RFC 3550 5.1
+            added = bytes([added[0] | 0x20]) + added[1:] + b"\0\0\0\4"
+        return [with_payload(data, payload, number, packet.timestamp), added]
+
+    async def test():
+        async with calling(Keys(*to_seal(key)), Keys(to_open(key))) as call:
+            await call.connect(Tone(), network=mixing)
+            await until(lambda: len(call.heard["audio"]) > 100, "sound")
+            pitch, purity = call.heard["audio"].pitch()
+            assert abs(pitch - 440) < 2 and purity > 0.9
+            counts = call.incoming("audio").counts
+            assert counts["empty"] > 10 and counts["keyID"] > 10
+            assert counts.get("authentication", 0) + counts.get("replay", 0) > 10
+            assert "error" not in counts and call.troubles == []
+            assert len(call.heard["audio"]) <= counts["opened"]
+
+    run(test)
+
+
+def test_red_and_other_codecs_are_not_negotiated():
+    """aiortc decodes none of them, so that none may be offered: their frames would be lost."""
+
+    async def test():
+        async with Session(Keys()) as bob:
+            offers = RTCPeerConnection(configuration())
+            offers.addTransceiver("audio")
+            await offers.setLocalDescription(await offers.createOffer())
+            said = offers.localDescription.sdp.replace(
+                "a=rtpmap:96 opus/48000/2", "a=rtpmap:63 red/48000/2\r\na=rtpmap:96 opus/48000/2"
+            ).replace("UDP/TLS/RTP/SAVPF 96", "UDP/TLS/RTP/SAVPF 63 96")
+            assert "red" in said
+            offer = RTCSessionDescription(said, "offer")
+            answer = await bob.answer(bob.connection(), offer)
+            assert "opus" in answer.sdp and "red" not in answer.sdp
+            await offers.close()
+
+    run(test)
+
+
 def test_another_ssrc_and_a_renegotiation(rng):
     key = rng.randbytes(16)
 
@@ -381,6 +437,26 @@ def test_a_source_that_fails_or_errs_is_told(rng):
     run(test)
 
 
+def test_a_lease_that_does_not_come_is_told_once(monkeypatch):
+    async def test():
+        source, troubles, over, disk = Keys(), [], [], ["full"]
+        async with Session(source) as alice:
+            alice.on("trouble", troubles.append)
+            alice.on("recovered", over.append)
+            monkeypatch.setattr(alice.keys, "renew", lambda: fail() if disk else None)
+            await until(lambda: len(source.reports) > 2, "reports")
+            assert [(t.kind, t.words) for t in troubles] == [
+                (TroubleKind.CANNOT_SEAL, "no lease of counters: the disk is full")
+            ]
+            disk.clear()
+            await until(lambda: over == troubles, "its end")
+
+    def fail():
+        raise CounterStoreError("the disk is full")
+
+    run(test)
+
+
 # ---- made elsewhere, too late, closed ----
 
 
@@ -397,6 +473,11 @@ def test_a_connection_made_elsewhere(rng):
             await call.negotiate()
             await until(lambda: len(call.heard["audio"]) > 10, "sound")
             assert call.incoming("audio").sender == "alice"
+            incoming = call.incoming("audio")
+            await call.bob.close()  # the connection is not its own, and goes on
+            had = len(call.heard["audio"])
+            await until(lambda: incoming.counts.get("unbound", 0) > 10, "frames")
+            assert len(call.heard["audio"]) <= had + 5 and "error" not in incoming.counts
             with pytest.raises(MisuseError, match=r"has started; attach\(\) comes first"):
                 Session(Keys()).attach(call.receives)
             await call.receives.close()

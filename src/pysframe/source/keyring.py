@@ -88,7 +88,8 @@ class Keyring:
 
     def __init__(self, *, epochs: MLSLayout = EPOCHS) -> None:
         self._epochs = epochs
-        self._lock = threading.RLock()
+        self._turn = threading.Lock()  # of apply(), which may wait for a disk
+        self._lock = threading.RLock()  # of what follows; nobody waits with it
         self._suite: CipherSuite | None = None
         self._scopes: dict[str | None, Scope] = {}
         self._held: dict[tuple[str, int], Install] = {}  # what opens, by kind and number
@@ -166,12 +167,13 @@ class Keyring:
         Raises MisuseError for what cannot be followed: another suite, an envelope that is not
         known, another key under a KID in use, a key to seal with that says no beginning.
         """
-        with self._lock:
+        with self._turn:
             self._refuse_closed()
             if isinstance(event, Use):
                 self._use(event.kid)
             elif isinstance(event, Drop):
-                self._drop(event.kid)
+                with self._lock:
+                    self._drop(event.kid)
             elif isinstance(event, (InstallKey, InstallSenderKey, InstallEpoch)):
                 self._take(event)
 
@@ -183,13 +185,13 @@ class Keyring:
                 f"this room's suite is {self._suite.name}, and a key of {suite.name} came; "
                 "a room has one suite"
             )
+        if isinstance(event, InstallEpoch) or not event.mine:
+            with self._lock:
+                self._receive(event, suite)
         if isinstance(event, InstallEpoch):
-            self._receive(event, suite)
             self._seal_as_member(event, suite)
         elif event.mine:
             self._seal(event, suite)
-        else:
-            self._receive(event, suite)
         self._suite = suite
 
     def _receive(self, event: Install, suite: CipherSuite) -> None:
@@ -249,7 +251,7 @@ class Keyring:
             return  # the same key again: its counter goes on
         store = start if isinstance(start, CounterStore) else None
         next_ctr = None if isinstance(start, CounterStore) else start
-        self._senders[kid] = pysframe.Sender(
+        sender = pysframe.Sender(
             suite,
             kid=kid,
             base_key=event.base_key,
@@ -257,7 +259,11 @@ class Keyring:
             counters=store,
             layout=layout,
         )
-        self._names[kid] = name
+        with self._lock:
+            if self._closed:
+                sender.close()
+            self._refuse_closed()
+            self._senders[kid], self._names[kid] = sender, name
         if store is not None and store not in self._stores:
             self._stores.append(store)
 

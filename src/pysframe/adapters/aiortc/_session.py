@@ -41,6 +41,7 @@ REPORT_EVERY = 4  # looks between two reports of the key flow
 
 log = logging.getLogger("pysframe")
 
+Watched = Incoming | SealedTrack | Keyring
 WhoseTrack = str | Callable[[RTCRtpTransceiver], str | None] | None
 
 
@@ -74,7 +75,7 @@ class Session(AsyncIOEventEmitter):
         self._connections: list[RTCPeerConnection] = []
         self._turns: WeakKeyDictionary[RTCPeerConnection, asyncio.Lock] = WeakKeyDictionary()
         self._tasks: list[asyncio.Task[None]] = []
-        self._troubles: dict[Incoming | SealedTrack, Trouble] = {}
+        self._troubles: dict[Watched, Trouble] = {}
         self._closed = False
 
     # ---- connections ----
@@ -122,6 +123,8 @@ class Session(AsyncIOEventEmitter):
     def _forget_ended(self) -> None:
         self._incoming = [track for track in self._incoming if not track.ended]
         self._outgoing = [track for track in self._outgoing if track.readyState != "ended"]
+        there = {self.keys, *self._incoming, *self._outgoing}
+        self._troubles = {whose: said for whose, said in self._troubles.items() if whose in there}
         self._connections = [pc for pc in self._connections if pc.connectionState != "closed"]
 
     def send(
@@ -186,6 +189,8 @@ class Session(AsyncIOEventEmitter):
         await asyncio.gather(*(pc.close() for pc in self._connections), return_exceptions=True)
         with suppress(Exception):
             await self._source.close()
+        for track in self._incoming:
+            track.scope = None  # of a connection made elsewhere, which goes on
         self.keys.close()
 
     async def __aenter__(self) -> Self:
@@ -242,21 +247,23 @@ class Session(AsyncIOEventEmitter):
         for sent in self._outgoing:
             self._tell(sent, trouble_out(sent, now))
 
-    def _tell(self, track: Incoming | SealedTrack, trouble: Trouble | None) -> None:
+    def _tell(self, whose: Watched, trouble: Trouble | None) -> None:
         """Says a trouble once, and says when it is over."""
-        before = self._troubles.get(track)
+        before = self._troubles.get(whose)
         if before is not None and (trouble is None or trouble.kind is not before.kind):
-            del self._troubles[track]
+            del self._troubles[whose]
             self._say("recovered", before)
-        if trouble is not None and track not in self._troubles:
-            self._troubles[track] = trouble
+        if trouble is not None and whose not in self._troubles:
+            self._troubles[whose] = trouble
             self._say("trouble", trouble)
 
     async def _report(self) -> None:
+        trouble = None
         try:
             await asyncio.to_thread(self.keys.renew)
         except MisuseError as error:
-            self._say("trouble", Trouble(TroubleKind.CANNOT_SEAL, "", str(error)))
+            trouble = Trouble(TroubleKind.CANNOT_SEAL, "", f"no lease of counters: {error}")
+        self._tell(self.keys, trouble)
         with suppress(Exception):  # the source's own affair
             await self._source.report(self.key_flow())
 
