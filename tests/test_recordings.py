@@ -132,6 +132,11 @@ def test_link_layers(link, version):
     assert restorer.tracks[0].flow == ends[version]
 
 
+def test_a_recording_that_janus_marks_as_encrypted_is_read():
+    """Its own janus-pp-rec refuses one."""
+    assert frames(recorded.mjr(opus_packets(), e=True))[0] == plain(media("OPUS")[:30])
+
+
 def test_the_oldest_mjr_says_audio_or_video_alone():
     packets = opus_packets()
     file = b"MEETECHO\0\5audio" + b"".join(

@@ -17,7 +17,7 @@ from oracle import Oracle
 from parties import GCM
 from recorded import TYPES, media, packetized, sealed
 
-from pysframe.cli import _new_file, decrypt, main
+from pysframe.cli import _new_file, _restored, decrypt, main
 from pysframe.media.annexb import units
 
 KEYS = {"alice": (300, bytes(range(16))), "bob": (301, bytes(range(16, 32)))}
@@ -400,6 +400,14 @@ def test_what_cannot_be_read_is_said_in_words(room, recording, options, words, c
     captured = capsys.readouterr()
     assert words in captured.err and captured.err.startswith("pysframe decrypt: ")
     assert left(room) == [] and captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0:00.0"), (59.96, "1:00.0"), (599.98, "10:00.0"), (4503.4, "75:03.4")],
+)
+def test_lengths_are_told_in_minutes(seconds, shown):
+    assert _restored._length(seconds) == shown
 
 
 def test_progress_is_shown_in_lines(room, capsys, monkeypatch):

@@ -137,8 +137,8 @@ def _tracks(outcome: Outcome, recordings: Sequence[str]) -> Table:
 
 
 def _length(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}:{rest:04.1f}"
+    minutes, tenths = divmod(round(seconds * 10), 600)  # rounded first: no minute has 60.0 s
+    return f"{minutes}:{tenths / 10:04.1f}"
 
 
 def _verdict(outcome: Outcome, output: str) -> tuple[str, str]:

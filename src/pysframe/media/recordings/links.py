@@ -75,8 +75,8 @@ def _ipv4(packet: bytes) -> tuple[str, str, bytes]:
         raise NotUDP("fragments of IP packets, which are not joined")
     if packet[9] != UDP:
         raise NotUDP("packets that are not UDP")
-    addresses = (str(ipaddress.IPv4Address(packet[at : at + 4])) for at in (12, 16))
-    return *addresses, packet[head : total or len(packet)]  # type: ignore[return-value]
+    source, destination = (ipaddress.IPv4Address(packet[at : at + 4]) for at in (12, 16))
+    return str(source), str(destination), packet[head : total or len(packet)]
 
 
 def _ipv6(packet: bytes) -> tuple[str, str, bytes]:
@@ -90,5 +90,5 @@ def _ipv6(packet: bytes) -> tuple[str, str, bytes]:
         raise NotUDP("fragments of IP packets, which are not joined")
     if following != UDP:
         raise NotUDP("packets that are not UDP")
-    addresses = (f"[{ipaddress.IPv6Address(packet[at : at + 16])}]" for at in (8, 24))
-    return *addresses, body[at:]  # type: ignore[return-value]
+    source, destination = (ipaddress.IPv6Address(packet[begin : begin + 16]) for begin in (8, 24))
+    return f"[{source}]", f"[{destination}]", body[at:]
