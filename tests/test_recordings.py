@@ -1,11 +1,15 @@
 """Recordings: every frame that is whole in the file comes back as it was sealed, and what does not
 is counted under a name."""
 
+import base64
+import hashlib
 import io
+import json
 import struct
 from collections import Counter
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 
@@ -29,6 +33,7 @@ from pysframe.media.recordings.opening import MOST_KIDS, OTHERS, Once
 from pysframe.media.recordings.packets import parse
 from pysframe.media.recordings.payloads import PayloadFault
 
+JANUS_ROOM = Path(__file__).with_name("janus_room.json")
 KEY = bytes(range(16))
 NAMES = {kind: codec for codec, kind in TYPES.items()}
 OPUS = {111: "opus"}
@@ -130,6 +135,18 @@ def test_link_layers(link, version):
     assert restorer.notes == {}
     ends = {4: "10.0.0.1:5004 > 10.0.0.2:5006", 6: "[fe80::1]:5004 > [fe80::2]:5006"}
     assert restorer.tracks[0].flow == ends[version]
+
+
+@pytest.mark.parametrize("name", ["audio.mjr", "video.mjr"])
+def test_what_janus_itself_has_recorded(name):
+    """No double: tests/janus_room.json says how it was made."""
+    room = json.loads(JANUS_ROOM.read_text())
+    base_key = base64.urlsafe_b64decode(room["base_key"] + "==")
+    file = base64.b64decode("".join(room[name]))
+    found, restorer = frames(file, keys=[key(room["kid"], base_key)])
+    digests = [hashlib.sha256(frame).hexdigest()[:16] for frame in found]
+    assert digests == room["frames"][name] and len(digests) in (60, 12)
+    assert restorer.notes == {} and restorer.flows[room["kid"]].verdict == "restored"
 
 
 def test_a_recording_that_janus_marks_as_encrypted_is_read():
