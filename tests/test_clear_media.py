@@ -1,6 +1,6 @@
 """What key_flow() calls real media in the clear, and senders behind bad networks: a table.
 
-The receivers are those of one engine: test_receiver.py and test_lockstep.py show that all engines
+The receivers are those of one engine: test_key_flow.py and test_lockstep.py show that all engines
 count alike, and the states follow from the counts.
 """
 
