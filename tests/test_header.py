@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import pickle
 
 import numpy as np
@@ -287,6 +288,23 @@ def test_a_header_is_made_once(engine):
 def test_clear_bytes_are_whole_numbers(engine, clear):
     with pytest.raises(TypeError):
         engine.parse_headers([b"ab"], clear=clear)
+
+
+@each_form
+def test_a_column_has_one_item_for_each_header(form):
+    parsed = form.parse_headers([bytes.fromhex("9901234567"), b"", b"\x12"])
+    for column in parsed.kid, parsed.ctr, parsed.size, parsed.status:
+        assert column.shape == (3,)
+
+
+@each_form
+def test_the_arguments_of_a_header_are_told(form):
+    told = inspect.signature(form.Header).parameters
+    assert {name: one.default for name, one in told.items()} == {
+        "kid": inspect.Parameter.empty,
+        "ctr": inspect.Parameter.empty,
+        "size": 0,
+    }
 
 
 # ---- what a receiver says of a frame without a header that it can use ----
