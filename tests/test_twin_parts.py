@@ -13,6 +13,7 @@ from pysframe import (
 )
 from pysframe.engine import Reach
 from pysframe.engine.twin import _registry
+from pysframe.engine.twin._pace import BadShare, Pace
 from pysframe.engine.twin._registry import SenderRegistry
 from pysframe.engine.twin._shares import (
     ALLOWANCE,
@@ -257,3 +258,45 @@ def test_a_fingerprint_is_short_and_means_nothing_to_another_process(rng):
     assert len(name) == 16
     assert name != hashlib.sha256(key + salt).digest()[:16]
     assert [len(registry.secret) for registry in (_registry.SENDERS, SenderRegistry())] == [32] * 2
+
+
+# ---- key flow ----
+
+
+def test_recent_frames_say_more_of_a_pace_than_old_ones():
+    pace = Pace()
+    assert pace.is_sent is False and pace.is_odd is False
+    pace.see(64, 64)
+    assert (pace._frames, pace._advanced) == (64, 64)
+    pace.see(1, 0)
+    assert (pace._frames, pace._advanced) == (32, pytest.approx(64 * 32 / 65))
+
+
+def high_share(now):
+    """A share of a fifth, told at this time."""
+    share = BadShare(0.2, 21, 0.0)
+    assert share.see(0, 21, now) is True
+    return share
+
+
+def test_a_share_is_told_above_its_limit():
+    share = BadShare(0.2, 21, 0.0)
+    assert share.is_high is False
+    assert share.see(84, 21, 1.0) is False
+    assert share.see(0, 1, 1.0) is True
+
+
+@pytest.mark.parametrize(("bad", "stays"), [(10, False), (11, True)])
+def test_a_share_is_taken_back_at_half_its_limit(bad, stays):
+    assert high_share(1.0).see(100 - bad, bad, 3.0) is stays
+
+
+@pytest.mark.parametrize(
+    ("good", "after", "stays"), [(5, 5.0, False), (5, 4.9, True), (4, 5.0, True)]
+)
+def test_on_a_slow_stream_a_share_is_taken_back_after_five_seconds(good, after, stays):
+    assert high_share(1.0).see(good, 0, 1.0 + after) is stays
+
+
+def test_a_share_that_was_never_high_stays_low_when_its_window_ends():
+    assert BadShare(0.2, 21, 0.0).see(100, 0, 2.0) is False
