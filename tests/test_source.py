@@ -399,6 +399,17 @@ def test_a_store_is_renewed(keyring, rng, tmp_path):
     assert keyring.sealing.next_ctr == 12
 
 
+def test_a_restart_goes_on_behind_its_counters(keyring, rng, tmp_path, engine):
+    """From the file to the counters: what a first life has used, a second one never uses again."""
+    path, sealed = written(tmp_path, content(rng.randbytes(16), rng.randbytes(16))), []
+    for life in (keyring, Keyring()):
+        for event in events_of(StaticKeys(path)):
+            life.apply(event)
+        sealed += [pysframe.Header.parse(life.sealing.protect(b"frame")) for _ in range(3)]
+        life.close()
+    assert len({(header.kid, header.ctr) for header in sealed}) == 6
+
+
 def test_after_close_there_is_nothing(keyring, rng):
     keyring.apply(hers(rng.randbytes(16)))
     keyring.apply(mine(rng.randbytes(16)))
