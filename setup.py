@@ -13,10 +13,12 @@ at run time, so one binary runs on every x86-64.
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 sys.path.insert(0, str(Path(__file__).parent / "tools"))
@@ -45,6 +47,22 @@ def native_extension() -> Extension:
         extra_compile_args=COMPILE_ARGS,
         extra_link_args=LINUX_LINK_ARGS if sys.platform == "linux" else [],
     )
+
+
+class BuildExt(build_ext):
+    """On all cores, the longest file first; setuptools compiles one file after the other."""
+
+    def build_extensions(self) -> None:
+        one_by_one = self.compiler.compile
+
+        def together(sources: list[str], **how: object) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                by_size = sorted(sources, key=os.path.getsize, reverse=True)
+                made = {path: pool.submit(one_by_one, [path], **how) for path in by_size}
+            return [made[path].result()[0] for path in sources]
+
+        self.compiler.compile = together
+        super().build_extensions()
 
 
 def compiled() -> list[Extension]:
@@ -86,4 +104,7 @@ class BuildPy(build_py):
         shutil.copytree(WEB, Path(self.build_lib, "pysframe", "web"), dirs_exist_ok=True)
 
 
-setup(ext_modules=compiled() if wants_native() else [], cmdclass={"build_py": BuildPy})
+setup(
+    ext_modules=compiled() if wants_native() else [],
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
+)

@@ -5,18 +5,21 @@ What becomes of a kernel that was found out is shown in deep/test_p04_broken_ker
 
 import ctypes
 import re
+from time import perf_counter_ns
 
 import pytest
 from c_core.core import CSRC, KERNELS
 from oracle import aead_seal
+from parties import GCM, fresh_sender
 from security.natively import kernel_or_skip, native
 
 from pysframe import CipherSuite
+from pysframe import engine as engines
 
 SUITES = (4, 5, 1, 6)  # that a failed self-test names: one for each family, in sfr_family's order
 FAMILIES = ("GCM_128", "GCM_256", "CTR_HMAC_128", "CTR_HMAC_256")
 NO_FAULT = "nothing"
-LIMIT_NS = 100_000
+LARGE = 4 << 20  # bytes
 
 
 @pytest.fixture(params=KERNELS)
@@ -48,12 +51,23 @@ def test_every_fault_is_noticed(saboteur, kernel):
     assert missed == []
 
 
-def test_a_self_test_takes_less_than_a_tenth_of_a_millisecond(saboteur, kernel, by_tier):
-    runs = by_tier(300, 3000, 3000)
-    times = (ctypes.c_double * runs)()
-    saboteur.self_test_times(kernel.encode(), times, ctypes.c_size_t(runs))
-    print(f"self-test of {kernel}: {min(times) / 1000:.1f} us, the first {times[0] / 1000:.1f} us")
-    assert 1_000 < min(times) < LIMIT_NS
+def test_a_self_test_takes_less_than_sealing_a_large_frame(saboteur, kernel):
+    """Each import runs it. On the same kernel, since a time alone would judge the machine."""
+    times = (ctypes.c_double * 300)()
+    saboteur.self_test_times(kernel.encode(), times, ctypes.c_size_t(len(times)))
+    sealing = best_of_sealing(engines.bind(f"native:{kernel}"))
+    print(f"{kernel}: a self-test takes {min(times):.0f} ns, a frame {sealing} ns")
+    assert sealing / 1000 < min(times) < sealing
+
+
+def best_of_sealing(engine) -> int:
+    sender, frame = fresh_sender(engine, GCM), bytes(LARGE)
+    out, times = bytearray(LARGE + 100), []
+    for _ in range(20):
+        start = perf_counter_ns()
+        sender.protect_into(frame, out)
+        times.append(perf_counter_ns() - start)
+    return min(times)
 
 
 # ---- what it knows ----

@@ -96,12 +96,15 @@ def objects(
 
 
 def recipes(cc: str, flags: str, patches: Sequence[Patch], unrolled: str) -> list[Recipe]:
+    """Of a patched copy only what the patches change: an object tells where its source lay."""
     csrc = sources(patches)
     wide = dict.fromkeys(UNROLLED, unrolled or flags)
-    return [
+    found = [
         recipe(path, cc, wide.get(path.name, flags), csrc)
         for path in sorted(library_files(csrc), key=lambda path: -path.stat().st_size)
     ]
+    ours = {each.key: each for each in recipes(cc, flags, (), unrolled)} if patches else {}
+    return [ours.get(each.key, each) for each in found]
 
 
 def compiled(source: Path, cc: str, flags: str, *headers: Path) -> Path:
@@ -119,7 +122,7 @@ def together(wanted: Sequence[Recipe]) -> list[Path]:
 @cache
 def recipe(source: Path, cc: str, flags: str, *headers: Path) -> Recipe:
     root = next((folder for folder in headers if folder in source.parents), source.parent)
-    command = [cc, *flags.split(), "-fPIC", "-c", str(source.relative_to(root))]
+    command = cc, *flags.split(), "-fPIC", "-c", str(source.relative_to(root))
     includes = [f"-I{folder}" for folder in headers]
     key = command, version(cc), included(command, includes, root)
 
@@ -129,11 +132,11 @@ def recipe(source: Path, cc: str, flags: str, *headers: Path) -> Recipe:
     return Recipe(source.stem, key, build)
 
 
-def included(command: Sequence[str], includes: Sequence[str], root: Path) -> list[tuple]:
+def included(command: Sequence[str], includes: Sequence[str], root: Path) -> tuple:
     """Names and bytes of a source and of all that it includes, but for the system's headers."""
     rule = run(*command, *includes, "-MM", folder=root)
     names = rule.replace("\\\n", " ").split()[1:]
-    return [(Path(name).name, (root / name).read_bytes()) for name in names]
+    return tuple((Path(name).name, (root / name).read_bytes()) for name in names)
 
 
 def program(

@@ -21,7 +21,8 @@ SUITE = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 ROWS = 64  # every other block of 64 frames goes through the batch calls
 SECURITY = Path(__file__).parents[3] / "SECURITY.md"
 
-pytestmark = pytest.mark.timeout(900)  # the first test builds the crate
+# The first test builds the crate; in one worker of xdist, so that no other waits for it.
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("rust")]
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def application(tmp_path_factory):
 
 
 @pytest.mark.timeout(1000)
+@pytest.mark.xdist_group("frozen")  # one worker of xdist freezes it
 @pytest.mark.parametrize(("switches", "engine"), [
     ({}, engines.available()[0].replace(":", " ")),
     ({"PYSFRAME_MAX_ISA": "none"}, "fallback cryptography"),
