@@ -32,7 +32,7 @@ def test_what_is_accepted_is_right(engine, rng, by_tier):
     """Of each engine 30,000 accepted frames at least; the twin's providers are slower."""
     native = engine.name.startswith("native")
     share = 1 if native else by_tier(10, 1, 1)
-    each = ENOUGH * by_tier(1, 4, 40) // share // len(FAMILIES) // len(WAYS)
+    each = ENOUGH * by_tier(1, 2, 40) // share // len(FAMILIES) // len(WAYS)
     total: Counter[str] = Counter()
     for suite in FAMILIES:
         shared = Shared(engine, suite, rng)

@@ -101,7 +101,7 @@ def recipes(cc: str, flags: str, patches: Sequence[Patch], unrolled: str) -> lis
     wide = dict.fromkeys(UNROLLED, unrolled or flags)
     found = [
         recipe(path, cc, wide.get(path.name, flags), csrc)
-        for path in sorted(library_files(csrc), key=lambda path: -path.stat().st_size)
+        for path in sorted(library_files(csrc), key=lambda path: path.name not in UNROLLED)
     ]
     ours = {each.key: each for each in recipes(cc, flags, (), unrolled)} if patches else {}
     return [ours.get(each.key, each) for each in found]
