@@ -31,7 +31,11 @@ const VECTORS = Object.fromEntries(
 );
 const shim = (name) => `./test/browser/shim/${name}.ts`;
 await build({
-  entryPoints: ["pure-tests", "media-page", "capture-worker"].map((f) => `test/browser/${f}.ts`),
+  entryPoints: [
+    ...["pure-tests", "media-page", "capture-worker"].map((name) => `test/browser/${name}.ts`),
+    "bench/frames.ts",
+  ],
+  entryNames: "[name]",
   bundle: true,
   format: "esm",
   target: "es2022",

@@ -65,12 +65,13 @@ function readLeb128(data: Uint8Array, start: number): { value: number; end: numb
 }
 
 export const AV1: Codec = {
-  wrap(frame, ciphertext) {
+  wrapper(frame) {
     const found = obus(frame) ?? [];
     const shown = found.filter(({ type }) => type === SEQUENCE_HEADER);
     const first = found.find(({ type }) => type === FRAME || type === FRAME_HEADER);
-    const carrier = { type: FRAME, extension: first?.extension, payload: ciphertext };
-    return concat(...[...shown, carrier].map(encoded));
+    const clear = concat(...shown.map(encoded));
+    const extension = first?.extension;
+    return (payload) => concat(clear, encoded({ type: FRAME, extension, payload }));
   },
   unwrap(wire) {
     const found = obus(wire);

@@ -5,8 +5,11 @@ import { FrameRejected } from "../sframe/errors.js";
 
 /** How one codec's ciphertexts are dressed. */
 export interface Codec {
-  /** The wire frame. It takes any bytes for a frame: what it cannot read, it does not show. */
-  wrap(frame: Uint8Array, ciphertext: Bytes): Bytes;
+  /**
+   * How the ciphertext of a frame is made its wire frame. It takes any bytes for a frame: what it
+   * cannot read, it does not show. What is shown is read at once, so that the frame need not last.
+   */
+  wrapper(frame: Uint8Array): (ciphertext: Bytes) => Bytes;
   /** The ciphertext of a wire frame of one byte or more; throws FrameRejected("syntax"). */
   unwrap(wire: Uint8Array): Uint8Array;
 }

@@ -51,9 +51,9 @@ export class Envelope {
   /** The frame as it goes on the wire. An empty frame stays empty, and takes no counter. */
   async seal(protect: Cipher, frame: Uint8Array): Promise<Bytes> {
     if (frame.length === 0) return EMPTY;
-    const copy = new Uint8Array(frame);
-    const ciphertext = await protect(copy);
-    return this.#codec ? this.#codec.wrap(copy, ciphertext) : ciphertext;
+    const wrap = this.#codec?.wrapper(frame);
+    const ciphertext = await protect(frame);
+    return wrap ? wrap(ciphertext) : ciphertext;
   }
 
   /**

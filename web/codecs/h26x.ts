@@ -90,12 +90,13 @@ function codec(syntax: Syntax): Codec {
   }
 
   return {
-    wrap(frame, ciphertext) {
+    wrapper(frame) {
       const found = units(frame);
       const shown = found.filter((unit) => whole(unit) && syntax.isParameterSet(typeOf(unit)));
       const [nalHeader, stub] = beginning(found.find(isSlice) ?? syntax.unreadable);
-      const payload = escapeNal(concat(stub, ciphertext, Uint8Array.of(STOP)));
-      return concat(...shown.flatMap((unit) => [START, unit]), START, nalHeader, payload);
+      const clear = concat(...shown.flatMap((unit) => [START, unit]), START, nalHeader);
+      return (ciphertext) =>
+        concat(clear, escapeNal(concat(stub, ciphertext, Uint8Array.of(STOP))));
     },
     unwrap(wire) {
       const carrier = only(units(wire).filter(isSlice), "a slice NAL unit");

@@ -25,7 +25,10 @@ function shown(frame: Uint8Array): Bytes {
 }
 
 export const VP8: Codec = {
-  wrap: (frame, ciphertext) => concat(shown(frame), ciphertext),
+  wrapper(frame) {
+    const clear = shown(frame);
+    return (ciphertext) => concat(clear, ciphertext);
+  },
   unwrap(wire) {
     const size = (wire[0] as number) & 1 ? DELTA_SIZE : KEY_SIZE;
     if (wire.length <= size) throw noCarrier("this VP8 frame ends in its own header");

@@ -53,15 +53,16 @@ export class Counters {
 
   /** A counter that nobody else has or had. */
   async take(): Promise<bigint> {
-    let ctr = this.#takeLeased();
+    let ctr = this.takeNow();
     while (ctr === undefined) {
       await this.#ask();
-      ctr = this.#takeLeased();
+      ctr = this.takeNow();
     }
     return ctr;
   }
 
-  #takeLeased(): bigint | undefined {
+  /** The same where a lease has one left; else undefined, and nobody waits. */
+  takeNow(): bigint | undefined {
     const lease = this.#leases[0];
     if (!lease) return undefined;
     const ctr = this.#next++;

@@ -50,12 +50,18 @@ export class Sender {
   async protect(frame: Uint8Array, options: FrameOptions = {}): Promise<Bytes> {
     const { metadata, clear } = splitOptions(options);
     this.#check(frame.length, clear);
-    const copy = new Uint8Array(frame);
-    const bound = concat(copy.subarray(0, clear), metadata);
-    const ctr = await this.counters.take();
+    const shown = frame.slice(0, clear);
+    const bound = concat(shown, metadata);
+    const now = this.counters.takeNow();
+    // WebCrypto copies what it is given when it is called; a frame that has to wait is copied here.
+    const isOurs = now !== undefined && frame.buffer instanceof ArrayBuffer;
+    const payload = isOurs
+      ? (frame.subarray(clear) as Bytes)
+      : new Uint8Array(frame.subarray(clear));
+    const ctr = now ?? (await this.counters.take());
     const header = encodeHeader(this.kid, ctr);
-    const sealed = await this.key.seal(ctr, concat(header, bound), copy.slice(clear));
-    return concat(copy.subarray(0, clear), header, sealed);
+    const sealed = await this.key.seal(ctr, concat(header, bound), payload);
+    return concat(shown, header, sealed);
   }
 
   #check(size: number, clear: number): void {

@@ -175,3 +175,17 @@ test("wrong arguments are refused in words", async () => {
   const other = await freshKey(5);
   assert.throws(() => new Receiver(4, SHORT).addKey(other), MisuseError);
 });
+
+test("what a caller does to bytes that were handed over changes nothing, in any suite", async () => {
+  for (const suite of SUITE_IDS) {
+    const { sender, receiver } = await freshPair(suite);
+    const [frame, original] = [random(3_000), new Uint8Array(3_000)];
+    original.set(frame);
+    const sealing = sender.protect(frame);
+    frame.fill(0);
+    const ciphertext = await sealing;
+    const opening = receiver.unprotect(ciphertext);
+    ciphertext.fill(0);
+    assert.deepEqual(await opening, original);
+  }
+});

@@ -13,6 +13,7 @@ import "../ratchet.test.js";
 import "../receiver.test.js";
 import "../vectors.test.js";
 import "../worker.test.js";
+import "../worker-fuzz.test.js";
 import assert from "./shim/assert.js";
 import { run, test } from "./shim/test.js";
 

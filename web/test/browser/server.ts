@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url)); // web/
 const SERVED = /^\/(build\/browser|dist)\/[\w-]+\.js$/;
+/** A peer that bench/ compares with. */
+const LIVEKIT = "node_modules/livekit-client/dist/livekit-client.e2ee.worker.mjs";
 
 export interface Server {
   readonly origin: string;
@@ -31,14 +33,17 @@ export async function serve(): Promise<Server> {
 
 async function answer(request: IncomingMessage, response: ServerResponse, captured: string[]) {
   const path = request.url ?? "/";
+  // Only such pages have a clock of 5 us; others have one of 100 us.
+  response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
+  response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
   if (request.method === "POST" && path === "/capture") {
     let body = "";
     for await (const part of request) body += part;
     captured.push(...body.split("\n").filter(Boolean));
     response.end();
-  } else if (SERVED.test(path)) {
+  } else if (SERVED.test(path) || path === "/livekit.js") {
     response.setHeader("Content-Type", "text/javascript");
-    response.end(await readFile(ROOT + path));
+    response.end(await readFile(ROOT + (SERVED.test(path) ? path : LIVEKIT)));
   } else {
     response.setHeader("Content-Type", "text/html");
     response.end("<!doctype html><title>pysframe</title>");

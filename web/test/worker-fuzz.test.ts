@@ -1,0 +1,196 @@
+/**
+ * Key events and frames in any order, good and bad: what comes out of a transform is a sealed frame, or
+ * a frame that was sealed, once. Two planted faults show that the check sees them.
+ */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { FrameCounts, FromWorker, KeyEvent, TransformOptions } from "../messages.js";
+import { toHex } from "../sframe/bytes.js";
+import { MemoryCounterPort } from "../sframe/index.js";
+import { Parties } from "../worker/parties.js";
+import { FrameTransform, type MediaFrame, type Sink } from "../worker/transform.js";
+import { RUNS, random } from "./support.js";
+
+interface Through {
+  readonly counts: FrameCounts;
+  transform(frame: MediaFrame, sink: Sink): Promise<void>;
+}
+type Make = (
+  options: TransformOptions,
+  parties: Parties,
+  tell: (message: FromWorker) => void,
+) => Through;
+
+const real: Make = (...with_) => new FrameTransform(...with_);
+
+const kid = fc.nat(3).map(BigInt);
+const codec = fc.constantFrom(
+  undefined,
+  "audio/opus",
+  "video/VP8",
+  "video/H264",
+  "video/AV1",
+  "x/y",
+);
+const command = fc.oneof(
+  fc.record({ do: fc.constant("install" as const), kid, key: fc.nat(2), mine: fc.boolean() }),
+  fc.record({ do: fc.constant("version" as const), kid, version: fc.anything() }),
+  fc.record({ do: fc.constant("use" as const), kid }),
+  fc.record({ do: fc.constant("drop" as const), kid }),
+  fc.record({ do: fc.constant("event" as const), event: fc.anything() }),
+  fc.record({ do: fc.constant("seal" as const), codec, size: fc.nat(60) }),
+  fc.record({
+    do: fc.constant("open" as const),
+    codec,
+    which: fc.nat(),
+    flip: fc.option(fc.nat()),
+  }),
+  fc.record({ do: fc.constant("noise" as const), codec, bytes: fc.uint8Array({ maxLength: 60 }) }),
+);
+type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
+
+const KEYS = [random(16), random(16), random(16)];
+/** One store for all plays: they share the keys. */
+const COUNTERS = new MemoryCounterPort();
+const TAIL = 12; // bytes of a frame that would be found in a wire frame in the clear
+
+/** A call of one sender with itself. */
+class Play {
+  readonly parties = new Parties(COUNTERS);
+  readonly seal: Through;
+  readonly open: Through;
+  /** Wire frames in their order, with what was sealed and for which codec. */
+  readonly sealed: { wire: Uint8Array; plain: string; codec: string | undefined }[] = [];
+  /** Kinds of what happened, so that a run which tried nothing is noticed. */
+  readonly seen = new Set<string>();
+
+  constructor(make: Make) {
+    const options = { id: "t", sender: "a" };
+    this.seal = make({ ...options, operation: "seal" }, this.parties, () => {});
+    this.open = make({ ...options, operation: "open" }, this.parties, () => {});
+  }
+
+  async step(command: Command): Promise<void> {
+    if (command.do === "seal") await this.#seal(random(command.size + TAIL), command.codec);
+    else if (command.do === "noise") await this.#open(command.bytes, command.codec);
+    else if (command.do === "open") await this.#again(command);
+    else await this.parties.handle(eventOf(command)).catch(() => this.seen.add("event refused"));
+  }
+
+  async #again({ which, flip }: { which: number; flip: number | null }): Promise<void> {
+    const chosen = this.sealed[which % (this.sealed.length || 1)];
+    if (!chosen) return;
+    const wire = Uint8Array.from(chosen.wire);
+    if (flip !== null) wire[flip % wire.length] = (wire[flip % wire.length] as number) ^ 4;
+    await this.#open(wire, chosen.codec);
+  }
+
+  async #seal(plain: Uint8Array, codec: string | undefined): Promise<void> {
+    const wire = await put(this.seal, plain, codec);
+    if (!wire) return;
+    assert.ok(!toHex(wire).includes(toHex(plain.subarray(-TAIL))), "a frame came out in the clear");
+    this.sealed.push({ wire, plain: toHex(plain), codec });
+    this.seen.add("sealed");
+  }
+
+  async #open(wire: Uint8Array, codec: string | undefined): Promise<void> {
+    const plain = await put(this.open, wire, codec);
+    if (wire.length === 0) return assert.deepEqual(plain, wire);
+    this.seen.add(plain ? "opened" : "refused");
+    if (!plain) return;
+    const frame = toHex(plain);
+    assert.ok(
+      this.sealed.some((row) => row.plain === frame),
+      "what nobody sealed was opened",
+    );
+  }
+}
+
+function eventOf(command: Command): KeyEvent {
+  const [sender, suite] = ["a", 4];
+  if (command.do === "install") {
+    const baseKey = Uint8Array.from(KEYS[command.key] as Uint8Array);
+    return { kind: "InstallKey", sender, suite, kid: command.kid, baseKey, mine: command.mine };
+  }
+  if (command.do === "version") {
+    const event = { kind: "InstallKey", sender, suite, kid: command.kid, mine: true };
+    return { ...event, baseKey: random(16), envelope: command.version } as KeyEvent;
+  }
+  if (command.do === "use") return { kind: "Use", sender, kid: command.kid };
+  if (command.do === "drop") return { kind: "Drop", sender, kid: command.kid };
+  return (command as { event: unknown }).event as KeyEvent;
+}
+
+/** What comes out, having looked that the frame was counted once. */
+async function put(through: Through, bytes: Uint8Array, codec: string | undefined) {
+  const before = sum(through.counts);
+  let out: Uint8Array | undefined;
+  const frame = {
+    data: Uint8Array.from(bytes).buffer,
+    getMetadata: () => ({ mimeType: codec }),
+  };
+  await through.transform(frame, {
+    enqueue: ({ data }) => {
+      out = new Uint8Array(data);
+    },
+  });
+  assert.equal(sum(through.counts), before + 1, "a frame was not counted");
+  return out;
+}
+
+function sum(counts: FrameCounts): number {
+  return Object.values(counts).reduce((total: number, count: number) => total + count, 0);
+}
+
+async function playAll(make: Make): Promise<Set<string>> {
+  const seen = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(fc.array(command, { maxLength: 25 }), async (commands) => {
+      const play = new Play(make);
+      const start = { do: "install" as const, kid: 1n, key: 0 };
+      for (const mine of [true, false]) await play.step({ ...start, mine });
+      await play.step({ do: "use", kid: 1n });
+      for (const command of commands) await play.step(command);
+      for (const kind of play.seen) seen.add(kind);
+    }),
+    RUNS,
+  );
+  return seen;
+}
+
+test("nothing but sealed and authentic frames comes out, whatever happens", async () => {
+  const seen = await playAll(real);
+  for (const kind of ["sealed", "opened", "refused", "event refused"]) {
+    assert.ok(seen.has(kind), kind);
+  }
+});
+
+/** A transform that lets a frame out as it came when it could not be sealed or opened. */
+class Leaky extends FrameTransform {
+  override async transform(frame: MediaFrame, sink: Sink): Promise<void> {
+    const passed = this.counts.passed;
+    await super.transform(frame, sink);
+    if (this.counts.passed === passed) sink.enqueue(frame);
+  }
+}
+
+/** A transform that swallows frames without a count. */
+class Silent extends FrameTransform {
+  override async transform(frame: MediaFrame, sink: Sink): Promise<void> {
+    if (frame.data.byteLength % 7 > 0) await super.transform(frame, sink);
+  }
+}
+
+test("the check sees a frame that leaks, and one that is not counted", async () => {
+  const because = (words: RegExp) => (error: unknown) => words.test(String((error as Error).cause));
+  await assert.rejects(
+    playAll((...with_) => new Leaky(...with_)),
+    because(/in the clear|nobody sealed/),
+  );
+  await assert.rejects(
+    playAll((...with_) => new Silent(...with_)),
+    because(/not counted/),
+  );
+});
