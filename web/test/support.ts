@@ -10,6 +10,11 @@ export const SHORT = { allowShortTags: true };
 /** A browser repeats what Node has tried at length. */
 const IN_NODE = typeof process !== "undefined";
 export const RUNS = { numRuns: IN_NODE ? 1_000 : 100 };
+/** Whether random input brought up all that it should; a short run may not have. */
+export function requireSeen(seen: ReadonlySet<string>, ...names: string[]): void {
+  const missing = names.filter((name) => !seen.has(name));
+  if (IN_NODE && missing.length > 0) throw new Error(`never seen: ${missing.join(", ")}`);
+}
 export const FORGED = IN_NODE ? 100_000 : 2_000;
 
 export function vectors<T>(name: string): T {
