@@ -17,14 +17,15 @@ IN_PARALLEL := -n auto --maxprocesses=4 --dist=loadgroup
 NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.h csrc/*/*.[ch]) \
                   $(wildcard src/pysframe/engine/*.px[di] src/pysframe/engine/*.pyx)
 C_FILES = $(wildcard csrc/*/*.c)
+WEB_SOURCES := $(wildcard web/*.ts web/*/*.ts web/*.json web/build.mjs)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types web \
+.PHONY: help demo test lint format types web e2e \
         bench bench-gate bench-record bench-tables bench-compare bench-peers \
         test-c test-deep test-gates test-nightly mutants coverage wheel clean
 
 help:            ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(MADE)/call   ## build, install into .venv, then run a whole encrypted call
 	@echo "== pysframe call: an end-to-end encrypted voice call in one process"
@@ -69,6 +70,10 @@ web: $(MADE)/test web/node_modules/.made ## the TypeScript of web/: lint, types,
 	npm --prefix web test
 	npm --prefix web run test:browsers
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
+
+e2e: $(MADE)/e2e web/dist/page.js ## a call through real browsers and servers (root; needs Node and Go; tests/e2e)
+	@tests/e2e/install
+	@tests/e2e/run $(PYTEST_ARGS)
 
 bench: $(MADE)/bench ## all figures against the pinned peers: JSON, a page, charts (BENCH_ARGS=--resume)
 	$(BIN)/python bench/report.py $(BENCH_ARGS)
@@ -136,7 +141,11 @@ web/node_modules/.made: web/package.json web/package-lock.json tools/node_is_her
 	@npm --prefix web ci --no-audit --no-fund
 	@touch $@
 
-$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench $(MADE)/mutants: $(MADE)/engine-$(BUILD) pyproject.toml
+# For `make e2e`; `make web` builds it as well, with its tests.
+web/dist/page.js: web/node_modules/.made $(WEB_SOURCES)
+	@npm --prefix web run build
+
+$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench $(MADE)/mutants $(MADE)/e2e: $(MADE)/engine-$(BUILD) pyproject.toml
 	@echo "== installing what '$(@F)' needs into $(VENV)"
 	@$(PIP) install 'pysframe[$(@F)]'
 	@$(BIN)/python -c "import pysframe; b = pysframe.backend_info(); print('== engine:', b.engine, b.kernel)"

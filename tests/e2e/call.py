@@ -1,0 +1,177 @@
+"""The call: who takes part, what they do, and what is seen of it.
+
+alice, a page, publishes sealed sound and pictures, and the agent sealed sound. bob, another page,
+and the agent have her key. The spy has another key under the same number, the stranger none; both
+are played by a Python party and by connections of bob's page that open with what they have.
+
+Rule: a scenario only sees; what it must have seen is in measures.py.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent import ANSWER, Agent
+from chromium import Party
+from hearing import SILENCE, Tone
+from keys import Key, new_key
+from servers import OF_AIORTC, Server, agent_publishes
+from waiting import until
+
+Page = Callable[..., Coroutine[Any, Any, Party]]  # (name, script) -> a page
+Counts = dict[str, int]
+
+SIMULCAST = [
+    {"rid": "h", "maxBitrate": 700_000},
+    {"rid": "m", "maxBitrate": 200_000, "scaleResolutionDownBy": 2},
+    {"rid": "l", "maxBitrate": 100_000, "scaleResolutionDownBy": 4},
+]
+LISTENINGS = 20  # of some seconds each, until a tone is heard
+SINGLE = [{"maxBitrate": 400_000}]
+
+
+@dataclass
+class Seen:
+    """What one line of the matrix has seen. Counts of a page's connection: by medium and name."""
+
+    codec: str
+    spoken: float  # Hz
+    agent_hears: Tone = SILENCE  # alice
+    bob_hears_alice: Tone = SILENCE
+    bob_hears_agent: Tone = SILENCE
+    pictures_of_agent: int = 0
+    bob_video: Counts = field(default_factory=dict)  # framesDecoded, frameWidth
+    counts: dict[str, Counts] = field(default_factory=dict)  # of bob's transforms
+    widths: list[int] = field(default_factory=list)  # after the smallest, then the largest layer
+    agent: Agent | None = None
+    spy: Agent | None = None
+    stranger: Agent | None = None
+    recorded: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+class Call:
+    """One call over one server. The parties' connections are open until the stack is closed."""
+
+    def __init__(self, server: Server, codec: str, spoken: float, stack: AsyncExitStack) -> None:
+        self.server, self.codec, self._stack = server, codec, stack
+        self.alice_key, self.agent_key = new_key("alice", 300), new_key("agent", 7)
+        self.seen = Seen(codec, spoken)
+
+    def agent(self, *keys: Key) -> Agent:
+        made = Agent(*keys)
+        self._stack.push_async_callback(made.close)
+        return made
+
+    async def publishes(self, page: Party, name: str, seal: str | None, *, simulcast: bool) -> None:
+        size = {"width": 1280, "height": 720} if simulcast else {"width": 320, "height": 180}
+        offer = await page.call(
+            "publish", name=name, seal=seal, codec=self.codec, rate=15,
+            layers=SIMULCAST if simulcast else SINGLE, **size,
+        )  # fmt: skip
+        answer = await self.server.publish(name, offer)
+        await page.call("accept", name=name, answer=answer)
+
+    async def begin(self, alice: Party, bob: Party, *, simulcast: bool) -> None:
+        """Everybody joins; at the end alice's sound has come to everybody."""
+        self.alice, self.bob, server = alice, bob, self.server
+        await seals(alice, self.alice_key)
+        await opens(bob, self.alice_key, self.agent_key)
+        await opens(bob, self.alice_key.wrong._replace(sender="spy"))
+        await self.publishes(alice, "alice", "alice", simulcast=simulcast)
+        await agent_publishes(server, self.agent(), self.agent_key)
+        self.seen.agent = await self._python("agent", self.alice_key)
+        self.seen.spy = await self._python("python spy", self.alice_key.wrong)
+        self.seen.stranger = await self._python("python stranger")
+        for name, of, key in [
+            ("alice", "alice", "alice"), ("agent", "agent", "agent"),
+            ("spy", "alice", "spy"), ("stranger", "alice", "stranger"),
+        ]:  # fmt: skip
+            await server.page_subscribes(bob, f"bob-{name}", of, key)
+        await self.flows()
+
+    async def _python(self, name: str, *keys: Key) -> Agent:
+        made = self.agent(*keys)
+        await self.server.agent_subscribes(made, f"{name}-in".replace(" ", "-"), "alice")
+        return made
+
+    async def flows(self) -> None:
+        agent, spy, stranger = self.seen.agent, self.seen.spy, self.seen.stranger
+        assert agent and spy and stranger
+
+        async def agents() -> bool:
+            unable = [party.refused("audio") for party in (spy, stranger)]
+            pictures = len(agent.pictures) > 10 or self.codec not in OF_AIORTC
+            return agent.opened("audio") > 150 and min(unable) > 100 and pictures
+
+        async def pages() -> bool:
+            counts = await self.bob.call("counts")
+            wanted = {
+                "bob-alice audio": "passed", "bob-alice video": "passed",
+                "bob-agent audio": "passed", "bob-spy audio": "authentication",
+                "bob-stranger audio": "keyID",
+            }  # fmt: skip
+            return all(counts.get(name, {}).get(what, 0) > 50 for name, what in wanted.items())
+
+        await until("alice's frames at the agents", agents)
+        await until("frames of alice and the agent at bob", pages)
+
+    async def listen(self) -> None:
+        seen = self.seen
+        assert seen.agent
+        seen.agent_hears = await sounds(seen.agent.listens, seen.spoken)
+        seen.bob_hears_alice = await sounds(lambda: self.bob.hear("bob-alice"), seen.spoken)
+        seen.bob_hears_agent = await sounds(lambda: self.bob.hear("bob-agent"), ANSWER)
+        seen.counts = await self.bob.call("counts")
+        seen.bob_video = await self.video("bob-alice")
+        seen.pictures_of_agent = len(seen.agent.pictures)
+
+    async def video(self, name: str) -> dict[str, Any]:
+        stats = await self.bob.call("stats", name=name, type="inbound-rtp")
+        return next((entry for entry in stats if entry["kind"] == "video"), {})
+
+    async def switch_layers(self) -> None:
+        for largest, width in ((False, 320), (True, 1280)):
+            await self.server.layer("bob-alice", largest=largest)
+            self.seen.widths.append(await self._width_becomes(width))
+
+    async def _width_becomes(self, wanted: int) -> int:
+        async def probe() -> int:
+            return int((await self.video("bob-alice")).get("frameWidth", 0) == wanted)
+
+        await until(f"pictures {wanted} wide at bob", probe)
+        return wanted
+
+    async def end(self) -> None:
+        """alice leaves, so that what the server has recorded of her is complete."""
+        await self.alice.call("close", name="alice")
+        await self.server.end("alice")
+        await asyncio.sleep(0.2)
+
+
+async def sounds(hear: Callable[[], Coroutine[Any, Any, Tone]], hz: float) -> Tone:
+    """What is heard once this tone is, or at last: sound may stall where a machine is busy."""
+    for _ in range(LISTENINGS):
+        heard = await hear()
+        if heard.is_at(hz):
+            break
+    return heard
+
+
+async def seals(page: Party, key: Key) -> None:
+    await page.call("install", **key.given(mine=True))
+    await page.call("use", sender=key.sender, kid=key.kid)
+
+
+async def opens(page: Party, *keys: Key) -> None:
+    for key in keys:
+        await page.call("install", **key.given(mine=False))
+
+
+@asynccontextmanager
+async def call(server: Server, codec: str, spoken: float) -> AsyncIterator[Call]:
+    """spoken: the tone that alice's browser has for a microphone, in Hz."""
+    async with AsyncExitStack() as stack:
+        yield Call(server, codec, spoken, stack)

@@ -1,0 +1,208 @@
+"""What a line of the matrix must have seen, and for each measure a control.
+
+A measure is an assertion about what was seen. Its control is the same assertion about the same call
+with one thing broken, as it was seen there: it must fail, or the measure could not tell.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from agent import ANSWER, Agent
+from call import Counts, Seen
+from servers import OF_AIORTC
+
+REFUSALS = ("authentication", "keyID", "syntax", "replay", "failed")
+
+
+class Measure(NamedTuple):
+    holds: Callable[[Seen], None]
+    broken: Callable[[Seen], Seen]
+
+
+def bob(seen: Seen, connection: str, kind: str = "audio") -> Counts:
+    """Of a transform of bob's page: frames by what became of them."""
+    return seen.counts[f"bob-{connection} {kind}"]
+
+
+def refused(counts: Counts) -> int:
+    return sum(counts[name] for name in REFUSALS)
+
+
+def tone(seen: Seen) -> None:
+    assert seen.agent_hears.is_at(seen.spoken), seen.agent_hears
+    assert seen.bob_hears_alice.is_at(seen.spoken), seen.bob_hears_alice
+    assert seen.bob_hears_agent.is_at(ANSWER), seen.bob_hears_agent
+
+
+def tone_of_the_spy(seen: Seen) -> Seen:
+    return replace(seen, agent_hears=seen.spy.hears())
+
+
+def pictures(seen: Seen) -> None:
+    """What came is opened, and is pictures to bob's decoder, and the agent's if it has one."""
+    counts = bob(seen, "alice", "video")
+    assert counts["passed"] > 20 and refused(counts) == 0, counts
+    assert seen.bob_video["framesDecoded"] > 20, seen.bob_video
+    assert seen.bob_video["frameWidth"] >= 320, seen.bob_video
+    assert seen.pictures_of_agent > 10 or seen.codec not in OF_AIORTC, seen.pictures_of_agent
+
+
+def pictures_without_a_key(seen: Seen) -> Seen:
+    strangers = {"bob-alice video": bob(seen, "stranger", "video")}
+    return replace(seen, counts=seen.counts | strangers)
+
+
+def layers(seen: Seen) -> None:
+    assert seen.widths == [320, 1280]
+
+
+def layers_of_nothing_clear(seen: Seen) -> Seen:
+    return replace(seen, widths=seen.more["bare widths"])
+
+
+def named(party: Agent, state: str) -> None:
+    """It opens nothing, and says why within a second of the first frame, in words as well."""
+    assert party.opened("audio") + party.opened("video") == 0, party.words
+    assert party.refused("audio") > 50, party.words
+    assert state in party.named and party.named[state].in_a_second, party.named
+    assert party.words
+    assert not party.hears().is_heard, party.hears()
+
+
+def wrong_key(seen: Seen) -> None:
+    named(seen.spy, "WRONG_KEY")
+    counts = bob(seen, "spy")
+    assert counts["passed"] == 0 and counts["authentication"] > 50, counts
+
+
+def the_right_key_as_spy(seen: Seen) -> Seen:
+    return replace(seen, spy=seen.agent)
+
+
+def key_withheld(seen: Seen) -> None:
+    named(seen.stranger, "MISSING_KEY")
+    counts = bob(seen, "stranger")
+    assert counts["passed"] == 0 and counts["keyID"] > 50, counts
+
+
+def the_right_key_as_stranger(seen: Seen) -> Seen:
+    return replace(seen, stranger=seen.agent)
+
+
+def clear_media(seen: Seen) -> None:
+    """Somebody publishes in the clear, and whoever expects sealed media refuses it by name."""
+    named(seen.more["agent of clear media"], "NOT_SFRAME")
+    counts = bob(seen, "clear")
+    assert counts["passed"] == 0 and refused(counts) > 50, counts
+
+
+def sealed_as_clear_media(seen: Seen) -> Seen:
+    return replace(seen, more=seen.more | {"agent of clear media": seen.agent})
+
+
+def nothing_clear(seen: Seen) -> None:
+    """A sealed frame that shows nothing: the server lets no picture through, and the sound says
+    that it is not the connection."""
+    counts, video = bob(seen, "bare"), bob(seen, "bare", "video")
+    assert counts["passed"] > 50 and refused(counts) == 0, counts
+    assert video["passed"] == 0, video
+
+
+def the_envelope_as_nothing_clear(seen: Seen) -> Seen:
+    return replace(seen, counts=seen.counts | {"bob-bare video": bob(seen, "alice", "video")})
+
+
+def rotation(seen: Seen) -> None:
+    """16 new keys in 8 s: alice seals every frame, and whoever has the keys opens every one."""
+    rekeyed = seen.more["rekeyed"]
+    assert rekeyed["keys"] == 16
+    assert rekeyed["sealed"] > 300, rekeyed
+    assert rekeyed["not sealed"] == 0, rekeyed
+    assert rekeyed["opened by bob"] > 300 and rekeyed["refused by bob"] == 0, rekeyed
+    assert rekeyed["opened by the agent"] > 300, rekeyed
+    assert not rekeyed["refused by the agent"], rekeyed
+    assert rekeyed["lost on the way"] == 0, rekeyed
+    assert rekeyed["tone"].is_at(seen.spoken), rekeyed
+
+
+def without_the_new_keys(seen: Seen) -> Seen:
+    late = {"refused by bob": seen.more["rekeyed"]["refused by who got no new key"]}
+    return replace(seen, more=seen.more | {"rekeyed": seen.more["rekeyed"] | late})
+
+
+def loss(percent: str) -> Callable[[Seen], None]:
+    def holds(seen: Seen) -> None:
+        lost = seen.more["loss"][percent]
+        assert lost["dropped of alice"] == lost["dropped of carol"] > 0, lost
+        assert lost["missed of alice"] <= lost["missed of carol"] + 0.01, lost
+
+    return holds
+
+
+def more_loss_when_sealed(percent: str) -> Callable[[Seen], Seen]:
+    """What is seen when some sealed packets are altered as well."""
+
+    def broken(seen: Seen) -> Seen:
+        worse = seen.more["loss"][percent] | {"missed of alice": seen.more["loss"]["altered"]}
+        return replace(seen, more=seen.more | {"loss": {percent: worse}})
+
+    return broken
+
+
+def abuse(seen: Seen) -> None:
+    """Of delayed, reordered, duplicated, altered packets the altered are refused, they alone."""
+    abused = seen.more["abused"]
+    counts = abused["counts"]
+    assert min(abused["sfu"][name] for name in ("duplicated", "reordered", "altered")) > 5, abused
+    assert abs(counts["authentication"] - abused["sfu"]["altered"]) <= 2, abused
+    assert refused(counts) == counts["authentication"], abused
+    assert abused["tone"].is_at(seen.spoken), abused
+
+
+def nothing_altered(seen: Seen) -> Seen:
+    before = {"counts": {name: 0 for name in REFUSALS}}
+    return replace(seen, more=seen.more | {"abused": seen.more["abused"] | before})
+
+
+def recording(seen: Seen) -> None:
+    """The server's own copy: with the key every frame opens to the tone, without it it is noise."""
+    recorded = seen.recorded
+    assert recorded["frames"] > 150 and recorded["opened"] == recorded["frames"], recorded
+    assert recorded["with the key"].is_at(seen.spoken), recorded
+    noise = recorded["without it"]
+    assert noise.purity < 0.4 and not noise.is_at(seen.spoken), recorded
+
+
+def a_recording_in_clear(seen: Seen) -> Seen:
+    return replace(seen, recorded=seen.recorded | {"without it": seen.recorded["with the key"]})
+
+
+def withheld(seen: Seen) -> None:
+    """The transform never comes: what the server has of the publisher is silence and black."""
+    kept = seen.more["withheld"]
+    assert kept["frames"] > 50 and kept["pictures"] > 5 and kept["live"] == [], kept
+    assert kept["sound"].level < 0.001, kept
+    assert kept["brightest"] < 20, kept
+
+
+def sent_all_the_same(seen: Seen) -> Seen:
+    kept = {"sound": seen.more["recorded in clear"]}
+    return replace(seen, more=seen.more | {"withheld": seen.more["withheld"] | kept})
+
+
+MEASURES = {
+    "tone": Measure(tone, tone_of_the_spy),
+    "pictures": Measure(pictures, pictures_without_a_key),
+    "layers": Measure(layers, layers_of_nothing_clear),
+    "wrong key": Measure(wrong_key, the_right_key_as_spy),
+    "key withheld": Measure(key_withheld, the_right_key_as_stranger),
+    "clear media": Measure(clear_media, sealed_as_clear_media),
+    "nothing clear": Measure(nothing_clear, the_envelope_as_nothing_clear),
+    "recording": Measure(recording, a_recording_in_clear),
+    "withheld": Measure(withheld, sent_all_the_same),
+    "rotation": Measure(rotation, without_the_new_keys),
+    "loss 1 %": Measure(loss("1 %"), more_loss_when_sealed("1 %")),
+    "loss 5 %": Measure(loss("5 %"), more_loss_when_sealed("5 %")),
+    "abuse": Measure(abuse, nothing_altered),
+}

@@ -1,0 +1,183 @@
+/**
+ * A party of the call in a browser. It does what it is told through call(name, options), and reports;
+ * what is shown is decided by whoever calls. Sealing and opening is that of pysframe, which is served as
+ * `make web` built it.
+ */
+
+import { CounterStore, FrameWorker, publish } from "/dist/page.js";
+
+const peers = new Map(); // RTCPeerConnection of each connection's name
+const streams = new Map(); // what each connection receives
+const live = new Set(); // transforms of senders whose real track is sent
+const told = []; // trouble, in words
+let frames;
+
+const asBytes = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** For a control: nothing is ever attached, and nobody says so. */
+class Withheld extends FrameWorker {
+  attach() {}
+}
+
+const calls = {
+  start({ script, withheld }) {
+    const kind = withheld ? Withheld : FrameWorker;
+    frames = new kind(new Worker(script, { type: "module" }), {
+      counters: new CounterStore(),
+      onTrouble: (words, id) => told.push({ words, id }),
+    });
+  },
+
+  install({ sender, kid, key, mine }) {
+    const event = { kind: "InstallKey", sender, suite: 4, kid: BigInt(kid), mine };
+    frames.handle({ ...event, baseKey: asBytes(key) });
+  },
+
+  use({ sender, kid }) {
+    frames.handle({ kind: "Use", sender, kid: BigInt(kid) });
+  },
+
+  drop({ sender, kid }) {
+    frames.handle({ kind: "Drop", sender, kid: BigInt(kid) });
+  },
+
+  /** An offer to publish. seal: whose key, or null for plain media. layers: of simulcast. */
+  async publish({ name, seal, codec, layers, width, height, rate }) {
+    const peer = connection(name);
+    const media = await microphoneAndCamera({ width, height, rate });
+    for (const track of media.getTracks()) {
+      const encodings = track.kind === "video" ? layers : [{}];
+      const init = { direction: "sendonly", streams: [media], sendEncodings: encodings };
+      const transceiver = seal
+        ? sealed(peer, track, options(name, seal, track.kind, codec), init)
+        : peer.addTransceiver(track, init);
+      if (track.kind === "video") only(transceiver, RTCRtpSender, codec);
+    }
+    return local(peer, await peer.createOffer());
+  },
+
+  async accept({ name, answer }) {
+    await peers.get(name).setRemoteDescription({ type: "answer", sdp: answer });
+  },
+
+  /** An offer to receive, for servers that answer. open: whose frames, or null for plain media. */
+  async ask({ name, open, codec, kinds }) {
+    const peer = connection(name);
+    for (const kind of kinds) {
+      const transceiver = peer.addTransceiver(kind, { direction: "recvonly" });
+      if (kind === "video") only(transceiver, RTCRtpReceiver, codec);
+      if (open) frames.attach(transceiver.receiver, opening(name, open, kind, codec));
+    }
+    return local(peer, await peer.createOffer());
+  },
+
+  /** The answer to a server that offers. */
+  async answer({ name, open, offer, codec }) {
+    const peer = connection(name);
+    peer.addEventListener("track", ({ receiver, track }) => {
+      if (open) frames.attach(receiver, opening(name, open, track.kind, codec));
+    });
+    await peer.setRemoteDescription({ type: "offer", sdp: offer });
+    return local(peer, await peer.createAnswer());
+  },
+
+  close({ name }) {
+    peers.get(name).close();
+    peers.delete(name);
+    streams.delete(name);
+  },
+
+  told: () => told,
+
+  /** The transforms of senders whose real track is sent. */
+  live: () => [...live],
+
+  /** Of each transform: frames that passed, and frames dropped under each name. */
+  counts: () => frames.counts(),
+
+  /** What getStats() says of the media of a connection: one object a stream. */
+  async stats({ name, type }) {
+    const report = await peers.get(name).getStats();
+    return [...report.values()].filter((entry) => entry.type === type);
+  },
+
+  /** What is heard in so many ms, as a file of MediaRecorder in base64. */
+  async hear({ name, ms }) {
+    const [track] = streams.get(name).getAudioTracks();
+    const recorder = new MediaRecorder(new MediaStream([track]), {
+      mimeType: "audio/webm;codecs=opus",
+      audioBitsPerSecond: 128_000,
+    });
+    const parts = [];
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    const stopped = new Promise((done) => (recorder.onstop = done));
+    recorder.start();
+    await wait(ms);
+    recorder.stop();
+    await stopped;
+    const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
+    return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  },
+};
+
+window.call = (name, given) => calls[name](given ?? {});
+
+function connection(name) {
+  const peer = new RTCPeerConnection();
+  const received = new MediaStream();
+  peers.set(name, peer);
+  streams.set(name, received);
+  peer.addEventListener("track", ({ track }) => {
+    received.addTrack(track);
+    // What no element plays is not decoded.
+    const element = document.createElement(track.kind);
+    element.srcObject = new MediaStream([track]);
+    element.muted = track.kind === "video";
+    element.play().catch((error) => told.push({ words: `play: ${error}` }));
+  });
+  return peer;
+}
+
+function options(name, sender, kind, codec) {
+  const mimeType = kind === "video" ? `video/${codec}` : "audio/opus";
+  return { id: `${name} ${kind}`, sender, codec: mimeType };
+}
+
+const opening = (...about) => ({ ...options(...about), operation: "open" });
+
+function sealed(peer, track, about, init) {
+  const { transceiver, live: sent } = publish(peer, track, frames, about, init);
+  sent.then(() => live.add(about.id));
+  return transceiver;
+}
+
+function microphoneAndCamera({ width, height, rate }) {
+  const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  return navigator.mediaDevices.getUserMedia({
+    audio: { ...plain, channelCount: 1 },
+    video: { width, height, frameRate: rate },
+  });
+}
+
+/** Leaves one codec in the offer, and what goes with any. */
+function only(transceiver, side, codec) {
+  const wanted = [`video/${codec}`.toLowerCase(), "video/rtx"];
+  const { codecs } = side.getCapabilities("video");
+  transceiver.setCodecPreferences(
+    codecs.filter(({ mimeType }) => wanted.includes(mimeType.toLowerCase())),
+  );
+}
+
+/** The description with all candidates in it. */
+async function local(peer, description) {
+  await peer.setLocalDescription(description);
+  if (peer.iceGatheringState !== "complete") {
+    await new Promise((done) => {
+      peer.addEventListener("icegatheringstatechange", () => {
+        if (peer.iceGatheringState === "complete") done();
+      });
+    });
+  }
+  return peer.localDescription.sdp;
+}
