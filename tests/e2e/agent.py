@@ -12,9 +12,9 @@ import numpy as np
 from aiortc import MediaStreamTrack, RTCSessionDescription
 from hearing import RATE, Tone, mono, tone_of
 from keys import SUITE, Key
-from pysframe.adapters.aiortc import Session
 from waiting import until
 
+from pysframe.adapters.aiortc import Session
 from pysframe.source import Drop, InstallKey, KeyEvent, Trouble, Use
 
 ANSWER = 1000.0  # Hz: what every agent says

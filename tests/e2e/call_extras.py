@@ -161,6 +161,7 @@ async def abuse(call: Call, sfu: Pion, packets: int) -> None:
     how = {"delay": 40, "reorder": 7, "duplicate": 5, "alter": 20, "packets": packets}
     await sfu.impair(name, **how)
     await until("the abuse of alice's packets", lambda: _is_over(call, sfu, "alice"))
+    await asyncio.sleep(1)  # for packets that are on their way
     after, sent = await _bob_counts(call, "bob-alice"), (await sfu.stats(name))["audio"]
     counted = ("altered", "duplicated", "reordered")
     call.seen.more["abused"] = {

@@ -2,7 +2,7 @@
 
 import base64
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from hearing import RATE, Tone, tone_of_file
 from playwright.async_api import Browser, Page, async_playwright
-from waiting import within
+from waiting import Hung, within
 
 MICROPHONE = 440.0  # Hz: what every page of this browser says
 FLAGS = [
@@ -41,7 +41,18 @@ class Party:
 
     async def call(self, what: str, **given: Any) -> Any:
         asked = self._page.evaluate("([name, given]) => window.call(name, given)", [what, given])
-        return await within(f"{what} of the page {self.name!r}", asked)
+        return await self._within(what, asked)
+
+    async def open(self, address: str) -> None:
+        await self._within("opening", self._page.goto(address))
+        there = self._page.wait_for_function("() => Boolean(window.call)")
+        await self._within("the script", there)
+
+    async def _within(self, what: str, awaited: Awaitable[Any]) -> Any:
+        try:
+            return await within(f"{what} of the page {self.name!r}", awaited)
+        except Hung as hung:
+            raise Hung(f"{hung}; it said {self.said[-5:]}") from None
 
     async def hear(self, name: str, ms: int = 1500) -> Tone:
         content = await self.call("hear", name=name, ms=ms)
@@ -83,6 +94,6 @@ async def party(chromium: Browser, address: str, name: str) -> Party:
     page.set_default_timeout(0)  # within() ends what hangs
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    await within(f"the page {name!r}", page.goto(address))
-    await within(f"the script of {name!r}", page.wait_for_function("() => Boolean(window.call)"))
-    return Party(name, page, said)
+    made = Party(name, page, said)
+    await made.open(address)
+    return made

@@ -96,8 +96,9 @@ async def firefox_publishes(stage: "Stage") -> Seen:
     server = await stage.janus("VP8")
     async with call(server, "VP8", firefox.MICROPHONE) as made, stage.page("bob") as bob:
         async with stage.firefox("alice") as alice:
-            await made.begin(alice, bob, simulcast=False)
+            await made.begin(alice, bob, simulcast=True)
             await made.listen()
+            await made.switch_layers()
             await made.end()
         await extras.read_recording(made)
         return made.seen
