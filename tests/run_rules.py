@@ -25,6 +25,7 @@ ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.toml")
 TIERS = ("quick", "deep", "nightly")  # make test, make test-deep, make test-nightly
 DEEP = Path(__file__).parent / "security" / "deep"
 WEB = Path(__file__).parent / "browser"  # for `make web`, which names it: it needs Node
+CALL = Path(__file__).parent / "e2e"  # for `make e2e`: it needs root, servers and browsers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     deep = collection_path == DEEP and config.option.tier == "quick"
-    return True if deep or collection_path == WEB else None
+    return True if deep or collection_path in (WEB, CALL) else None
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
