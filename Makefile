@@ -20,7 +20,7 @@ C_FILES = $(wildcard csrc/*/*.c)
 WEB_SOURCES := $(wildcard web/*.ts web/*/*.ts web/*.json web/build.mjs)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types web e2e \
+.PHONY: help demo test lint format types web e2e e2e-parts \
         bench bench-gate bench-record bench-tables bench-compare bench-peers \
         test-c test-deep test-gates test-nightly mutants coverage wheel clean
 
@@ -71,9 +71,11 @@ web: $(MADE)/test web/node_modules/.made ## the TypeScript of web/: lint, types,
 	npm --prefix web run test:browsers
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
-e2e: $(MADE)/e2e web/dist/page.js ## a call through real browsers and servers (root; needs Node and Go; tests/e2e)
-	@tests/e2e/install
+e2e: e2e-parts       ## a call through real browsers and servers (root; needs Node and Go; tests/e2e)
 	@tests/e2e/run $(PYTEST_ARGS)
+
+e2e-parts: $(MADE)/e2e web/dist/page.js ## what `make e2e` installs and builds: Debian, PyPI, npm, Go
+	@tests/e2e/install
 
 bench: $(MADE)/bench ## all figures against the pinned peers: JSON, a page, charts (BENCH_ARGS=--resume)
 	$(BIN)/python bench/report.py $(BENCH_ARGS)
