@@ -42,7 +42,8 @@ def tone_of_the_spy(seen: Seen) -> Seen:
 def pictures(seen: Seen) -> None:
     """What came is opened, and is pictures to bob's decoder, and the agent's if it has one."""
     counts = bob(seen, "alice", "video")
-    assert counts["passed"] > 20 and refused(counts) == 0, counts
+    # A packet that is late is sent again, and a frame of which both came is then a replay.
+    assert counts["passed"] > 20 and refused(counts) == counts["replay"], counts
     assert seen.bob_video["framesDecoded"] > 20, seen.bob_video
     assert seen.bob_video["frameWidth"] >= 320, seen.bob_video
     assert seen.pictures_of_agent > 10 or seen.codec not in OF_AIORTC, seen.pictures_of_agent
