@@ -93,8 +93,7 @@ class Track:
 
 def added(repetitions: int = 101) -> dict[str, float]:
     """Nanoseconds a frame that each way adds to the plain queue; the best turns of each."""
-    native = pysframe.backend_info()
-    names = [f"{native.engine}:{native.kernel}", "fallback:cryptography", "cryptography", "plain"]
+    names = [engines.available()[0], "fallback:cryptography", "cryptography", "plain"]
     timings = race([Track(name).contender() for name in names], repetitions, warm=True)
     return {name: timings[name].best - timings["plain"].best for name in names[:-1]}
 
