@@ -43,8 +43,6 @@ from .errors import (
     UnknownKey,
 )
 from .header import Header
-from .keys.layouts import MLSLayout, SenderKeyLayout
-from .keys.ratchet import ratchet_base_key
 from .receiver import Receiver
 from .sender import Sender
 from .stats import KeyState
@@ -60,6 +58,8 @@ if TYPE_CHECKING:
         unprotect_batch,
         unprotect_many,
     )
+    from .keys.layouts import MLSLayout, SenderKeyLayout
+    from .keys.ratchet import ratchet_base_key
 else:
     _engine = default()
     Sender, Receiver, KeyFlow = _engine.Sender, _engine.Receiver, _engine.KeyFlow
@@ -104,14 +104,28 @@ __all__ = [
 ]
 
 
+# Where names are found that are loaded when they are first used. Not every application has counters
+# on disk or keys that follow from others, and both would double the import's time.
+_LATER = {
+    "CounterStore": ".counters",
+    "CounterStoreError": ".counters",
+    "counters": "",
+    "MLSLayout": ".keys.layouts",
+    "SenderKeyLayout": ".keys.layouts",
+    "keys": "",
+    "ratchet_base_key": ".keys.ratchet",
+}
+
+
 def __getattr__(name: str) -> object:
-    """Loads what has to do with files when it is first used: it would double the import's time."""
-    if name not in ("CounterStore", "CounterStoreError", "counters"):
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    counters = import_module(".counters", __name__)
-    return counters if name == "counters" else getattr(counters, name)
+    where = _LATER[name]
+    if not where:
+        return import_module(f".{name}", __name__)
+    return getattr(import_module(where, __name__), name)
 
 
 def __dir__() -> list[str]:

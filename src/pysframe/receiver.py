@@ -10,17 +10,23 @@ Rules of this file:
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 from ._buffers import ReadableBuffer, byte_view
 from ._common import Closing, policy_lock
 from ._tracebacks import without_locals
 from .engine import KeyFlow, KeyFlowMonitor, KeyKind, ReceiverBase, policy
-from .keys.derived import NOTHING_DERIVED, DerivedKeys
-from .keys.epochs import Epochs
-from .keys.layouts import MLSLayout, SenderKeyLayout, checked_layout
-from .keys.ratchet import SenderKeys
 from .limits import DEFAULT_MAX_FRAME, LAST_KID, LIMIT_MAX_FRAME, LIMIT_WINDOW, checked
 from .liveness import seconds
 from .suites import CipherSuite, allowed_suite
+
+if TYPE_CHECKING:
+    import pysframe
+
+    from .keys.derived import DerivedKeys
+else:  # whatever the package is called. It loads what a type hint names when that is resolved.
+    pysframe = sys.modules[__package__]
 
 
 @policy
@@ -64,7 +70,7 @@ class Receiver(Closing, ReceiverBase):
         # First, because it refuses to be called twice.
         self._open(suite, replay_window, max_frame, bool(strict))
         self.suite = suite
-        self._derived = NOTHING_DERIVED
+        self._derived: DerivedKeys | None = None  # most receivers are given each key
         self._monitor: KeyFlowMonitor | None = None  # made when it is first asked
 
     # ---- keys ----
@@ -79,7 +85,7 @@ class Receiver(Closing, ReceiverBase):
         kid = checked("kid", kid, 0, LAST_KID)
         secret = self._Secret(self.suite, byte_view(base_key, "base_key"))
         with policy_lock:
-            self._derived.refuse(kid)
+            self._refuse_derived(kid)
             self._add(kid, secret, KeyKind.GIVEN)
         secret.close()
 
@@ -92,7 +98,7 @@ class Receiver(Closing, ReceiverBase):
         """
         kid = checked("kid", kid, 0, LAST_KID)
         with policy_lock:
-            self._derived.refuse(kid)
+            self._refuse_derived(kid)
             return self._remove(kid)
 
     @property
@@ -106,7 +112,7 @@ class Receiver(Closing, ReceiverBase):
         generation: int,
         base_key: ReadableBuffer,
         *,
-        layout: SenderKeyLayout,
+        layout: pysframe.SenderKeyLayout,
         ratchet_step: int = 0,
         max_steps: int = 16,
     ) -> None:
@@ -130,12 +136,17 @@ class Receiver(Closing, ReceiverBase):
         >>> receiver.unprotect(sender.ratchet().protect(b"a frame"))
         b'a frame'
         """
+        from .keys.derived import DerivedKeys
+        from .keys.layouts import SenderKeyLayout, checked_layout
+        from .keys.ratchet import SenderKeys
+
         checked_layout(layout, SenderKeyLayout).pack(generation, ratchet_step)
         with policy_lock:
-            rules = self._derivable().ruled_by(SenderKeys(layout))
-            held = self._derived.admit(generation, base_key)
+            derived = self._derived = self._derived or DerivedKeys(self)
+            rules = derived.ruled_by(SenderKeys(layout))
+            held = derived.admit(generation, base_key)
             changes = rules.add(generation, ratchet_step, max_steps)
-            self._derived.hold(generation, held, changes)
+            derived.hold(generation, held, changes)
 
     def remove_sender_key(self, generation: int) -> bool:
         """Wipes a generation, which opened frames until now; False when it was not present.
@@ -143,8 +154,10 @@ class Receiver(Closing, ReceiverBase):
         Its replay windows and counts of failed tags are dropped with it: when it is added again, it
         accepts old frames again.
         """
+        from .keys.ratchet import SenderKeys
+
         with policy_lock:
-            return self._derived.remove(SenderKeys, generation)
+            return self._derived is not None and self._derived.remove(SenderKeys, generation)
 
     @without_locals
     def add_epoch(
@@ -152,7 +165,7 @@ class Receiver(Closing, ReceiverBase):
         epoch: int,
         base_key: ReadableBuffer,
         *,
-        layout: MLSLayout,
+        layout: pysframe.MLSLayout,
         senders: int | None = None,
     ) -> None:
         """Adds the key of an MLS epoch, from which every member's key follows: RFC 9605 5.2.
@@ -178,11 +191,16 @@ class Receiver(Closing, ReceiverBase):
         ...     receiver.unprotect(sender.protect(b"a frame"))
         b'a frame'
         """
+        from .keys.derived import DerivedKeys
+        from .keys.epochs import Epochs
+        from .keys.layouts import MLSLayout, checked_layout
+
         checked_layout(layout, MLSLayout).pack(epoch, 0)
         with policy_lock:
-            rules = self._derivable().ruled_by(Epochs(layout))
-            held = self._derived.admit(epoch, base_key)
-            self._derived.hold(epoch, held, rules.add(epoch, senders))
+            derived = self._derived = self._derived or DerivedKeys(self)
+            rules = derived.ruled_by(Epochs(layout))
+            held = derived.admit(epoch, base_key)
+            derived.hold(epoch, held, rules.add(epoch, senders))
 
     def remove_epoch(self, epoch: int) -> bool:
         """Wipes an epoch and all its members' keys; False when it was not present.
@@ -190,26 +208,30 @@ class Receiver(Closing, ReceiverBase):
         Their replay windows and counts of failed tags are dropped with them: when the epoch is
         added again, it accepts old frames again.
         """
-        with policy_lock:
-            return self._derived.remove(Epochs, epoch)
+        from .keys.epochs import Epochs
 
-    def _derivable(self) -> DerivedKeys:
-        """Its own derived keys, from the first secret on that others follow from."""
-        if self._derived is NOTHING_DERIVED:
-            self._derived = DerivedKeys(self)
-        return self._derived
+        with policy_lock:
+            return self._derived is not None and self._derived.remove(Epochs, epoch)
+
+    def _refuse_derived(self, kid: int) -> None:
+        if self._derived is not None:
+            self._derived.refuse(kid)
+
+    def _is_stale(self, kid: int) -> bool:
+        return self._derived is not None and self._derived.is_stale(kid)
 
     # ---- called by the engine ----
 
     @without_locals
     def _resolve(self, kid: int) -> bool:
         with policy_lock:
-            return self._derived.resolve(kid)
+            return self._derived is not None and self._derived.resolve(kid)
 
     @without_locals
     def _confirmed(self, kids: list[int]) -> None:
         with policy_lock:
-            self._derived.confirm(kids)
+            if self._derived is not None:
+                self._derived.confirm(kids)
 
     # ---- liveness and end ----
 
@@ -231,13 +253,14 @@ class Receiver(Closing, ReceiverBase):
         with policy_lock:
             if self._monitor is None:
                 self._monitor = self._Monitor()
-            return self._monitor.poll(seconds(now), self, self._derived.is_stale)
+            return self._monitor.poll(seconds(now), self, self._is_stale)
 
     def close(self) -> None:
         """Wipes all keys; idempotent. Later calls raise MisuseError."""
         super().close()
         with policy_lock:
-            self._derived.close()
+            if self._derived is not None:
+                self._derived.close()
 
     def __repr__(self) -> str:
         try:

@@ -17,13 +17,12 @@ from ._common import Closing, Removed, policy_lock
 from ._tracebacks import without_locals
 from .engine import Secret, SenderBase, policy
 from .errors import CounterExhausted, LeaseEnded, MisuseError, SenderRetired
-from .keys.layouts import SenderKeyLayout, checked_layout
 from .limits import DEFAULT_MAX_FRAME, KEY_BUDGET, LAST_CTR, LAST_KID, LIMIT_MAX_FRAME, checked
 from .suites import CipherSuite, allowed_suite
 
 if TYPE_CHECKING:
     import pysframe
-else:  # whatever the package is called. It loads CounterStore when a type hint is resolved.
+else:  # whatever the package is called. It loads what a type hint names when that is resolved.
     pysframe = sys.modules[__package__]
 
 
@@ -60,7 +59,7 @@ class Sender(Closing, SenderBase):
         "_claim",
     )  # fmt: skip
     suite: CipherSuite
-    _layout: SenderKeyLayout | None
+    _layout: pysframe.SenderKeyLayout | None
     _secret: Secret | None  # for the next step; None without a layout, and once retired
     _frame_limit: int
     _first: int  # the first counter of this Sender
@@ -85,7 +84,7 @@ class Sender(Closing, SenderBase):
         base_key: ReadableBuffer,
         next_ctr: int | None = None,
         counters: pysframe.CounterStore | None = None,
-        layout: SenderKeyLayout | None = None,
+        layout: pysframe.SenderKeyLayout | None = None,
         max_frame: int = DEFAULT_MAX_FRAME,
         allow_short_tags: bool = False,
     ) -> None:
@@ -98,6 +97,8 @@ class Sender(Closing, SenderBase):
         kid = checked("kid", kid, 0, LAST_KID)
         max_frame = checked("max_frame", max_frame, 0, LIMIT_MAX_FRAME)
         if layout is not None:
+            from .keys.layouts import SenderKeyLayout, checked_layout
+
             checked_layout(layout, SenderKeyLayout)
         base_key = byte_view(base_key, "base_key")
         secret = self._Secret(suite, base_key)
@@ -125,7 +126,7 @@ class Sender(Closing, SenderBase):
         kid: int,
         secret: Secret,
         lease: tuple[int, int],
-        layout: SenderKeyLayout | None,
+        layout: pysframe.SenderKeyLayout | None,
         max_frame: int,
     ) -> None:
         self._open(suite, kid, secret, *lease, max_frame)  # first: it refuses a second time
@@ -181,7 +182,7 @@ class Sender(Closing, SenderBase):
             self._forget()
         return following
 
-    def _check_ratchet(self, next_ctr: int | None) -> tuple[SenderKeyLayout, Secret, int]:
+    def _check_ratchet(self, next_ctr: int | None) -> tuple[pysframe.SenderKeyLayout, Secret, int]:
         self._refuse_retired()
         if self._layout is None or self._secret is None or self._layout.R == 0:
             raise MisuseError(

@@ -63,11 +63,10 @@ class DerivedKeys:
 
     __slots__ = ("_held", "_ring", "_rules")
 
-    def __init__(self, ring: KeyRing | None) -> None:
+    def __init__(self, ring: KeyRing) -> None:
         # The ring's owner holds this object; a strong reference back would keep keys in memory
         # until the cycle is collected.
-        if ring is not None:
-            self._ring: KeyRing = proxy(ring)
+        self._ring: KeyRing = proxy(ring)
         self._rules: Rules | None = None
         self._held: dict[int, Held] = {}
 
@@ -192,10 +191,6 @@ class DerivedKeys:
         secret = held.ahead(derive.steps)
         self._ring._add(derive.kid, secret, derive.kind)
         secret.close()
-
-
-# Of a Receiver whose keys are all given by hand, as most are: it saves each of them 300 bytes.
-NOTHING_DERIVED = DerivedKeys(None)
 
 
 def _name(base_key: memoryview) -> bytes:
