@@ -61,8 +61,14 @@ typedef struct sfr_rows_out {
 size_t sfr_protect_columns_size(sfr_sender *const *, const sfr_rows_in *, size_t count);
 size_t sfr_protect_columns(sfr_sender *const *, const sfr_rows_in *, size_t count, uint8_t *out,
                            size_t room, const sfr_rows_out *);
+/* The same for rows that lie anywhere: row i takes sizes[i] bytes from outs[i]. */
+size_t sfr_protect_rows_size(sfr_sender *const *, const sfr_rows_in *, size_t count,
+                             int32_t *sizes);
+size_t sfr_protect_rows(sfr_sender *const *, const sfr_rows_in *, size_t count,
+                        uint8_t *const *outs, const int32_t *sizes);
 /* The size is what all rows take at most, SIZE_MAX if one lies outside the data. Unprotect writes
- * the frames back to back, zeros for those it refuses, and sets room to what they took. */
+ * the frames back to back, zeros for those it refuses, and sets room to what they took. Offsets and
+ * lengths of input and output may be the same columns. */
 size_t sfr_unprotect_columns_size(const sfr_rows_in *, size_t count);
 size_t sfr_unprotect_columns(sfr_receiver *const *, const sfr_rows_in *, size_t count,
                              uint8_t *out, size_t *room, const sfr_rows_out *);

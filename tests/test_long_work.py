@@ -1,4 +1,4 @@
-"""Frames and batches of 98304 bytes and more, for which the native engine lets go of the GIL.
+"""Frames and batches of 163840 bytes and more, for which the native engine lets go of the GIL.
 
 What is between taking a counter and sealing, or between opening and accepting, then belongs to
 other threads as well. Nothing of that shows: every engine does what it does for short ones.
@@ -21,8 +21,8 @@ from pysframe import (
     UnknownKey,
 )
 
-LONG = 98304
-ROWS = 96  # of 1100 bytes: long in all
+LONG = 163840
+ROWS = 144  # of 1100 bytes: long in all
 OK, REPLAYED, UNKNOWN = FrameStatus.OK, FrameStatus.REPLAYED, FrameStatus.UNKNOWN_KEY
 FAILED = FrameStatus.AUTHENTICATION_FAILED
 

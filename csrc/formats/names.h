@@ -39,6 +39,8 @@
 #define sfr_protect_many_size SFR_FORMAT_NAME(protect_many_size)
 #define sfr_protect_columns SFR_FORMAT_NAME(protect_columns)
 #define sfr_protect_columns_size SFR_FORMAT_NAME(protect_columns_size)
+#define sfr_protect_rows SFR_FORMAT_NAME(protect_rows)
+#define sfr_protect_rows_size SFR_FORMAT_NAME(protect_rows_size)
 #define sfr_reserve SFR_FORMAT_NAME(reserve)
 #define sfr_reserve_many SFR_FORMAT_NAME(reserve_many)
 #define sfr_seal_many SFR_FORMAT_NAME(seal_many)
@@ -53,6 +55,7 @@
 #define sfr_open_many SFR_FORMAT_NAME(open_many)
 #define sfr_commit_many SFR_FORMAT_NAME(commit_many)
 
+#define sfr_commit_other SFR_FORMAT_NAME(commit_other)
 #define sfr_count_failure SFR_FORMAT_NAME(count_failure)
 #define sfr_confirm SFR_FORMAT_NAME(confirm)
 #define sfr_predict SFR_FORMAT_NAME(predict)

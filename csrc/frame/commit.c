@@ -1,6 +1,26 @@
 /* The uncommon cases of commit, kept out of line. */
 #include "frame/commit.h"
 
+/* What commit does with a frame that is not the next of the recent key. */
+int sfr_commit_other(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
+{
+    if (SFR_UNLIKELY(k->removed)) return SFR_UNKNOWN_KEY;
+    int status = judge(r, k, ctr);
+    if (SFR_UNLIKELY(status != SFR_OK)) return status;
+    if (SFR_UNLIKELY(opened != SFR_OK || k->closed)) {
+        sfr_count_failure(r, k, ctr);
+        return SFR_AUTH_FAILED;
+    }
+    window_mark(r, k, ctr);
+    earn(r);
+    if (atomic_load_explicit(&r->recent, memory_order_relaxed) != k)
+        atomic_store_explicit(&r->recent, k, memory_order_release);
+    if (SFR_FORMAT_PREDICTED && SFR_UNLIKELY(ctr > k->ctr_mask)) sfr_predict(k, ctr);
+    k->opened++;
+    if (SFR_UNLIKELY(k->kind != SFR_KEY_GIVEN)) sfr_confirm(r, k);
+    return SFR_OK;
+}
+
 void sfr_count_failure(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 {
     k->auth_failed++;

@@ -12,6 +12,7 @@
 void sfr_count_failure(const sfr_receiver *, rx_key *, uint64_t ctr);
 void sfr_confirm(sfr_receiver *, rx_key *);
 void sfr_predict(rx_key *, uint64_t ctr);
+int sfr_commit_other(sfr_receiver *, rx_key *, uint64_t ctr, int opened);
 
 SFR_INLINE int judge(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 {
@@ -26,27 +27,25 @@ SFR_INLINE int judge(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 /* Only frames that open earn a derivation: a forged frame must not. */
 SFR_INLINE void earn(sfr_receiver *r)
 {
-    if (SFR_UNLIKELY(++r->seen % FRAMES_PER_ALLOWANCE == 0) && r->allowance < ALLOWANCE)
-        r->allowance++;
+    if (SFR_UNLIKELY(++r->seen == 0) && r->allowance < ALLOWANCE) r->allowance++;
+}
+
+/* Whether a frame is authentic and the next of the recent key: then there is nothing to judge. */
+SFR_INLINE bool is_next(const sfr_receiver *r, const rx_key *k, uint64_t ctr, int opened)
+{
+    return opened == SFR_OK && k->flags == RX_FLOWING && ctr - k->top == 1 && ctr &&
+           (!SFR_FORMAT_PREDICTED || ctr <= k->ctr_mask) &&
+           atomic_load_explicit(&r->recent, memory_order_relaxed) == k;
 }
 
 /* With the lock held, in row order. Returns the frame's final status. */
 SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
 {
-    if (SFR_UNLIKELY(k->removed)) return SFR_UNKNOWN_KEY;
-    int status = judge(r, k, ctr);
-    if (SFR_UNLIKELY(status != SFR_OK)) return status;
-    if (SFR_UNLIKELY(opened != SFR_OK || k->closed)) {
-        sfr_count_failure(r, k, ctr);
-        return SFR_AUTH_FAILED;
-    }
-    window_mark(r, k, ctr);
-    earn(r);
-    if (SFR_UNLIKELY(atomic_load_explicit(&r->recent, memory_order_relaxed) != k))
-        atomic_store_explicit(&r->recent, k, memory_order_release);
-    if (SFR_FORMAT_PREDICTED && SFR_UNLIKELY(ctr > k->ctr_mask)) sfr_predict(k, ctr);
+    if (SFR_UNLIKELY(!is_next(r, k, ctr, opened))) return sfr_commit_other(r, k, ctr, opened);
+    window_set(r, k, ctr);
+    k->top = ctr;
     k->opened++;
-    if (SFR_UNLIKELY(k->kind != SFR_KEY_GIVEN)) sfr_confirm(r, k);
+    earn(r);
     return SFR_OK;
 }
 

@@ -17,7 +17,7 @@ static rx_key gone_key;
 #define GONE (&gone_key)
 
 static rx_key *_Atomic no_slot[1];
-static ring no_keys = {0, 0, no_slot}; /* of a closed receiver */
+static ring no_keys = {no_slot, 0, 0}; /* of a closed receiver */
 
 /* ---- the ring ---- */
 
@@ -57,11 +57,11 @@ static ring *ring_grown(sfr_receiver *r)
 {
     ring *old = atomic_load(&r->keys);
     size_t size = INLINE_SLOTS * 2;
-    while (size < 4 * (r->count + 1))
+    while (size < 4 * ((size_t)r->count + 1))
         size *= 2; /* so that the search for a forged KID soon meets an empty slot */
     ring *fresh = calloc(1, sizeof *fresh + size * sizeof fresh->slots[0]);
     if (!fresh) return NULL;
-    fresh->mask = size - 1;
+    fresh->mask = (uint32_t)(size - 1);
     fresh->slots = (rx_key * _Atomic *)(void *)(fresh + 1);
     for (size_t i = 0; i <= old->mask; i++) {
         rx_key *k = atomic_load_explicit(&old->slots[i], memory_order_relaxed);
@@ -253,9 +253,10 @@ int sfr_receiver_kind(sfr_receiver *r, uint64_t kid)
 
 /* ---- life ---- */
 
-static size_t bits_for(size_t window)
+/* A word at least, so that a bit can be set whether or not there is a window. */
+static uint32_t bits_for(size_t window)
 {
-    size_t bits = window ? 64 : 0;
+    uint32_t bits = 64;
     while (bits < window) bits *= 2;
     return bits;
 }
@@ -269,11 +270,11 @@ int sfr_receiver_new(sfr_receiver **out, const sfr_suite *suite, const sfr_kerne
     sfr_receiver *r = sfr_arena_alloc(sizeof *r);
     if (!r) return SFR_E_NO_MEMORY;
     r->suite = suite, r->kernel = kernel, r->tag_size = suite->nt;
-    r->strict = strict != 0, r->max_frame = max_frame;
-    r->window = replay_window, r->window_bits = bits_for(replay_window);
+    r->strict = strict != 0, r->max_frame = (uint32_t)max_frame;
+    r->window = (uint32_t)replay_window, r->window_bits = bits_for(replay_window);
     r->key_at = (uint32_t)((sizeof(rx_key) + r->window_bits / 8 + 63) / 64 * 64);
     r->allowance = ALLOWANCE;
-    r->first = (ring){INLINE_SLOTS - 1, 0, r->first_slots};
+    r->first = (ring){r->first_slots, INLINE_SLOTS - 1, 0};
     atomic_store(&r->keys, &r->first);
     *out = r;
     return SFR_OK;

@@ -42,6 +42,7 @@ SFR_INLINE rx_key *match_prediction(const sfr_receiver *r, sfr_frame *f, parsed 
     p->mark.words[0] = k->head | ctr << k->ctr_at;
     p->mark.words[1] = p->mark.words[2] = 0;
     p->mark.size = k->mark_size;
+    if (p->mark.size > sizeof(uint64_t)) __builtin_unreachable(); /* see sfr_format_predict */
     p->size = f->in_size - tag - f->clear - p->mark.size;
     f->kid = k->kid;
     f->ctr = sfr_be64(ctr) >> (64 - k->ctr_bits);

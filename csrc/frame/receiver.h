@@ -36,9 +36,14 @@ typedef struct rx_key {
     uint64_t opened;
     sfr_key_summary summary;
     uint8_t mark_size, ctr_at, ctr_bits, first_byte;
-    bool any;     /* a frame was opened: top is valid */
-    uint8_t kind; /* SFR_KEY_GIVEN, SFR_KEY_AHEAD or SFR_KEY_ASKED */
-    bool closed, removed;
+    union {
+        struct {
+            bool any;     /* a frame was opened: top is valid */
+            uint8_t kind; /* SFR_KEY_GIVEN, SFR_KEY_AHEAD or SFR_KEY_ASKED */
+            bool closed, removed;
+        };
+        uint32_t flags; /* all four of them: RX_FLOWING for most keys */
+    };
     /* The second line. */
     uint64_t auth_failed, replayed, too_old;
     bool confirmed;
@@ -47,16 +52,21 @@ typedef struct rx_key {
     uint64_t born; /* its order of arrival, from 1 */
     uint8_t fingerprint[16];
     struct rx_key *next; /* the one asked for after this one, or confirmed before it */
-    uint64_t seen[]; /* ring of bits, one per CTR of the window */
+    uint64_t seen[];     /* ring of bits, one per CTR of the window */
 } rx_key;
 
 _Static_assert(offsetof(rx_key, auth_failed) == 64, "what a frame touches is one cache line");
 
+/* Given or confirmed, with a frame opened, neither closed nor removed. */
+#define RX_FLOWING 1u
+_Static_assert(SFR_KEY_GIVEN == 0 && offsetof(rx_key, any) == offsetof(rx_key, flags),
+               "RX_FLOWING is `any` alone");
+
 /* A hash table with open addressing over pointers. Batches read it without a lock, so a slot only
  * ever goes EMPTY -> key -> GONE -> key, and a full table is replaced. */
 typedef struct ring {
-    size_t mask, taken; /* taken: slots not EMPTY */
     rx_key *_Atomic *slots;
+    uint32_t mask, taken; /* taken: slots not EMPTY */
 } ring;
 
 #define INLINE_SLOTS 4
@@ -73,28 +83,32 @@ struct sfr_receiver {
     sfr_lock lock;
     uint8_t tag_size;
     bool strict, closed;
+    uint8_t seen; /* frames opened, modulo FRAMES_PER_ALLOWANCE */
     ring *_Atomic keys;
-    rx_key *_Atomic recent;     /* found last: for most receivers it is found again */
-    size_t window, window_bits; /* frames; bits of the ring, a power of two, 0: no window */
-    size_t max_frame;
-    uint32_t allowance, seen;
+    rx_key *_Atomic recent;       /* found last: for most receivers it is found again */
+    uint32_t window, window_bits; /* frames, 0: no window; bits of the ring, a power of two */
+    uint32_t max_frame;
+    uint32_t key_at; /* bytes from an rx_key to its key */
+    uint32_t allowance;
     _Atomic uint32_t pending; /* how many are unreported */
-    uint32_t key_at;          /* bytes from an rx_key to its key */
     const sfr_suite *suite;
     const sfr_kernel *kernel;
-    size_t count, asked;
+    uint32_t count, asked;
     rx_key *asked_first, *asked_last; /* keys asked for, in the order they came */
     rx_key *unreported;               /* keys confirmed, and not fetched yet */
     uint64_t births, malformed, unknown;
-    struct stranger *strangers;     /* SFR_UNKNOWN_TRACKED of them, once there is one */
-    struct sfr_reaches *reaches;    /* NULL until there is one */
-    struct sfr_shares *shares;      /* NULL until KIDs have to wait, or failures to be remembered */
-    ring first;                     /* most receivers have a key or two: these need no table */
+    struct stranger *strangers;  /* SFR_UNKNOWN_TRACKED of them, once there is one */
+    struct sfr_reaches *reaches; /* NULL until there is one */
+    struct sfr_shares *shares;   /* NULL until KIDs have to wait, or failures to be remembered */
+    ring first;                  /* most receivers have a key or two: these need no table */
     rx_key *_Atomic first_slots[INLINE_SLOTS];
 };
 
-rx_key *sfr_ring_find(ring *, uint64_t kid);    /* NULL: none */
-void sfr_asked_drop(sfr_receiver *, rx_key *);  /* it is no longer SFR_KEY_ASKED */
+_Static_assert(sizeof(struct sfr_receiver) <= 192, "three cache lines");
+_Static_assert(FRAMES_PER_ALLOWANCE == 256, "`seen` counts them in a byte");
+
+rx_key *sfr_ring_find(ring *, uint64_t kid);   /* NULL: none */
+void sfr_asked_drop(sfr_receiver *, rx_key *); /* it is no longer SFR_KEY_ASKED */
 
 bool sfr_trail_follow(trail *, uint64_t ctr); /* whether this counter continues one before */
 

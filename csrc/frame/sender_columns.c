@@ -1,4 +1,5 @@
-/* Columns: plain frames of many senders, sealed from one buffer into another. */
+/* Columns: plain frames of many senders, sealed from one buffer into another; and rows, plain frames
+ * that are sealed into a place of their own each. */
 #include "frame/sender_batch.h"
 
 /* With the lock held: whether only counters change while `rows` rows and `blocks` blocks are
@@ -23,7 +24,8 @@ static void fetch_keys(sfr_sender *const *senders, const sfr_rows_in *in, size_t
     }
 }
 
-size_t sfr_protect_columns_size(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)
+SFR_INLINE size_t size_of_all(sfr_sender *const *senders, const sfr_rows_in *in, size_t count,
+                              int32_t *sizes)
 {
     const uint32_t generation = sfr_process_generation();
     size_t room = sfr_rows_size(in, count);
@@ -34,11 +36,24 @@ size_t sfr_protect_columns_size(sfr_sender *const *senders, const sfr_rows_in *i
     for (size_t i = 0; i < count; i++) {
         sfr_sender *s = senders[i];
         sfr_object_take(&s->lock);
-        room += mark_size_of(s) + s->tag_size;
+        const size_t added = mark_size_of(s) + s->tag_size;
+        room += added;
+        if (sizes) sizes[i] = (int32_t)((size_t)in->lengths[i] + added); /* if it fits */
         all &= fits(s, (size_t)in->lengths[i]) && steady(s, generation, count, blocks);
         sfr_object_drop(&s->lock);
     }
     return all ? room : 0;
+}
+
+size_t sfr_protect_columns_size(sfr_sender *const *senders, const sfr_rows_in *in, size_t count)
+{
+    return size_of_all(senders, in, count, NULL);
+}
+
+size_t sfr_protect_rows_size(sfr_sender *const *senders, const sfr_rows_in *in, size_t count,
+                             int32_t *sizes)
+{
+    return size_of_all(senders, in, count, sizes);
 }
 
 /* Plans a frame that the compiler keeps in registers: one whose address is taken would live in
@@ -93,6 +108,38 @@ size_t sfr_protect_columns(sfr_sender *const *senders, const sfr_rows_in *in, si
         some = count - row < SFR_CHUNK ? count - row : SFR_CHUNK;
         done = columns_chunk(senders + row, sfr_rows_from(in, row), some, sfr_rows_to(to, row), &at,
                              out + room, at - out);
+        if (SFR_UNLIKELY(done < some)) return row + done;
+    }
+    return count;
+}
+
+static size_t rows_chunk(sfr_sender *const *senders, const sfr_rows_in in, size_t count,
+                         uint8_t *const *outs, const int32_t *sizes)
+{
+    sfr_row rows[SFR_CHUNK];
+    size_t i = 0;
+    unsigned ticket = sfr_object_read_enter();
+    const uint32_t generation = sfr_process_generation();
+    for (; i < count; i++) {
+        sfr_sender *s = senders[i];
+        sfr_frame f = {.in = sfr_row_start(&in, i), .in_size = (size_t)in.lengths[i]};
+        f.out = outs[i], f.out_size = (size_t)sizes[i];
+        sfr_object_take(&s->lock);
+        int status = plan_apart(s, &f, generation, &rows[i]);
+        sfr_object_drop(&s->lock);
+        if (SFR_UNLIKELY(status != SFR_OK || f.out_size != (size_t)sizes[i])) break;
+    }
+    sfr_run(rows, i, true);
+    sfr_object_read_leave(ticket);
+    return i;
+}
+
+size_t sfr_protect_rows(sfr_sender *const *senders, const sfr_rows_in *in, size_t count,
+                        uint8_t *const *outs, const int32_t *sizes)
+{
+    for (size_t row = 0, some, done; row < count; row += some) {
+        some = count - row < SFR_CHUNK ? count - row : SFR_CHUNK;
+        done = rows_chunk(senders + row, sfr_rows_from(in, row), some, outs + row, sizes + row);
         if (SFR_UNLIKELY(done < some)) return row + done;
     }
     return count;

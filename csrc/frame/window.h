@@ -15,6 +15,12 @@ SFR_INLINE int window_judge(const sfr_receiver *r, const rx_key *k, uint64_t ctr
     return k->seen[bit / 64] >> (bit % 64) & 1 ? SFR_REPLAYED : SFR_OK;
 }
 
+SFR_INLINE void window_set(const sfr_receiver *r, rx_key *k, uint64_t ctr)
+{
+    uint64_t bit = ctr & (r->window_bits - 1);
+    k->seen[bit / 64] |= (uint64_t)1 << bit % 64;
+}
+
 /* Clears the bits of the counters between the old top and the new one. */
 static __attribute__((unused)) void window_skip(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 {
@@ -30,12 +36,9 @@ static __attribute__((unused)) void window_skip(const sfr_receiver *r, rx_key *k
 
 SFR_INLINE void window_mark(const sfr_receiver *r, rx_key *k, uint64_t ctr)
 {
-    if (r->window) {
-        /* Not top + 1, which is 0 after the last counter there is. */
-        if (SFR_UNLIKELY(k->any && ctr > k->top && ctr - k->top > 1)) window_skip(r, k, ctr);
-        uint64_t bit = ctr & (r->window_bits - 1);
-        k->seen[bit / 64] |= (uint64_t)1 << bit % 64;
-    }
+    /* Not top + 1, which is 0 after the last counter there is. */
+    if (SFR_UNLIKELY(k->any && ctr > k->top && ctr - k->top > 1)) window_skip(r, k, ctr);
+    window_set(r, k, ctr);
     if (!k->any || ctr > k->top) k->top = ctr;
     k->any = true;
 }

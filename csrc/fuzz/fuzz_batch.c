@@ -284,6 +284,36 @@ static void columns_there_and_back(input *in, size_t count)
     free(frames);
 }
 
+/* Rows that lie anywhere: each ends at the end of its memory, and comes back whole. */
+static void check_sealed_row(const columns *given, size_t i, const uint8_t *wire, size_t size)
+{
+    sfr_receiver *both[2] = {rows[i].p->together, rows[i].p->alone};
+    for (size_t which = 0; which < 2; which++) {
+        sfr_frame f = {.in = wire, .in_size = size, .out_size = (size_t)given->in_lengths[i]};
+        f.out = fuzz_copy(NULL, f.out_size);
+        MUST(sfr_unprotect(both[which], &f) == SFR_OK);
+        MUST(f.out_size == (size_t)given->in_lengths[i] && f.kid == rows[i].p->kid);
+        MUST(!memcmp(f.out, given->in.data + given->in_offsets[i], f.out_size));
+        free(f.out);
+    }
+}
+
+static void rows_there_and_back(input *in, size_t count)
+{
+    static columns given;
+    uint8_t *outs[MAX_ROWS], *frames = lay_frames(in, &given, count);
+    int32_t sizes[MAX_ROWS];
+    if (sfr_protect_rows_size(senders, &given.in, count, sizes)) {
+        for (size_t i = 0; i < count; i++) outs[i] = fuzz_copy(NULL, (size_t)sizes[i]);
+        MUST(sfr_protect_rows(senders, &given.in, count, outs, sizes) == count);
+        for (size_t i = 0; i < count; i++) {
+            check_sealed_row(&given, i, outs[i], (size_t)sizes[i]);
+            free(outs[i]);
+        }
+    }
+    free(frames);
+}
+
 /* ---- between batches ---- */
 
 /* A key taken away opens nothing; given back, its window begins anew. */
@@ -322,6 +352,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     offer(&in, count);
     size_t opened = open_all(count, fuzz_below(&in, 2) == 0);
     if (fuzz_below(&in, 4) == 0) columns_there_and_back(&in, count);
+    if (fuzz_below(&in, 4) == 0) rows_there_and_back(&in, count);
     if (fuzz_below(&in, 16) == 0) take_away(&in);
     free_frames(sealing, count);
     free_frames(opening, count);

@@ -50,6 +50,18 @@ class Columns(Party):
     def protect(self, room: int) -> int:
         return self._run(self.lib.sfr_protect_columns, room, room)
 
+    def protect_rows(self) -> tuple[int, list[bytes]]:
+        """How many rows were sealed, each into a place of its own, and what lies there."""
+        sizes = self.ffi.new("int32_t[]", self.count)
+        if not self.lib.sfr_protect_rows_size(self.owners, self.given, self.count, sizes):
+            return 0, []
+        places = [self.ffi.new("uint8_t[]", bytes([FILL]) * (size + BEYOND)) for size in sizes]
+        outs = self.ffi.new("uint8_t *[]", places)
+        done = self.lib.sfr_protect_rows(self.owners, self.given, self.count, outs, sizes)
+        for place, size in zip(places, sizes, strict=True):
+            assert bytes(place[size : size + BEYOND]) == bytes([FILL]) * BEYOND
+        return done, [bytes(place[0:size]) for place, size in zip(places, sizes, strict=True)]
+
     def unprotect(self, room: int) -> int:
         used = self.ffi.new("size_t *", room)
         done = self._run(self.lib.sfr_unprotect_columns, room, used)

@@ -42,6 +42,33 @@ def test_columns_are_the_oracle_s_frames(core, kernel, first, by_address, rng, e
     either_way(work)
 
 
+@pytest.mark.parametrize("by_address", [False, True])
+@pytest.mark.parametrize("first", [300, 1 << 40])
+def test_rows_are_the_oracle_s_frames(core, kernel, first, by_address, rng, either_way):
+    def work():
+        for count in COUNTS:
+            pairs = senders_and_oracles(kernel, rng, first)
+            picked = [rng.randrange(len(pairs)) for _ in range(count)]
+            rows = [rng.randbytes(rng.choice((0, 1, 40, 160, 161, 1300))) for _ in picked]
+            columns = Columns([pairs[i][0] for i in picked], rows, by_address=by_address)
+            done, sealed = columns.protect_rows()
+            assert done == count
+            for at, (which, row) in enumerate(zip(picked, rows, strict=True)):
+                ctr = first + picked[:at].count(which)
+                assert sealed[at] == pairs[which][1].seal(ctr, row)
+
+    either_way(work)
+
+
+def test_no_row_is_sealed_where_a_header_grows(core, kernel, rng, either_way):
+    def work():
+        sender = CSender(kernel, 4, rng.randbytes(16), 7, 250)
+        assert Columns([sender] * 64, [b"frame"] * 64).protect_rows() == (0, [])
+        assert sender.next_ctr() == (0, 250)
+
+    either_way(work)
+
+
 def room_of(sender, count=64, size=20):
     return Columns([sender] * max(1, count), [bytes(size)] * count).protect_room()
 

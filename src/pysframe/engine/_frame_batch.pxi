@@ -336,7 +336,6 @@ cdef list _rows_as_bytes(object data, bytes block, Py_ssize_t count):
     cdef Bytes room
     cdef sfr_rows_out columns
     cdef Py_buffer view
-    cdef object row
     cdef list out
     _read("data", data, &room, &view)
     try:
@@ -345,9 +344,7 @@ cdef list _rows_as_bytes(object data, bytes block, Py_ssize_t count):
         for i in range(count):
             start, size = columns.offsets[i], columns.lengths[i]
             _check_row(i, start, size, room.size)
-            row = PyBytes_FromStringAndSize(<const char *>room.data + start, size)
-            Py_INCREF(row)
-            PyList_SET_ITEM(out, i, row)
+            set_item(out, i, new_bytes(<const char *>room.data + start, size))
     finally:
         end_view(&view)
     return out

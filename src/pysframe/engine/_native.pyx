@@ -70,10 +70,11 @@ cdef extern from "sfr.h":
         SFR_MAX_HEADER
         SFR_MAX_OVERHEAD
 
-# From UNLOCKED_WORK bytes on, FRAME_WORK of them for each frame, the GIL is released: some 10 us.
+# From UNLOCKED_WORK bytes on, FRAME_WORK of them for each frame, the GIL is released: some 20 us,
+# since waiting until another core hands the GIL back takes 11.
 cdef enum:
     FRAME_WORK = 128
-    UNLOCKED_WORK = 98304
+    UNLOCKED_WORK = 163840
     FETCHED = 16                   # confirmed KIDs are read in groups of this size
 
 VERSIONS = {"cpu": ""}

@@ -33,6 +33,30 @@ cdef int _set_senders(Rows *rows, object senders, tuple listed) except -1:
     return 0
 
 
+cdef bint _set_plain_senders(Rows *rows, object senders, PyObject **items) noexcept:
+    """Sets the owners if all of them are open senders. Runs no other code.
+
+    items: one for each row, or NULL for the same in all rows.
+    """
+    cdef Py_ssize_t i
+    cdef PyObject *sender = <PyObject *>senders
+    cdef const void *known = NULL
+    for i in range(rows.count):
+        if items is not NULL:
+            sender = items[i]
+            if i + PREFETCH_ROWS < rows.count:
+                prefetch(items[i + PREFETCH_ROWS])
+        if type_of(sender) != known:
+            if not isinstance(<object>sender, SenderCore):
+                return False
+            known = type_of(sender)
+        rows.owners[i] = (<SenderCore>sender)._ptr
+        if rows.owners[i] is NULL:
+            return False
+        prefetch(rows.owners[i])
+    return True
+
+
 cdef bint _check_all(Rows *rows, object senders, tuple listed) except -1:
     """Checks everything about a row that can be checked before a counter is taken.
 
@@ -126,9 +150,14 @@ def protect_many(senders, frames, metadata=None, clear=None):
     cdef Rows rows
     cdef Py_ssize_t i
     cdef bint at_once
-    cdef tuple inputs = _frames(frames, "frames")
+    cdef tuple inputs
     cdef list out
     cdef object ciphertext
+    if metadata is None and clear is None:
+        out = _protect_listed(senders, frames)
+        if out is not None:
+            return out
+    inputs = _frames(frames, "frames")
     _make_rows(&rows, len(inputs))
     try:
         listed = _owners(senders, SenderCore, "senders", rows.count)
@@ -148,6 +177,71 @@ def protect_many(senders, frames, metadata=None, clear=None):
     finally:
         _free_rows(&rows)
     return out
+
+
+cdef struct Places:
+    int64_t *offsets               # of the frames
+    uint8_t **outs                 # of their ciphertexts
+    int32_t *lengths
+    int32_t *sizes
+
+
+cdef list _protect_listed(object senders, object frames):
+    """The usual batch, lists of bytes; None if the batch is not of that kind. See _rows.pxi."""
+    cdef Rows rows
+    cdef Places at
+    cdef int64_t[3 * FEW] few
+    cdef Py_ssize_t count
+    cdef list out
+    if not SERIALIZED or not _is_listed(frames):
+        return None
+    count = PySequence_Fast_GET_SIZE(frames)
+    out = PyList_New(count)              # first, because it may collect garbage
+    if count == 0 or PySequence_Fast_GET_SIZE(frames) != count:
+        return None
+    _make_rows(&rows, count)
+    at.offsets = &few[0]
+    if count > FEW:
+        at.offsets = <int64_t *>PyMem_Malloc(3 * count * sizeof(int64_t))
+    try:
+        if at.offsets is NULL:
+            raise MemoryError
+        at.outs = <uint8_t **>(at.offsets + count)
+        at.lengths = <int32_t *>(at.outs + count)
+        at.sizes = at.lengths + count
+        return out if _protect_rows(&rows, senders, frames, &at, out) else None
+    finally:
+        if count > FEW:
+            PyMem_Free(at.offsets)
+        _free_rows(&rows)
+
+
+cdef bint _protect_rows(Rows *rows, object senders, object frames, Places *at, list out) except -1:
+    """Fills the list; False, and no counter is taken, if the batch is not of that kind."""
+    cdef sfr_rows_in rows_in
+    cdef PyObject **items = NULL
+    cdef PyObject *made
+    cdef Py_ssize_t i
+    cdef size_t total = _addresses_in(PySequence_Fast_ITEMS(frames), rows.count, at.offsets,
+                                      at.lengths)
+    if total == SIZE_MAX or not _is_short(rows, total):
+        return False
+    if _is_for_each(senders, rows.count):
+        items = PySequence_Fast_ITEMS(senders)
+    if not _set_plain_senders(rows, senders, items):
+        return False
+    rows_in.data, rows_in.size = NULL, INT64_MAX
+    rows_in.offsets, rows_in.lengths = at.offsets, at.lengths
+    if sfr_protect_rows_size(<sfr_sender **>rows.owners, &rows_in, rows.count, at.sizes) == 0:
+        return False
+    for i in range(rows.count):
+        made = new_bytes(NULL, at.sizes[i])
+        at.outs[i] = <uint8_t *>PyBytes_AS_STRING(<object>made)
+        set_item(out, i, made)
+    if sfr_protect_rows(<sfr_sender **>rows.owners, &rows_in, rows.count, at.outs,
+                        at.sizes) != <size_t>rows.count:
+        raise MisuseError("a sender was used by somebody else during the call")
+    return True
 
 
 cdef bint _columns_in(Rows *rows, object source, bytes block, object out, sfr_rows_in *rows_in,

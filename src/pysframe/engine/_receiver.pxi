@@ -13,7 +13,7 @@ cdef int _open_frame(sfr_receiver *receiver, sfr_frame *f) noexcept:
 
 
 cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
-    if _open_frame(self._ptr, f) == SFR_UNKNOWN_KEY and is_set(&self._watching):
+    if _open_frame(self._ptr, f) == SFR_UNKNOWN_KEY and self.is_watching():
         return self._again(f, room)
     return f.status
 
@@ -21,8 +21,7 @@ cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
 cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
     cdef size_t room
     cdef bytes out
-    if self._ptr is NULL or is_set(&self._closed):
-        self.pointer()
+    self.pointer()
     while True:
         # Another thread may write to the ciphertext meanwhile. If the header then turns out to be
         # shorter, the surplus is cut; if longer, the status is ROOM and the loop starts over.
@@ -33,9 +32,14 @@ cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
             break
         if f.status != SFR_E_ROOM:
             self._rejected(f)
-    if is_set(&self._watching):
+    if self.is_watching():
         self._tell_confirmed()
     return out if f.out_size == room else out[:f.out_size]
+
+
+cdef enum:                         # bits of ReceiverCore._flags
+    OPEN = 1
+    WATCHING = 2                   # the policy wants to hear of unknown KIDs and confirmed keys
 
 
 cdef class ReceiverCore:
@@ -44,7 +48,8 @@ cdef class ReceiverCore:
     cdef sfr_receiver *_ptr
     cdef const sfr_suite *_suite
     cdef size_t _max_frame
-    cdef bint _watching, _closed, _strict
+    cdef bint _strict
+    cdef int _flags
 
     _kernel = None
 
@@ -57,14 +62,20 @@ cdef class ReceiverCore:
                                   _size("replay_window", replay_window), self._max_frame, strict)
         if status != SFR_OK:
             raise _misuse(status, reason="replay_window or max_frame is out of range")
+        change_flag(&self._flags, OPEN, True)
 
     def __dealloc__(self):
         sfr_receiver_free(self._ptr)
 
-    cdef sfr_receiver *pointer(self) except NULL:
-        if self._ptr is NULL or is_set(&self._closed):
+    @cython.final
+    cdef inline sfr_receiver *pointer(self) except NULL:
+        if not flags_of(&self._flags) & OPEN:
             raise MisuseError("this receiver is closed")
         return self._ptr
+
+    @cython.final
+    cdef inline bint is_watching(self) noexcept:
+        return (flags_of(&self._flags) & WATCHING) != 0
 
     # -- keys --
 
@@ -93,7 +104,7 @@ cdef class ReceiverCore:
         sfr_receiver_forget(self.pointer(), mask, group)
 
     def _watch(self, bint on):
-        set_flag(&self._watching, on)
+        change_flag(&self._flags, WATCHING, on)
 
     def _resolve(self, kid):
         return False
@@ -163,7 +174,7 @@ cdef class ReceiverCore:
                     raise misuse(SFR_E_ROOM, limit=room.size,
                                  size=sfr_unprotect_size(receiver, f.data, f.in_size, f.clear))
                 self._rejected(&f)
-            if is_set(&self._watching):
+            if self.is_watching():
                 self._tell_confirmed()
             return f.out_size
         finally:
@@ -242,7 +253,7 @@ cdef class ReceiverCore:
 
     def close(self):
         """Wipes all keys. Later calls raise MisuseError; closing again does nothing."""
-        set_flag(&self._closed, True)
+        change_flag(&self._flags, OPEN, False)
         if self._ptr is not NULL:
             sfr_receiver_close(self._ptr)
 

@@ -183,3 +183,39 @@ cdef tuple _read_extras(Rows *rows, object metadata, object clear):
                                   f"{rows.frames[i].in_size} bytes")
             rows.frames[i].clear = number
     return listed
+
+
+# -- lists --
+#
+# In the usual batch the items of lists need not be held. Callers are serialized, and until all rows
+# are sealed or opened nothing runs the caller's code or collects garbage, because only bytes objects
+# are made: so no list can change.
+
+cdef inline object settled(object rows):
+    """The rows as nobody can change them during a call."""
+    return rows if SERIALIZED or type(rows) is not list else tuple(rows)
+
+
+cdef inline bint _is_listed(object rows) noexcept:
+    return type(rows) is list or type(rows) is tuple
+
+
+cdef inline bint _is_for_each(object owners, Py_ssize_t count) noexcept:
+    return _is_listed(owners) and PySequence_Fast_GET_SIZE(owners) == count
+
+
+cdef size_t _addresses_in(PyObject **frames, Py_ssize_t count, int64_t *offsets,
+                          int32_t *lengths) noexcept:
+    """Describes bytes objects as rows from address 0 on. SIZE_MAX if one is not, or is too long."""
+    cdef Py_ssize_t i, size
+    cdef size_t total = 0
+    for i in range(count):
+        if not PyBytes_CheckExact(<object>frames[i]):
+            return SIZE_MAX
+        size = PyBytes_GET_SIZE(<object>frames[i])
+        if size > INT32_MAX:
+            return SIZE_MAX
+        offsets[i] = <int64_t>PyBytes_AS_STRING(<object>frames[i])
+        lengths[i] = <int32_t>size
+        total += size
+    return total

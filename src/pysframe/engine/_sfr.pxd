@@ -141,6 +141,10 @@ cdef extern from "sfr_batch.h":
     int sfr_unprotect(sfr_receiver *, sfr_frame *)
     size_t sfr_unprotect_many_size(sfr_receiver *const *, sfr_frame *frames, size_t count)
     size_t sfr_unprotect_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
+    size_t sfr_protect_rows_size(sfr_sender *const *, const sfr_rows_in *, size_t count,
+                                 int32_t *sizes)
+    size_t sfr_protect_rows(sfr_sender *const *, const sfr_rows_in *, size_t count,
+                            uint8_t *const *outs, const int32_t *sizes)
     size_t sfr_unprotect_columns_size(const sfr_rows_in *, size_t count)
     size_t sfr_unprotect_columns(sfr_receiver *const *, const sfr_rows_in *, size_t count,
                                  uint8_t *out, size_t *room, const sfr_rows_out *)

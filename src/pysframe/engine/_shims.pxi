@@ -103,9 +103,12 @@ cdef extern from *:
     /* An index, clipped to what a size can say. */
     static inline Py_ssize_t as_position(PyObject *row) { return PyNumber_AsSsize_t(row, NULL); }
     /* Other threads read these flags while one sets them; without a GIL they must be atomic. */
-    static inline int is_set(const int *flag) { return __atomic_load_n(flag, __ATOMIC_RELAXED); }
-    static inline void set_flag(int *flag, int on) {
-        __atomic_store_n(flag, on, __ATOMIC_RELAXED);
+    static inline int flags_of(const int *flags) {
+        return __atomic_load_n(flags, __ATOMIC_ACQUIRE);
+    }
+    static inline void change_flag(int *flags, int flag, int on) {
+        if (on) __atomic_fetch_or(flags, flag, __ATOMIC_RELEASE);
+        else __atomic_fetch_and(flags, ~flag, __ATOMIC_RELEASE);
     }
     /* For comparing alone, so its type does not matter; gcc 14 refuses to mix pointers. */
     static inline const void *type_of(PyObject *obj) { return Py_TYPE(obj); }
@@ -122,6 +125,7 @@ cdef extern from *:
     Py_ssize_t PyTuple_GET_SIZE(tuple)
     const void *type_of(PyObject *)
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *, Py_ssize_t) except NULL
+    void set_item "PyList_SET_ITEM"(object, Py_ssize_t, PyObject *)      # steals the item
     object shortened(PyObject *data, Py_ssize_t size)       # steals `data`, the only reference
     object blank(object type)
     object narrowed(object flat, int64_t start, int64_t size)
@@ -137,6 +141,8 @@ cdef extern from *:
     Py_ssize_t PyVectorcall_NARGS(size_t)
     Py_ssize_t as_position(object row) except? -1
     int set_doc(object type, object doc) except -1
-    bint is_set(const bint *)
-    void set_flag(bint *, bint)
+    int flags_of(const int *)
+    void change_flag(int *, int flag, bint on)
+    PyObject **PySequence_Fast_ITEMS(object)           # of a list or tuple; borrowed
+    Py_ssize_t PySequence_Fast_GET_SIZE(object)
     bint serialize_callers()

@@ -15,12 +15,36 @@ cdef int _set_receivers(Rows *rows, object receivers, tuple listed) except -1:
         if type_of(receiver) != known:
             _require(<object>receiver, ReceiverCore, "Receiver", i)
             known = type_of(receiver)
-        if (<ReceiverCore>receiver)._ptr is NULL or is_set(&(<ReceiverCore>receiver)._closed):
+        if flags_of(&(<ReceiverCore>receiver)._flags) != OPEN:
             (<ReceiverCore>receiver).pointer()
-        rows.watching |= is_set(&(<ReceiverCore>receiver)._watching)
+            rows.watching = True
         rows.owners[i] = (<ReceiverCore>receiver)._ptr
         prefetch(rows.owners[i])
     return 0
+
+
+cdef bint _set_plain_receivers(Rows *rows, object receivers, PyObject **items) noexcept:
+    """Sets the owners if all of them are open receivers that nobody watches. Runs no other code.
+
+    items: one for each row, or NULL for the same in all rows.
+    """
+    cdef Py_ssize_t i
+    cdef PyObject *receiver = <PyObject *>receivers
+    cdef const void *known = NULL
+    for i in range(rows.count):
+        if items is not NULL:
+            receiver = items[i]
+            if i + PREFETCH_ROWS < rows.count:
+                prefetch(items[i + PREFETCH_ROWS])
+        if type_of(receiver) != known:
+            if not isinstance(<object>receiver, ReceiverCore):
+                return False
+            known = type_of(receiver)
+        if flags_of(&(<ReceiverCore>receiver)._flags) != OPEN:
+            return False
+        rows.owners[i] = (<ReceiverCore>receiver)._ptr
+        prefetch(rows.owners[i])
+    return True
 
 
 cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out):
@@ -57,7 +81,7 @@ cdef bint _tell_receivers(Rows *rows, object receivers, tuple listed) except -1:
         return (<ReceiverCore>receivers)._tell_confirmed()
     for i in range(rows.count):
         receiver = listed[i]
-        if is_set(&receiver._watching) and receiver._tell_confirmed():
+        if receiver.is_watching() and receiver._tell_confirmed():
             told = True
     return told
 
@@ -76,7 +100,7 @@ cdef int _retry_unknown(Rows *rows, object receivers, tuple listed, uint8_t *end
         if f.status != SFR_UNKNOWN_KEY:
             continue
         receiver = receivers if listed is None else listed[i]
-        if is_set(&receiver._watching) and receiver._find_key(f.kid, changed):
+        if receiver.is_watching() and receiver._find_key(f.kid, changed):
             f.out_size = _end_of(rows, i, end) - f.out
             sfr_unprotect(receiver._ptr, f)
             receiver._tell_confirmed()
@@ -111,19 +135,15 @@ cdef inline void _settle(Rows *rows, uint8_t *end) noexcept:
 def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
     """Many ciphertexts to a FrameBatch: see pysframe.unprotect_many."""
     cdef Rows rows
-    cdef sfr_rows_in rows_in
-    cdef Bytes target
-    cdef int64_t[FEW] offsets
-    cdef int32_t[FEW] lengths
-    cdef tuple inputs = _frames(ciphertexts, "ciphertexts")
+    cdef tuple inputs
+    if metadata is None and clear is None:
+        made = _unprotect_listed(settled(receivers), settled(ciphertexts))
+        if made is not None:
+            return made
+    inputs = _frames(ciphertexts, "ciphertexts")
     _make_rows(&rows, len(inputs))
     try:
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
-        if metadata is None and clear is None and rows.count <= FEW and \
-                _addresses_in(inputs, offsets, lengths, &rows_in):
-            made = _unprotect_columns(&rows, receivers, listed, &rows_in, None, &target)
-            if made is not None:
-                return made
         _read_frames(&rows, "ciphertext", inputs)
         _alive = _read_extras(&rows, metadata, clear)
         _set_receivers(&rows, receivers, listed)
@@ -132,30 +152,56 @@ def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
         _free_rows(&rows)
 
 
-cdef object _unprotect_columns(Rows *rows, object receivers, tuple listed,
-                               const sfr_rows_in *rows_in, object out, Bytes *target):
-    """The usual batch, straight from columns to columns; None if the batch is not of that kind."""
+# -- the usual batch, straight from columns to columns: see "lists" in _rows.pxi --
+
+cdef object _unprotect_listed(object receivers, object ciphertexts):
+    """Lists of bytes; None if the batch is not of that kind."""
+    cdef Rows rows
+    cdef sfr_rows_in rows_in
     cdef sfr_rows_out columns
-    cdef size_t room
-    cdef PyObject *data = NULL
-    _set_receivers(rows, receivers, listed)
-    if rows.watching:
+    cdef size_t total
+    if not _is_listed(ciphertexts):
         return None
-    room = sfr_unprotect_columns_size(rows_in, rows.count)        # an upper bound
-    if room == SIZE_MAX or not _is_short(rows, room):
+    _make_rows(&rows, PySequence_Fast_GET_SIZE(ciphertexts))
+    try:
+        block = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
+        columns_of(PyBytes_AS_STRING(block), rows.count, &columns)
+        total = _addresses_in(PySequence_Fast_ITEMS(ciphertexts), rows.count, columns.offsets,
+                              columns.lengths)
+        # Each row is read before its result is written, so that the same columns can hold both.
+        rows_in.data, rows_in.size = NULL, INT64_MAX
+        rows_in.offsets, rows_in.lengths = columns.offsets, columns.lengths
+        return _unprotect_columns(&rows, receivers, &rows_in, total, None, NULL, block)
+    finally:
+        _free_rows(&rows)
+
+
+cdef object _unprotect_columns(Rows *rows, object receivers, const sfr_rows_in *rows_in,
+                               size_t total, object out, Bytes *target, bytes block):
+    """total: bytes of all rows, SIZE_MAX if they are not of that kind. block: of the result."""
+    cdef sfr_rows_out columns
+    cdef PyObject **items = NULL
+    cdef PyObject *data = NULL
+    cdef size_t room = total
+    if rows.count == 0 or total == SIZE_MAX or not _is_short(rows, total):
+        return None
+    if _is_for_each(receivers, rows.count):
+        items = PySequence_Fast_ITEMS(receivers)
+    if not _set_plain_receivers(rows, receivers, items):
         return None
     if out is not None and target.size < room:
         room = target.size
         if room < _exact_room(rows, rows_in):
             return None
-    made = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
-    columns_of(PyBytes_AS_STRING(made), rows.count, &columns)
-    if out is None:
-        data = new_bytes(NULL, room)
-        target.data = <const uint8_t *>PyBytes_AS_STRING(<object>data)
+    columns_of(PyBytes_AS_STRING(block), rows.count, &columns)
+    if out is not None:
+        sfr_unprotect_columns(<sfr_receiver **>rows.owners, rows_in, rows.count,
+                              <uint8_t *>target.data, &room, &columns)
+        return _new_batch(out, block, rows.count)
+    data = new_bytes(NULL, room)
     sfr_unprotect_columns(<sfr_receiver **>rows.owners, rows_in, rows.count,
-                          <uint8_t *>target.data, &room, &columns)
-    return _new_batch(shortened(data, room) if out is None else out, made, rows.count)
+                          <uint8_t *>PyBytes_AS_STRING(<object>data), &room, &columns)
+    return _new_batch(shortened(data, room), block, rows.count)
 
 
 cdef size_t _exact_room(Rows *rows, const sfr_rows_in *rows_in) noexcept:
@@ -167,38 +213,29 @@ cdef size_t _exact_room(Rows *rows, const sfr_rows_in *rows_in) noexcept:
     return total
 
 
-cdef bint _addresses_in(tuple frames, int64_t *offsets, int32_t *lengths,
-                        sfr_rows_in *rows_in) noexcept:
-    """Describes bytes objects as rows from address 0 on. False if one is not, or is too long."""
-    cdef Py_ssize_t i
-    cdef PyObject *frame
-    rows_in.data, rows_in.size = NULL, INT64_MAX
-    rows_in.offsets, rows_in.lengths = offsets, lengths
-    for i in range(PyTuple_GET_SIZE(frames)):
-        frame = PyTuple_GET_ITEM(frames, i)
-        if not PyBytes_CheckExact(<object>frame) or PyBytes_GET_SIZE(<object>frame) > INT32_MAX:
-            return False
-        offsets[i] = <int64_t>PyBytes_AS_STRING(<object>frame)
-        lengths[i] = <int32_t>PyBytes_GET_SIZE(<object>frame)
-    return True
-
-
 def unprotect_batch(receivers, batch, metadata=None, clear=None, out=None):
     """A FrameBatch of ciphertexts to one of frames: see pysframe.unprotect_batch."""
     cdef Rows rows
     cdef sfr_rows_in rows_in
     cdef Bytes target
+    cdef size_t total
     cdef BatchCore given = _batch(batch)
     cdef bytes block = given._columns
     _make_rows(&rows, given._count)
     try:
-        listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
         source = given._data
+        receivers = settled(receivers)
+        if not _is_for_each(receivers, rows.count):
+            listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
+            receivers = receivers if listed is None else listed
         if metadata is None and clear is None and \
                 _columns_in(&rows, source, block, out, &rows_in, &target):
-            made = _unprotect_columns(&rows, receivers, listed, &rows_in, out, &target)
+            total = sfr_unprotect_columns_size(&rows_in, rows.count)     # an upper bound
+            made = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
+            made = _unprotect_columns(&rows, receivers, &rows_in, total, out, &target, made)
             if made is not None:
                 return made
+        listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
         _read_batch(&rows, source, block)
         _alive = _read_extras(&rows, metadata, clear)
         _set_receivers(&rows, receivers, listed)
