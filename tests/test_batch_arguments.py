@@ -1,7 +1,10 @@
 """What a batch call takes, and what it refuses: by row, and before anything is sealed."""
 
+import gc
 import re
 from array import array
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import numpy
 import pytest
@@ -388,3 +391,39 @@ def test_parse_headers_of_sealed_rows(engine, rng):
         assert list(seen.ctr) == list(range(250, 274))
         assert set(seen.status) == {FrameStatus.OK}
     assert engine.unprotect_batch(receiver, batch, None, clear).ok
+
+
+# ---- lists that change meanwhile ----
+
+
+@contextmanager
+def collections_that(run):
+    """Each object that the collector tracks makes it collect, which may run anybody's code."""
+    before = gc.get_threshold()
+    gc.callbacks.append(run)
+    try:
+        yield partial(gc.set_threshold, 1)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(run)
+
+
+@pytest.mark.parametrize("rows", [1, 64, 65, 300])
+def test_garbage_collection_empties_the_lists(engine, rows, rng):
+    """A batch is whole, or refused; its rows are the only references to their bytes."""
+    sender, receiver = pair(engine, GCM, rng, next_ctr=300, replay_window=1024)
+    frames = [rng.randbytes(40) for _ in range(rows)]
+    wires = b"".join(engine.protect_many(sender, frames))
+    for call, owner, whole in (
+        (engine.protect_many, sender, b"".join(frames)),
+        (engine.unprotect_many, receiver, wires),
+    ):
+        step = len(whole) // rows
+        owners, given = [owner] * rows, [whole[i * step : i * step + step] for i in range(rows)]
+        with collections_that(lambda *_: (owners.clear(), given.clear())) as begin:
+            made = []
+            with suppress(MisuseError):
+                begin()
+                made = call(owners, given)
+        opened = engine.unprotect_many(receiver, made) if call == engine.protect_many else made
+        assert not len(opened) or opened.to_list() == frames

@@ -42,7 +42,7 @@ def test_an_import_of_it_is_seen():
 LAZY = {
     "Crypto", "cryptography", "dataclasses", "hashlib", "inspect", "json", "logging", "numpy",
     "platform", "pysframe.counters", "pysframe.engine._self_test", "pysframe.engine.twin",
-    "secrets", "tempfile", "traceback",
+    "pysframe.keys", "secrets", "tempfile", "traceback",
 }  # fmt: skip
 SHOW = "import sys; before = set(sys.modules); import pysframe; print(*set(sys.modules) - before)"
 
@@ -60,8 +60,10 @@ def test_what_is_loaded_later_is_there():
     code = (
         "import pysframe; names = dir(pysframe); from pysframe import CounterStore; "
         "print('CounterStore' in names, CounterStore is pysframe.counters.CounterStore, "
-        "issubclass(pysframe.CounterStoreError, pysframe.MisuseError))"
+        "issubclass(pysframe.CounterStoreError, pysframe.MisuseError), "
+        "pysframe.SenderKeyLayout is pysframe.keys.layouts.SenderKeyLayout, "
+        "{'MLSLayout', 'ratchet_base_key'} <= set(names) & set(pysframe.__all__))"
     )
-    assert isolated.python(code).stdout.split() == ["True"] * 3
+    assert isolated.python(code).stdout.split() == ["True"] * 5
     with pytest.raises(AttributeError, match="module 'pysframe' has no attribute 'Senders'"):
         pysframe.Senders  # noqa: B018

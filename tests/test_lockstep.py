@@ -15,7 +15,7 @@ SESSIONS = 25
 STEPS = 60
 LAYOUT = MLSLayout(E=4, S=6)
 SIZES = (0, 1, 15, 16, 17, 47, 49, 50, 51, 160, 300)
-LONG = (163839, 163840, 170_000)  # from 163840 bytes of work on the native engine lets go of the GIL
+LONG = (163839, 163840, 170_000)  # from 163840 bytes on the native engine lets go of the GIL
 COUNTS = (0, 1, 2, 3, 5, 6, 7, 63, 64, 65, 130)
 
 

@@ -71,13 +71,14 @@ typedef struct sfr_ops {
     void (*open)(sfr_row *const *rows, size_t count);
 } sfr_ops;
 
-/* Prefetches the part of a key that a frame of `size` bytes reads. `like` is the ops of another key
- * of the batch, so that this key need not be touched; a wrong guess costs time only. */
+/* Prefetches the part of a key that a frame of `size` bytes reads, into the second cache: the keys of
+ * a chunk would push each other out of the first. `like` is the ops of another key of the batch, so
+ * that this key need not be touched; a wrong guess costs time only. */
 SFR_INLINE void sfr_key_fetch(const sfr_key *key, const sfr_ops *like, size_t size)
 {
     size_t end = like->hot_offset + like->hot_size;
     size_t at = (like->hot_offset + (size < 224 ? 224 - size : 0)) & ~(size_t)63;
-    for (; at < end; at += 64) __builtin_prefetch(key->state + at);
+    for (; at < end; at += 64) __builtin_prefetch(key->state + at, 0, 2);
 }
 
 /* ---- size classes ----

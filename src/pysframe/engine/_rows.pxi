@@ -188,8 +188,8 @@ cdef tuple _read_extras(Rows *rows, object metadata, object clear):
 # -- lists --
 #
 # In the usual batch the items of lists need not be held. Callers are serialized, and until all rows
-# are sealed or opened nothing runs the caller's code or collects garbage, because only bytes objects
-# are made: so no list can change.
+# are sealed or opened nothing runs the caller's code or collects garbage, because only bytes are
+# made: so no list can change.
 
 cdef inline object settled(object rows):
     """The rows as nobody can change them during a call."""
