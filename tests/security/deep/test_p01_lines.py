@@ -41,7 +41,7 @@ LINES = [
      "tests/c_core/test_sender.py::test_one_live_sender_for_each_key"),
     ("4.4.4 MUST", f"{TWIN}/_receiver.py", "parsed.wipe(out)  # RFC 9605 4.4.4 MUST: discarded",
      "pass", "tests/test_bad_input.py::test_rejected_frames_leave_no_plaintext"),
-    ("4.4.4 MUST", "csrc/frame/commit.h", C_REFUSED, "if (k->closed) {",
+    ("4.4.4 MUST", "csrc/frame/commit.c", C_REFUSED, "if (k->closed) {",
      "tests/c_core/test_receiver.py::test_a_refused_frame_leaves_zeros"),
     ("5.1 plain", "src/pysframe/keys/derived.py", CLOSED, "",
      "tests/test_receiver_ratchet.py::test_old_secrets_are_closed_when_a_chain_advances"),
