@@ -1,9 +1,13 @@
 """The C API in a few words: senders and receivers that free themselves, frames as bytes."""
 
+from weakref import WeakKeyDictionary
+
 from c_core.core import load
 
 LAST_CTR = 2**64 - 1
 MAX_FRAME = 1 << 20
+# Frame -> the memory that it points to. Its owner does not hold it: two threads share a receiver.
+MEMORY = WeakKeyDictionary()
 
 
 class Party:
@@ -25,13 +29,14 @@ class Party:
     def frame(self, data: bytes, metadata: bytes, clear: int, room: int):
         new = self.ffi.new
         f = new("sfr_frame *", {"in_size": len(data), "clear": clear, "out_size": room})
-        self.buffers = [new("uint8_t[]", max(1, n)) for n in (len(data), len(metadata), room)]
-        self.ffi.memmove(self.buffers[0], data, len(data))
-        self.ffi.memmove(self.buffers[1], metadata, len(metadata))
-        self.ffi.memmove(self.buffers[2], b"\xa5" * room, room)
-        setattr(f, "in", self.buffers[0])
-        f.metadata, f.metadata_size = self.buffers[1], len(metadata)
-        f.out = self.buffers[2]
+        memory = [new("uint8_t[]", max(1, n)) for n in (len(data), len(metadata), room)]
+        self.ffi.memmove(memory[0], data, len(data))
+        self.ffi.memmove(memory[1], metadata, len(metadata))
+        self.ffi.memmove(memory[2], b"\xa5" * room, room)
+        setattr(f, "in", memory[0])
+        f.metadata, f.metadata_size = memory[1], len(metadata)
+        f.out = memory[2]
+        MEMORY[f] = memory
         return f
 
     def output(self, f) -> bytes:
