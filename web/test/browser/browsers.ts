@@ -12,8 +12,8 @@ export type Name = "chromium" | "firefox";
 export const NAMES: readonly Name[] = ["chromium", "firefox"];
 
 /** A machine that is busy with other things may need that long; nothing waits once it is done. */
-const PATIENCE_MS = 180_000;
-const LOOKS = 900;
+const PATIENCE_MS = 600_000;
+const LOOKS = 3_000;
 const BETWEEN_LOOKS_MS = 200;
 
 const { CHROMIUM: CHROMIUM_PATH, FIREFOX: FIREFOX_PATH } = process.env;
