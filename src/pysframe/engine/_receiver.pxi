@@ -21,7 +21,8 @@ cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
 cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
     cdef size_t room
     cdef bytes out
-    self.pointer()
+    if not flags_of(&self._flags) & OPEN:     # a call of pointer() takes longer
+        self.pointer()
     while True:
         # Another thread may write to the ciphertext meanwhile. If the header then turns out to be
         # shorter, the surplus is cut; if longer, the status is ROOM and the loop starts over.
@@ -67,8 +68,7 @@ cdef class ReceiverCore:
     def __dealloc__(self):
         sfr_receiver_free(self._ptr)
 
-    @cython.final
-    cdef inline sfr_receiver *pointer(self) except NULL:
+    cdef sfr_receiver *pointer(self) except NULL:
         if not flags_of(&self._flags) & OPEN:
             raise MisuseError("this receiver is closed")
         return self._ptr
