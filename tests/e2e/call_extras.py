@@ -16,7 +16,7 @@ import pysframe
 from pysframe.media import Envelope
 
 REKEYS, REKEYS_TAKE = 16, 8.0  # seconds
-OLD_KEYS = 4  # that a receiver keeps
+AHEAD, OLD_KEYS = 3, 4  # keys that a receiver has before they are used, and keeps
 
 
 async def clear_media(call: Call, carol: Party) -> None:
@@ -60,20 +60,25 @@ async def _passes(call: Call, frames: int) -> bool:
 
 
 async def rekeys(call: Call) -> None:
-    """A new KID again and again. Receivers have it first, and forget old ones four later."""
+    """A new KID again and again. Receivers have it two rekeys before it is used, since a busy one
+    takes its time, and forget old ones four later."""
     late = call.alice_key._replace(sender="late")
     await opens(call.bob, late)
     await call.server.page_subscribes(call.bob, "bob-late", "alice", "late")
     await until("the late connection", lambda: _late(call))
+    first = call.alice_key.kid
+    keys = [call.alice_key, *(new_key("alice", first + 1 + n) for n in range(REKEYS))]
+    await _give(call, *keys[1:AHEAD])
     before = await _counted(call)
-    keys = [call.alice_key]
-    for number in range(REKEYS):
-        keys.append(new_key("alice", call.alice_key.kid + 1 + number))
-        await _rekey(call, keys)
+    for number in range(1, REKEYS + 1):
+        await _give(call, *keys[number + AHEAD - 1 : number + AHEAD])
         await asyncio.sleep(REKEYS_TAKE / REKEYS)
+        await seals(call.alice, keys[number])
+        if number >= OLD_KEYS:
+            await _take(call, keys[number - OLD_KEYS])
     await asyncio.sleep(0.5)
     call.seen.more["rekeyed"] = _between(before, await _counted(call)) | {
-        "keys": len(keys) - 1,
+        "keys": REKEYS,
         "tone": await sounds(call.seen.agent.listens, call.seen.spoken),
     }
     call.seen.more["keys"] = keys
@@ -84,14 +89,15 @@ async def _late(call: Call) -> bool:
     return counts.get("bob-late audio", {}).get("passed", 0) > 10
 
 
-async def _rekey(call: Call, keys: list[Key]) -> None:
-    call.seen.agent.keys.give(keys[-1])
-    await opens(call.bob, keys[-1])
-    await asyncio.sleep(0.1)  # a key takes a moment to come in
-    await seals(call.alice, keys[-1])
-    for old in keys[-1 - OLD_KEYS : -OLD_KEYS]:
-        call.seen.agent.keys.take(old)
-        await call.bob.call("drop", sender="alice", kid=old.kid)
+async def _give(call: Call, *keys: Key) -> None:
+    for key in keys:
+        call.seen.agent.keys.give(key)
+        await opens(call.bob, key)
+
+
+async def _take(call: Call, key: Key) -> None:
+    call.seen.agent.keys.take(key)
+    await call.bob.call("drop", sender="alice", kid=key.kid)
 
 
 async def _counted(call: Call) -> dict[str, Any]:
