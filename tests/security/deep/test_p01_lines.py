@@ -60,7 +60,7 @@ LINES = [
      "tests/test_replay.py::test_every_order_of_a_window"),
 ]  # fmt: skip
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(3600)  # some compile the library, on a busy machine, too
 
 
 @pytest.fixture
