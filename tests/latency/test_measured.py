@@ -26,7 +26,9 @@ from pysframe import engine
     ],
 )
 def test_a_slow_call_fails(gates, bench, monkeypatch, call):
-    """Ours, and 1.25 times the peer's work after it: a quarter beyond a gate of 1."""
+    """Ours, and twice the peer's work after it, beside a gate of 1. What a quarter does is for
+    bench/trial.py, whose delays are measured: this work lies in a warm cache, the peer's does not.
+    """
     calls, verdicts = bench("calls"), bench("verdicts")
     duel = calls.duel
 
@@ -35,7 +37,7 @@ def test_a_slow_call_fails(gates, bench, monkeypatch, call):
         work = theirs.prepare()
 
         def slow(blocks):
-            theirs.run([*work, *work][: len(blocks) * 5 // 4])
+            theirs.run([*work, *work][: len(blocks) * 2])
             return ours.run(blocks)
 
         return replace(ours, run=slow), theirs
