@@ -10,13 +10,14 @@
  * them; HALF seal or open; SIZE in bytes of the frame; * stands for any. KIND says which frames
  * take STEPS steps longer: `frame` each, `late` one of LATE_FRAMES, `edge` those that end where
  * a page ends, `aad` those with a long AAD, `mixed` those in a call of different lengths, `keys`
- * those whose key was not used lately, `crowd` those while two threads beside the first live. `init`
+ * those whose key was not used lately, `crowd` those while two threads work. `init`
  * delays the making of a key, and `bytes` makes one larger by STEPS bytes. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -34,12 +35,16 @@ static uint64_t frames;
 
 /* ---- which frames ---- */
 
-/* Whether the process has another thread beside its first and this one. It need not be inside the
- * library, where batches that keep the GIL never meet. Linux counts threads as links of that folder. */
+/* Whether more than one thread lives beside those that were there when the first thread last used the
+ * library: NumPy has some. They need not be inside the library, where batches that keep the GIL never
+ * meet. Linux counts threads as links of the folder. */
 static int crowded(void)
 {
+    static _Atomic nlink_t before;
     struct stat task;
-    return !stat("/proc/self/task", &task) && task.st_nlink > 2 + 2;
+    if (stat("/proc/self/task", &task)) return 0;
+    if (gettid() == getpid()) before = task.st_nlink;
+    return task.st_nlink > before + 1;
 }
 
 static int mixed(sfr_row *const *rows, size_t n)
