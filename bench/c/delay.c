@@ -35,16 +35,17 @@ static uint64_t frames;
 
 /* ---- which frames ---- */
 
-/* Whether more than one thread lives beside those that were there when the first thread last used the
- * library: NumPy has some. They need not be inside the library, where batches that keep the GIL never
- * meet. Linux counts threads as links of the folder. */
+/* Whether more than one thread lives beside those that the first thread has seen at least, when it
+ * used the library: NumPy has some, and one that was joined may take a while to go. They need not be
+ * inside the library, where batches that keep the GIL never meet. Linux counts threads as links of the
+ * folder. */
 static int crowded(void)
 {
-    static _Atomic nlink_t before;
+    static _Atomic nlink_t least;
     struct stat task;
     if (stat("/proc/self/task", &task)) return 0;
-    if (gettid() == getpid()) before = task.st_nlink;
-    return task.st_nlink > before + 1;
+    if (gettid() == getpid() && (!least || task.st_nlink < least)) least = task.st_nlink;
+    return task.st_nlink > least + 1;
 }
 
 static int mixed(sfr_row *const *rows, size_t n)
