@@ -19,8 +19,9 @@ from pysframe import Header
 from pysframe import engine as engines
 from pysframe.adapters.aiortc import _private, _receiving
 from pysframe.adapters.aiortc._receiving import Incoming, OpenedFrames, is_key_frame
+from pysframe.adapters.aiortc._troubles import trouble_in
 from pysframe.media import Envelope
-from pysframe.source import Keyring
+from pysframe.source import Keyring, TroubleKind
 
 CODECS = {
     name: RTCRtpCodecParameters(mimeType=name, clockRate=clock, payloadType=number)
@@ -392,3 +393,40 @@ def test_a_hook_that_lets_garbage_pass_is_seen(monkeypatch, rng):
     life = Life()
     life.step("garbage", rng.randbytes(20), "audio/opus")
     assert not set(life.here.out()) <= life.sealed
+
+
+# ---- what a trouble is called ----
+
+
+def troubles_of(here, frames, begun=100.0):
+    """The kinds that four looks a second would say while such frames come, 50 a second."""
+    kinds = []
+    for number, frame in enumerate(frames):
+        here.put(frame)
+        here.frames._take(here.frames.queue.popleft())
+        here.incoming.refused_since, now = begun, begun + number / 50
+        if number % 12 == 0:
+            trouble = trouble_in(here.incoming, now, here.keys)
+            kinds += [trouble.kind] if trouble else []
+    return kinds
+
+
+def random_after(rng, first, count=150):
+    return [bytes([first]) + rng.randbytes(80) for _ in range(count)]
+
+
+@pytest.mark.parametrize("first", [0x0C, 0x58, 0x78, 0xFC])  # of clear Opus, speech and music
+def test_media_in_the_clear_is_never_called_a_missing_or_wrong_key(bench, rng, first):
+    kinds = troubles_of(bench(), random_after(rng, first))
+    assert len(kinds) > 5 and set(kinds) == {TroubleKind.NOT_SFRAME}
+
+
+def test_a_sender_without_its_key_is_in_one_trouble_over_all_its_kids(bench, seal):
+    sealed = [seal(b"%d" % n, key=OTHER, kid=400 + n // 30) for n in range(150)]
+    kinds = troubles_of(bench(), sealed)
+    assert len(kinds) > 9 and set(kinds) == {TroubleKind.MISSING_KEY}
+
+
+def test_a_sender_with_another_key_is_named(bench, seal):
+    kinds = troubles_of(bench(), [seal(b"%d" % n, key=OTHER) for n in range(150)])
+    assert len(kinds) > 9 and set(kinds) == {TroubleKind.WRONG_KEY}

@@ -156,12 +156,12 @@ def test_when_it_is_trouble(rng, frames, seconds, alarm):
     track = sealed(Tone(), Keyring(), OPUS)
     track.dropped, track.dropped_since, track.why = frames, 100.0, "no key"
     assert (trouble_out(track, 100.0 + seconds) is not None) is alarm
-    heard = SimpleNamespace(refused=frames, refused_since=100.0, why="keyID", kid=7, sender=None,
+    heard = SimpleNamespace(refused=frames, refused_since=100.0, why="syntax", kid=7, sender=None,
                             kind="audio")  # fmt: skip
     trouble = trouble_in(heard, 100.0 + seconds, Keyring())
     assert (trouble is not None) is alarm
     if alarm:
-        assert trouble.kind is TroubleKind.MISSING_KEY and "KID 0x7" in trouble.words
+        assert trouble.kind is TroubleKind.NOT_SFRAME and "not SFrame" in trouble.words
 
 
 @pytest.mark.parametrize("why", ["replay", "unbound", "error"])

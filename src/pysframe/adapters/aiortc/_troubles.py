@@ -1,14 +1,21 @@
-"""When a track is in trouble, and in which words: from its counts alone.
+"""When a track is in trouble, and in which words.
 
-Rule: no alarm rests on single frames. Lossy networks make a few that do not open, and aiortc hands
-      on pictures that were cut short.
+Rules of this file:
+  1. No alarm rests on single frames. Lossy networks make a few that do not open, and aiortc hands
+     on pictures that were cut short.
+  2. A track's counts say that there is trouble, and the key flow says which: read as SFrame, media
+     in the clear has a KID as well, and one frame cannot tell them apart.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ...engine import KeyFlow
 from ...errors import FrameStatus
 from ...limits import CONSECUTIVE, SILENT_S, UNKNOWN_S
 from ...source import Keyring, Trouble, TroubleKind
+from ...stats import KeyState
 from ._receiving import Incoming
 from ._sending import SealedTrack
 
@@ -18,6 +25,10 @@ _KINDS = {
     FrameStatus.UNKNOWN_KEY.word: TroubleKind.MISSING_KEY,
     FrameStatus.AUTHENTICATION_FAILED.word: TroubleKind.WRONG_KEY,
     FrameStatus.MALFORMED.word: TroubleKind.NOT_SFRAME,
+}
+_STATES = {
+    TroubleKind.MISSING_KEY: (KeyState.MISSING_KEY, KeyState.STALE_KEY),
+    TroubleKind.WRONG_KEY: (KeyState.WRONG_KEY,),
 }
 _WORDS = {
     TroubleKind.MISSING_KEY: "frames arrive under KID {kid}, and its key has not come",
@@ -45,11 +56,28 @@ def trouble_in(track: Incoming, now: float, keys: Keyring) -> Trouble | None:
     if kind is None:
         words = f"its frames are refused as {track.why!r}"
         return Trouble(TroubleKind.REFUSED, track.sender or "", _sentence(track, words))
+    if kind in _STATES and track.scope is not None:
+        kind = _judged(kind, track, track.scope.receiver.key_flow(now), now)
+    if kind is None:
+        return None
     if kind is TroubleKind.MISSING_KEY and keys.was_dropped(track.kid):
         kind = TroubleKind.STALE_KEY
     kid = "?" if track.kid is None else f"{track.kid:#x}"
     whose = track.sender or ("" if track.kid is None else keys.owner(track.kid))
     return Trouble(kind, whose, _sentence(track, _WORDS[kind].format(kid=kid)))
+
+
+def _judged(
+    kind: TroubleKind, track: Incoming, flows: Mapping[int | None, KeyFlow], now: float
+) -> TroubleKind | None:
+    """What the receiver's key flow makes of a refusal; None while it has not seen enough."""
+    states = {flow.state for flow in flows.values()}
+    theirs = flows[track.kid].state if track.kid in flows else None
+    if theirs not in _STATES[kind] and KeyState.NOT_SFRAME in states:
+        return TroubleKind.NOT_SFRAME
+    # The states of other KIDs count: a sender who goes on to its next KID is still in trouble.
+    enough = states.intersection(_STATES[kind]) or now - track.refused_since >= SILENT_S
+    return kind if enough else None
 
 
 def _sentence(track: Incoming, words: str) -> str:
