@@ -58,7 +58,7 @@ typedef struct rx_key {
 _Static_assert(offsetof(rx_key, auth_failed) == 64, "what a frame touches is one cache line");
 
 /* Given or confirmed, with a frame opened, neither closed nor removed. */
-#define RX_FLOWING 1u
+#define RX_FLOWING (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 1u : 1u << 24)
 _Static_assert(SFR_KEY_GIVEN == 0 && offsetof(rx_key, any) == offsetof(rx_key, flags),
                "RX_FLOWING is `any` alone");
 

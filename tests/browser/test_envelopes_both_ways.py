@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import web_peer
-from browser.web_peer import Case
+from interop.cases import Case
 from parties import flipped, new_receiver, new_sender
 
 from pysframe import FrameRejected, MalformedFrame, UnknownKey

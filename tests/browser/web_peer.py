@@ -9,7 +9,8 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
+
+from interop.cases import Case
 
 PEER = Path(__file__).parents[2] / "web" / "build" / "test" / "peer.js"
 NO_NODE = (
@@ -17,21 +18,6 @@ NO_NODE = (
     "    see https://nodejs.org, or your container's setup"
 )
 NOT_BUILT = "web/build is not there: run `make web`, which builds it and then runs these tests"
-
-
-class Case(NamedTuple):
-    """A frame, with all that decides its ciphertext."""
-
-    suite: int
-    kid: int
-    ctr: int
-    base_key: bytes
-    metadata: bytes
-    frame: bytes
-    clear: int = 0
-    steps: int = 0
-    ssrc: int | None = None
-    codec: str | None = None  # the frame goes in this codec's envelope
 
 
 def seal(cases: list[Case]) -> list[bytes | str]:

@@ -11,7 +11,8 @@ import subprocess
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+
+from interop.cases import Case
 
 CRATE = Path(__file__).with_name("rust")
 TARGET = Path(__file__).parents[2] / "build" / "interop"
@@ -19,17 +20,6 @@ NO_CARGO = (
     "cargo was not found. On Debian 12 (its plain `cargo` package is too old):\n"
     "    apt install rustc-web cargo-web ca-certificates"
 )
-
-
-class Case(NamedTuple):
-    """A frame, with all that decides its ciphertext."""
-
-    suite: int
-    kid: int
-    ctr: int
-    base_key: bytes
-    metadata: bytes
-    frame: bytes
 
 
 @cache

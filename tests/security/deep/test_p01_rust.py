@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from figures import load
 from interop import rust_peer
-from interop.rust_peer import Case
+from interop.cases import drawn
 from oracle import Oracle, aead_seal, library_for
 from parties import flipped, new_receiver, new_sender, status_of
 
@@ -28,21 +28,6 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("rust")]
 @pytest.fixture
 def cases(rng, suite, by_tier):
     return [drawn(rng, suite) for _ in range(by_tier(1000, 2000, 100_000))]
-
-
-def drawn(rng, suite) -> Case:
-    """Numbers of every width; most frames short, some long."""
-    size = rng.choice((rng.randrange(65), rng.randrange(300), rng.randrange(2000)))
-    if rng.random() < 0.01:
-        size = rng.randrange(70_000)
-    return Case(
-        suite,
-        kid=rng.getrandbits(rng.randrange(65)),
-        ctr=rng.getrandbits(rng.randrange(65)),
-        base_key=rng.randbytes(rng.randrange(16, 65)),
-        metadata=rng.randbytes(rng.choice((0, 1, 4, 20, rng.randrange(200)))),
-        frame=rng.randbytes(size),
-    )
 
 
 # ---- ours ----
