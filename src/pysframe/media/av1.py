@@ -58,7 +58,7 @@ def obus(data: bytes) -> list[OBU]:
             extension, at = _byte(data, at), at + 1
         size = len(data) - at
         if head & 0x02:
-            size, at = _read_leb128(data, at)
+            size, at = read_leb128(data, at)
         if size > len(data) - at:
             raise ValueError("an OBU is cut short")
         found.append(OBU(head >> 3, extension, data[at : at + size]))
@@ -72,7 +72,8 @@ def _byte(data: bytes, at: int) -> int:
     return data[at]
 
 
-def _read_leb128(data: bytes, at: int) -> tuple[int, int]:
+def read_leb128(data: bytes, at: int) -> tuple[int, int]:
+    """A size and where it ends; ValueError when it is cut short or longer than 8 bytes."""
     value = 0
     for number in range(LONGEST_LEB128):
         byte = _byte(data, at + number)

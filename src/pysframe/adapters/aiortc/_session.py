@@ -57,8 +57,10 @@ def configuration() -> RTCConfiguration:
 class Session(AsyncIOEventEmitter):
     """One room: every track received is opened, every track sent is sealed.
 
-    source: a KeySource, such as StaticKeys("keys.json"). A Session belongs to one event loop and
-    subscribes to each stream once: what came a second time would be a replay. Events:
+    source: a KeySource, such as StaticKeys("keys.json"). A Session subscribes to each stream once:
+    what came a second time would be a replay. It belongs to one event loop, and is called on its
+    thread only; frames are opened in aiortc's decoder threads. It does not survive a fork: the
+    child has neither loop nor threads, and a Sender refuses to seal there. Events:
 
         "trouble"    Trouble: media is lost, and why; once, until it flows again
         "recovered"  the same Trouble: it flows again

@@ -9,6 +9,8 @@ A unit is a frame of VP8 or VP9, a NAL unit, or an OBU. Rules of this file:
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..av1 import read_leb128
+
 
 class PayloadFault(Exception):
     """The payload is none of its codec."""
@@ -139,13 +141,10 @@ def av1(payload: bytes, marker: bool) -> list[Piece]:
 
 
 def _leb128(payload: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for position in range(8):
-        byte = _byte(payload, at + position)
-        value |= (byte & 0x7F) << 7 * position
-        if not byte & 0x80:
-            return value, at + position + 1
-    raise PayloadFault("a size of more than 8 bytes")
+    try:
+        return read_leb128(payload, at)
+    except ValueError as error:
+        raise PayloadFault(str(error)) from None
 
 
 def _byte(payload: bytes, at: int) -> int:
