@@ -5,6 +5,8 @@ import fcntl
 import hashlib
 import os
 import stat
+from contextlib import suppress
+from itertools import count
 
 import pytest
 from counter_files import damages, lease, names, raises
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pysframe import CounterStore, CounterStoreError, SFrameError
-from pysframe.counters import _file, _pages
+from pysframe.counters import _file, _pages, _turn
 from pysframe.counters._pages import RECORDS, SIZE, Page
 
 PAGES = 2 * SIZE  # bytes that one takes, with its copy
@@ -55,7 +57,7 @@ def test_written_synced_written_again_synced_then_used(path, monkeypatch):
     lease(path)
     synced = ("sync", "counters")
     directory = ("sync", path.parent.name)
-    assert done == [directory, ("write", 2), synced, ("write", 3), synced]
+    assert done == [synced, directory, ("write", 2), synced, ("write", 3), synced]
 
 
 def test_a_new_page_is_on_the_disk_before_its_parent_points_to_it(path, monkeypatch):
@@ -66,7 +68,7 @@ def test_a_new_page_is_on_the_disk_before_its_parent_points_to_it(path, monkeypa
     )
     monkeypatch.setattr(os, "fsync", lambda fd: done.append("sync") or sync(fd))
     assert lease(path, "f" * 32) == (0, 9)
-    assert done == ["sync", 4, 5, "sync", 2, "sync", 3, "sync"]
+    assert done == ["sync", "sync", 4, 5, "sync", 2, "sync", 3, "sync"]
 
 
 @pytest.mark.parametrize("call", ["open", "pwrite", "fsync"])
@@ -190,9 +192,9 @@ def test_reads_and_writes_of_a_lease_grow_with_the_logarithm_of_the_keys(path, m
             assert lease(path, names(keys)[-1]) == (1000, 1009)
         counts[keys] = calls.count("pread"), calls.count("pwrite"), calls.count("fsync")
         path.unlink()
-    assert counts[100] == (3, 2, 3)
+    assert counts[100] == (3, 2, 4)
     assert counts[10_000][0] <= 3 + 10
-    assert counts[10_000][1:] == (2, 3)
+    assert counts[10_000][1:] == (2, 4)
 
 
 def test_names_within_other_fields_are_not_found():
@@ -377,10 +379,17 @@ def test_a_write_cut_short_before_it_was_done(path):
     assert lease(path) == (10, 19), "nobody was given what a torn page would have said"
 
 
-def power_cuts(path, monkeypatch, rng):
+class Killed(BaseException):
+    pass
+
+
+def power_cuts(path, monkeypatch, rng, kills=()):
     """What any power cut in the course of three leases could leave: before each write and sync, all
-    that was synced, and of what was written since then any sectors."""
-    states, pending = [], []
+    that was synced, and of what was written since then any sectors.
+
+    kills: the steps at which who takes a lease is killed. Then the next one begins with what was
+    written by then, of which the disk may have nothing yet."""
+    states, pending, steps = [], [], count(1)
     write, sync = os.pwrite, os.fsync
     durable = bytearray(path.read_bytes())
 
@@ -398,12 +407,21 @@ def power_cuts(path, monkeypatch, rng):
             states.append(bytes(state))
 
     def cut_and_write(fd, data, at):
-        pending.append((data, at))
-        cut()
-        return write(fd, data, at)
+        half = len(data) // 2
+        for data, at in (data[:half], at), (data[half:], at + half):
+            pending.append((data, at))
+            cut()
+            write(fd, data, at)
+            die_in_time()
+        return 2 * half
+
+    def die_in_time():
+        if next(steps) in kills:
+            raise Killed
 
     def cut_and_sync(fd):
         cut()
+        die_in_time()
         if not stat.S_ISDIR(os.fstat(fd).st_mode):
             for change in pending:
                 apply(durable, *change)
@@ -413,11 +431,16 @@ def power_cuts(path, monkeypatch, rng):
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", cut_and_write)
         patch.setattr(os, "fsync", cut_and_sync)
+        given_out = 0
         for _ in range(3):
             before = len(states)
-            first, last = lease(path, "f" * 32)
-            yield from ((state, first) for state in states[before:])
-            yield bytes(durable), last + 1
+            last = None
+            while last is None:
+                with suppress(Killed):
+                    _, last = lease(path, "f" * 32)
+            yield from ((state, given_out) for state in states[before:])
+            given_out = last + 1
+            yield bytes(durable), given_out
 
 
 @pytest.mark.parametrize("keys", [0, RECORDS - 1, RECORDS, 2 * RECORDS])
@@ -432,20 +455,48 @@ def test_a_power_cut_at_any_point(path, monkeypatch, rng, keys):
         assert {lease(path, name)[0] for name in names(keys)[-1:]} <= {1000}
 
 
+def harms(path, cuts):
+    """Whether a store refuses one of these states, or gives counters out of it a second time."""
+    for state, given_out in cuts:
+        path.write_bytes(state)
+        try:
+            if lease(path, "f" * 32)[0] < given_out:
+                return True
+        except CounterStoreError:
+            return True
+    return False
+
+
+STEPS = 16  # writes and syncs of two leases, or a few more
+
+
+def after_kills(path, monkeypatch, rng, keys):
+    """Power cuts after a kill at each step, and after a second one soon thereafter."""
+    for step in range(1, STEPS):
+        fill(path, names(keys))
+        kills = {step, step + rng.randrange(8)}
+        yield from list(power_cuts(path, monkeypatch, rng, kills))
+
+
+@pytest.mark.parametrize("keys", [0, RECORDS])
+def test_a_power_cut_after_a_kill(path, monkeypatch, rng, keys):
+    """What a killed process wrote without a sync can be read, but is not on the disk."""
+    assert not harms(path, after_kills(path, monkeypatch, rng, keys))
+
+
+def test_a_power_cut_after_a_kill_harms_a_store_that_begins_without_a_sync(path, monkeypatch, rng):
+    """The seeded fault: a page was repaired from a copy that was not on the disk."""
+    monkeypatch.setattr(_turn, "_has_begun", _turn.is_ready)
+    assert harms(path, after_kills(path, monkeypatch, rng, 0))
+
+
 def test_a_power_cut_harms_a_store_that_syncs_both_copies_at_once(path, monkeypatch, rng):
     """The seeded fault."""
     monkeypatch.setattr(
         _file.Table, "write", lambda table: table._write(list(table._changed.values()), (0, 1))
     )
     fill(path, [])
-    harmed = 0
-    for state, _ in list(power_cuts(path, monkeypatch, rng)):
-        path.write_bytes(state)
-        try:
-            lease(path, "f" * 32)
-        except CounterStoreError:
-            harmed += 1
-    assert harmed
+    assert harms(path, list(power_cuts(path, monkeypatch, rng)))
 
 
 def test_copies_are_alike_before_one_is_changed(path, monkeypatch):
@@ -460,4 +511,4 @@ def test_copies_are_alike_before_one_is_changed(path, monkeypatch):
     )
     monkeypatch.setattr(os, "fsync", lambda fd: done.append("sync") or sync(fd))
     lease(path)
-    assert done == ["sync", 3, "sync", 2, "sync", 3, "sync"]
+    assert done == ["sync", "sync", 3, "sync", 2, "sync", 3, "sync"]

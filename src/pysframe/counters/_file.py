@@ -4,7 +4,9 @@ Rules of this file:
   1. Every page is stored twice. A change is written to the first copies and synced, then to the
      second copies and synced, and only then is it complete. A crash in the middle of a write spoils
      at most one copy; the other is whole, and nobody has been told of the change yet.
-  2. Before a page is changed, its copies are made equal again and synced.
+  2. A turn begins with a sync, since whoever wrote before may have been killed before its own. Then
+     the copies of a page are made equal again and synced before it is changed. So there is a copy
+     on the disk whenever the other is being written.
   3. A new page is written and synced before its parent points to it.
   4. Whoever opens the file syncs its directory once, since its creator may have been killed before.
 """

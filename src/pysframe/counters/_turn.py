@@ -29,7 +29,7 @@ def turn(path: Path, timeout: float) -> Iterator[tuple[Opening, Table]]:
                 if not succeeds_within(timeout, file.try_lock):
                     raise held_too_long(path, timeout)
                 try:
-                    if _is_still_there(file) and is_ready(file, timeout):
+                    if _is_still_there(file) and _has_begun(file, timeout):
                         yield file, Table(file)
                         return
                 finally:
@@ -40,3 +40,9 @@ def _is_still_there(file: Opening) -> bool:
     """False when another file replaced it while we waited."""
     status = os.stat(file.path)
     return file.identity == (status.st_dev, status.st_ino)
+
+
+def _has_begun(file: Opening, timeout: float) -> bool:
+    """False when a file of the present format has replaced this one."""
+    os.fsync(file.fileno())  # rule 2 of _file.py
+    return is_ready(file, timeout)
