@@ -408,12 +408,12 @@ def power_cuts(path, monkeypatch, rng, kills=()):
 
     def cut_and_write(fd, data, at):
         half = len(data) // 2
-        for data, at in (data[:half], at), (data[half:], at + half):
-            pending.append((data, at))
+        for part in slice(half), slice(half, None):
+            pending.append((data[part], at + (part.start or 0)))
             cut()
-            write(fd, data, at)
+            write(fd, *pending[-1])
             die_in_time()
-        return 2 * half
+        return len(data)
 
     def die_in_time():
         if next(steps) in kills:
