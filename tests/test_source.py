@@ -6,7 +6,11 @@ import copy
 import json
 import os
 import pickle
+import re
 import traceback
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from security.spellings import shown
@@ -18,6 +22,7 @@ from pysframe.source import (
     InstallEpoch,
     InstallKey,
     InstallSenderKey,
+    KeyEvent,
     KeyFileError,
     Keyring,
     Roster,
@@ -28,6 +33,7 @@ from pysframe.source import (
 )
 from pysframe.source.keyring import EPOCHS, SENDER_KEYS
 
+ROOT = Path(__file__).parents[1]
 GCM = CipherSuite.AES_128_GCM_SHA256_128
 
 
@@ -72,7 +78,7 @@ def test_a_file_of_keys(tmp_path, rng):
     hers, mine, use = events_of(source)
     assert (hers.sender, hers.suite, hers.kid, hers.base_key) == ("alice", GCM, 300, other)
     assert (hers.mine, mine.mine, hers.envelope) == (False, True, 1)
-    assert (mine.sender, mine.kid, mine.base_key, use) == ("agent", 7, key, Use(7))
+    assert (mine.sender, mine.kid, mine.base_key, use) == ("agent", 7, key, Use("agent", 7))
     assert repr(mine.start) == repr(CounterStore(tmp_path / "agent.counters"))
     assert events_of(source) == [hers, mine, use]
     asyncio.run(source.close())
@@ -232,7 +238,7 @@ def test_events_with_keys_stay_here(rng):
     events = [
         InstallKey(sender="a", suite=GCM, kid=1, base_key=key),
         InstallSenderKey(sender="a", suite=GCM, generation=1, step=0, base_key=key),
-        InstallEpoch(epoch=1, suite=GCM, base_key=key),
+        InstallEpoch(sender="g", epoch=1, suite=GCM, base_key=key),
     ]
     for event in events:
         assert shown(f"{event!r} {event}", key) == []
@@ -275,19 +281,19 @@ def test_use_names_what_seals(keyring, rng):
     keyring.apply(mine(rng.randbytes(16)))
     keyring.apply(mine(rng.randbytes(16), 8))
     assert keyring.sealing is None
-    keyring.apply(Use(8))
+    keyring.apply(Use("me", 8))
     assert keyring.sealing.kid == 8
-    keyring.apply(Use(7))
-    keyring.apply(Drop(8))
+    keyring.apply(Use("me", 7))
+    keyring.apply(Drop("me", 8))
     assert keyring.sealing.kid == 7
-    keyring.apply(Drop(7))
+    keyring.apply(Drop("me", 7))
     assert keyring.sealing is None  # and so nothing is sent
 
 
 def test_a_key_set_twice_goes_on(keyring, rng):
     key = rng.randbytes(16)
     keyring.apply(mine(key))
-    keyring.apply(Use(7))
+    keyring.apply(Use("me", 7))
     keyring.sealing.protect(b"frame")
     keyring.apply(mine(key))
     assert keyring.sealing.next_ctr == 1
@@ -298,11 +304,48 @@ def test_a_key_set_twice_goes_on(keyring, rng):
 def test_drop_forgets(keyring, rng):
     keyring.apply(hers(rng.randbytes(16), 5))
     scope = keyring.scope("alice")
-    keyring.apply(Drop(0x15))
+    keyring.apply(Drop("alice", 0x15))
     assert scope.receiver.kids == (5,)
-    keyring.apply(Drop(5))
+    keyring.apply(Drop("alice", 5))
     assert scope.receiver.kids == () and keyring.owner(5) == ""
-    keyring.apply(Drop(5))
+    keyring.apply(Drop("alice", 5))
+
+
+def test_a_drop_reaches_its_senders_keys_alone(keyring, rng):
+    """A KID that alice has may be said of bob, by mistake or in malice: nothing is lost by it."""
+    keyring.apply(hers(rng.randbytes(16), 5))
+    keyring.apply(mine(rng.randbytes(16)))
+    keyring.apply(Use("me", 7))
+    scope = keyring.scope("alice")
+    keyring.apply(Drop("bob", 5))
+    keyring.apply(Drop("alice", 7))
+    assert scope.receiver.kids == (5,) and keyring.owner(5) == "alice"
+    assert keyring.sealing.kid == 7 and not keyring.was_dropped(5)
+    keyring.apply(Drop("alice", 5))
+    keyring.apply(Drop("me", 7))
+    assert scope.receiver.kids == () and keyring.sealing is None
+
+
+FIELD = re.compile(r"^  readonly (\w+)\??:", re.MULTILINE)
+# Of a browser: its counters come over a port, and a group's layout with its epoch.
+ONLY_HERE = {InstallKey: {"start"}}
+ONLY_THERE = {InstallEpoch: {"senderBits"}, Trouble: {"trouble"}}  # whose "kind" is "Trouble"
+
+
+def fields_in_typescript(name):
+    for file in ("web/messages.ts", "web/key-source.ts"):
+        text = (ROOT / file).read_text()
+        if found := re.search(rf"interface {name} \{{\n(.*?)\n\}}", text, re.DOTALL):
+            return set(FIELD.findall(found[1])) - {"kind"}
+    raise AssertionError(f"{name} is not in web/")
+
+
+@pytest.mark.parametrize("event", get_args(KeyEvent), ids=lambda event: event.__name__)
+def test_events_have_the_fields_that_they_have_in_a_browser(event):
+    ours = {re.sub(r"_(\w)", lambda found: found[1].upper(), field.name) for field in fields(event)}
+    ours -= ONLY_HERE.get(event, set())
+    theirs = fields_in_typescript(event.__name__) - ONLY_THERE.get(event, set())
+    assert ours == theirs | ({"kind"} if event is Trouble else set())
 
 
 def test_sender_keys_and_epochs(keyring, engine, rng):
@@ -319,12 +362,14 @@ def test_sender_keys_and_epochs(keyring, engine, rng):
     assert keyring.owner(kid + 1) == "alice"
     with pytest.raises(MisuseError, match="name the sender of each track"):
         keyring.scope()
-    keyring.apply(Drop(kid))
-    keyring.apply(InstallEpoch(epoch=17, suite=GCM, base_key=epoch_key, senders=3, my_index=1))
-    keyring.apply(Use(EPOCHS.pack(17, 1)))
+    keyring.apply(Drop("alice", kid))
+    keyring.apply(
+        InstallEpoch(sender="group", epoch=17, suite=GCM, base_key=epoch_key, senders=3, my_index=1)
+    )
+    keyring.apply(Use("group", EPOCHS.pack(17, 1)))
     room = keyring.scope()
     assert room.receiver.unprotect(keyring.sealing.protect(b"of the group")) == b"of the group"
-    keyring.apply(Drop(EPOCHS.pack(17, 0)))
+    keyring.apply(Drop("group", EPOCHS.pack(17, 0)))
     with pytest.raises(UnknownKey):
         room.receiver.unprotect(keyring.sealing.protect(b"frame"))
 
@@ -337,7 +382,8 @@ WRONG = {
     "no key is for both ways": lambda key: mine(key[1:], 300),
     "sealed with here": lambda key: hers(key[1:], 7),
     "it needs at least 16": lambda key: hers(key[:15], 301),
-    "no key to seal with is here under KID 0x9": lambda key: Use(9),
+    "no key to seal with is here under KID 0x9": lambda key: Use("me", 9),
+    "under KID 0x7 of 'alice'": lambda key: Use("alice", 7),
     "kid is -1": lambda key: hers(key, -1),
 }
 
@@ -348,7 +394,7 @@ def test_what_cannot_be_followed_changes_nothing(keyring, rng, words):
     scope = keyring.scope()
     keyring.apply(hers(key))
     keyring.apply(mine(rng.randbytes(16)))
-    keyring.apply(Use(7))
+    keyring.apply(Use("me", 7))
     with pytest.raises(MisuseError, match=words) as raised:
         keyring.apply(WRONG[words](key))
     assert leaks(raised.value, key[:16], key[1:]) == []
@@ -392,7 +438,7 @@ def test_flows_are_by_sender(keyring, engine, rng):
 def test_a_store_is_renewed(keyring, rng, tmp_path):
     key, store = rng.randbytes(16), CounterStore(tmp_path / "counters", lease=4)
     keyring.apply(mine(key, start=store))
-    keyring.apply(Use(7))
+    keyring.apply(Use("me", 7))
     for _ in range(12):
         keyring.sealing.protect(b"frame")
         keyring.renew()
@@ -413,14 +459,14 @@ def test_a_restart_goes_on_behind_its_counters(keyring, rng, tmp_path, engine):
 def test_after_close_there_is_nothing(keyring, rng):
     keyring.apply(hers(rng.randbytes(16)))
     keyring.apply(mine(rng.randbytes(16)))
-    keyring.apply(Use(7))
+    keyring.apply(Use("me", 7))
     scope, sealing = keyring.scope(), keyring.sealing
     keyring.close()
     keyring.close()
     assert keyring.sealing is None
     calls = [
         lambda: keyring.scope(),
-        lambda: keyring.apply(Use(7)),
+        lambda: keyring.apply(Use("me", 7)),
         lambda: sealing.protect(b"frame"),
         lambda: scope.receiver.unprotect(bytes(30)),
     ]

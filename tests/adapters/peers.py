@@ -66,7 +66,7 @@ def to_open(key, kid=300, sender="alice", **more):
 
 def to_seal(key, kid=300, sender="alice"):
     mine = InstallKey(sender=sender, suite=GCM, kid=kid, base_key=key, mine=True, start=0)
-    return mine, Use(kid)
+    return mine, Use(sender, kid)
 
 
 # ---- media ----

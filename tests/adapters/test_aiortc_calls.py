@@ -94,7 +94,7 @@ def test_what_does_not_open_is_named_and_not_decoded(rng, kind):
             await call.connect(Tone(), Film())
             if kind is TroubleKind.STALE_KEY:
                 await until(lambda: "flowing" in said(source), "a flow")
-                source.say(Drop(300))
+                source.say(Drop("alice", 300))
             await until(lambda: len(call.troubles) == 2, "two troubles")
             assert {trouble.kind for trouble in call.troubles} == {kind}
             await until(lambda: kind.value in said(source), "its name in the key flow")
@@ -198,10 +198,10 @@ def test_a_rotation_loses_nothing(rng):
                 await until(lambda had=had: len(heard) > had + 5, "sound")
                 theirs.say(to_open(key, number))
                 await until(lambda n=number: n in call.bob.keys.scope().receiver.kids, "its key")
-                mine.say(*to_seal(key, number), Drop(number - 1))
+                mine.say(*to_seal(key, number), Drop("alice", number - 1))
                 await until(lambda n=number: call.alice.keys.sealing.kid == n, "its use")
                 await until(lambda n=number: opened(call, n), "frames under it")
-                theirs.say(Drop(number - 1))
+                theirs.say(Drop("alice", number - 1))
             await until(lambda: call.bob.keys.scope().receiver.kids == (308,), "the last Drop")
             assert set(call.incoming("audio").counts) == {"opened"} and call.troubles == []
 
@@ -408,7 +408,7 @@ def test_without_a_key_nothing_is_sent(rng):
             mine.say(*to_seal(key))
             await until(lambda: len(call.heard["audio"]) > 20, "sound")
             assert call.incoming("audio").counts.keys() == {"opened"}
-            mine.say(Drop(300))
+            mine.say(Drop("alice", 300))
             await until(lambda: len(troubles) == 2, "a second trouble")
             had = len(packets)
             await asyncio.sleep(0.2)
@@ -421,8 +421,8 @@ def test_a_source_that_fails_or_errs_is_told(rng):
     key = rng.randbytes(16)
 
     async def test():
-        source = Keys(Use(9), "?", Trouble(TroubleKind.MISSING_KEY, "x", "said by the source"),
-                      to_open(key), RuntimeError(key.hex()))  # fmt: skip
+        said = Trouble(TroubleKind.MISSING_KEY, "x", "said by the source")
+        source = Keys(Use("alice", 9), "?", said, to_open(key), RuntimeError(key.hex()))
         async with Session(source) as bob:
             troubles = []
             bob.on("trouble", troubles.append)

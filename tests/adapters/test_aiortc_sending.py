@@ -109,11 +109,11 @@ def test_a_key_that_ends_in_the_middle(rng):
     keys.sealing.close()  # as the end of its counters, or of its lease
     track._fill(Tone().frame(9))
     assert track.counts == {"sealed": 1, "refused": 1}
-    keys.apply(Drop(300))
+    keys.apply(Drop("alice", 300))
     track._fill(Tone().frame(10))
     assert track.counts["no key"] == 1 and not track._ready
     keys.apply(to_seal(rng.randbytes(16), 301)[0])
-    keys.apply(Use(301))
+    keys.apply(Use("alice", 301))
     assert first(track, 1) and track.dropped == 0
 
 

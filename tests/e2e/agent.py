@@ -34,10 +34,10 @@ class GivenKeys:
         )  # fmt: skip
         self._events.put_nowait(install)
         if mine:
-            self._events.put_nowait(Use(key.kid))
+            self._events.put_nowait(Use(key.sender, key.kid))
 
     def take(self, key: Key) -> None:
-        self._events.put_nowait(Drop(key.kid))
+        self._events.put_nowait(Drop(key.sender, key.kid))
 
     async def events(self) -> AsyncIterator[KeyEvent]:
         while True:

@@ -66,6 +66,17 @@ test("frames go through under keys that are set, used, rotated and dropped", asy
   assert.equal(seal.running(), 1);
 });
 
+test("Use and Drop reach the keys of the sender that they name, alone", async () => {
+  const { parties, seal, open } = await pair();
+  const frame = random(50);
+  for (const kind of ["Use", "Drop"] as const) {
+    const said = parties.handle({ kind, sender: "bob", kid: 1n });
+    if (kind === "Use") await assert.rejects(said, /not installed/);
+    else await said;
+    assert.deepEqual(await open.put((await seal.put(frame)) as Uint8Array), frame);
+  }
+});
+
 test("what fails is dropped, counted by its name, and never enqueued", async () => {
   const parties = new Parties(new MemoryCounterPort());
   const [seal, open] = [transforming(parties, "seal"), transforming(parties, "open")];

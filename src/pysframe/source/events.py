@@ -70,9 +70,11 @@ class InstallSenderKey(_Secretive):
 class InstallEpoch(_Secretive):
     """An MLS epoch, from which every member's key follows: RFC 9605 5.2 with E = 4.
 
-    senders: the size of the roster. my_index: this member's, or None to receive only.
+    sender: the name of the group. senders: the size of the roster. my_index: this member's, or None
+    to receive only.
     """
 
+    sender: str
     epoch: int
     suite: CipherSuite
     base_key: bytes = field(repr=False)
@@ -83,15 +85,20 @@ class InstallEpoch(_Secretive):
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Seal under this KID from now on."""
+    """Seal under this KID of this sender from now on.
 
+    sender: as in the event that installed the key, so that a KID never stands for somebody else's.
+    """
+
+    sender: str
     kid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Forget the key of this KID; of a sender key or an epoch, all of it."""
+    """Forget this sender's key of this KID; of a sender key or an epoch, all of it."""
 
+    sender: str
     kid: int
 
 

@@ -81,7 +81,7 @@ class Keyring:
     >>> hers, mine = suite.generate_base_key(), suite.generate_base_key()
     >>> ring.apply(InstallKey(sender="alice", suite=suite, kid=300, base_key=hers))
     >>> ring.apply(InstallKey(sender="me", suite=suite, kid=7, base_key=mine, mine=True, start=0))
-    >>> ring.apply(Use(7))
+    >>> ring.apply(Use("me", 7))
     >>> ring.sealing.kid, ring.scope("alice").receiver.kids
     (7, (300,))
     """
@@ -95,6 +95,7 @@ class Keyring:
         self._held: dict[tuple[str, int], Install] = {}  # what opens, by kind and number
         self._senders: dict[int, pysframe.Sender] = {}  # what seals, by KID
         self._names: dict[int, str] = {}  # the fingerprints of their keys
+        self._mine: dict[int, str] = {}  # under which name each was installed
         self._sealing: pysframe.Sender | None = None
         self._dropped: deque[int] = deque(maxlen=REMEMBERED)
         self._stores: list[CounterStore] = []
@@ -170,10 +171,10 @@ class Keyring:
         with self._turn:
             self._refuse_closed()
             if isinstance(event, Use):
-                self._use(event.kid)
+                self._use(event)
             elif isinstance(event, Drop):
                 with self._lock:
-                    self._drop(event.kid)
+                    self._drop(event)
             elif isinstance(event, (InstallKey, InstallSenderKey, InstallEpoch)):
                 self._take(event)
 
@@ -264,27 +265,31 @@ class Keyring:
                 sender.close()
             self._refuse_closed()
             self._senders[kid], self._names[kid] = sender, name
+            self._mine[kid] = event.sender
         if store is not None and store not in self._stores:
             self._stores.append(store)
 
-    def _use(self, kid: int) -> None:
-        if kid not in self._senders:
-            raise MisuseError(f"no key to seal with is here under KID {kid:#x}")
-        self._sealing = self._senders[kid]
+    def _use(self, event: Use) -> None:
+        if self._mine.get(event.kid) != event.sender:
+            raise MisuseError(
+                f"no key to seal with is here under KID {event.kid:#x} of {event.sender!r}"
+            )
+        self._sealing = self._senders[event.kid]
 
-    def _drop(self, kid: int) -> None:
-        sender = self._senders.pop(kid, None)
-        if sender is not None:
+    def _drop(self, event: Drop) -> None:
+        if self._mine.get(event.kid) == event.sender:
+            del self._mine[event.kid]
+            sender = self._senders.pop(event.kid)
             if self._sealing is sender:
                 self._sealing = None  # rather nothing than media in the clear
             sender.close()
-        event = self._holding(kid)
-        if event is not None:
-            self._dropped.append(kid)
-            del self._held[_name(event)]
+        held = self._holding(event.kid)
+        if held is not None and held.sender == event.sender:
+            self._dropped.append(event.kid)
+            del self._held[_name(held)]
             for scope in self._scopes.values():
-                if _concerns(event, scope):
-                    _remove(scope.receiver, event)
+                if _concerns(held, scope):
+                    _remove(scope.receiver, held)
 
     def _holding(self, kid: int) -> Install | None:
         """What was installed that this KID belongs to."""

@@ -97,7 +97,7 @@ class _Reader:
         if not receive and not send:
             self._fail("it", 'has neither "send" nor "receive"')
         self._refuse_both(send, receive)
-        return [*receive, *send, *(Use(key.kid) for key in send)]
+        return [*receive, *send, *(Use(key.sender, key.kid) for key in send)]
 
     def _refuse_public(self, file: BinaryIO) -> None:
         status = os.fstat(file.fileno())
