@@ -12,6 +12,7 @@ COMMANDS = ("pysframe.cli", "pysframe.demo", "pysframe.__main__")
 # Imported by those who use them.
 RECORDINGS = "pysframe.media.recordings"
 MEDIA, SOURCE, ADAPTERS = "pysframe.media", "pysframe.source", "pysframe.adapters"
+KEYSERVICE = "pysframe.keyservice"
 
 
 def found_by_imports(code: str, tmp_path) -> set[str]:
@@ -33,15 +34,19 @@ def test_every_module_is_found(tmp_path):
     files = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("_native*.so")]
     parts = [(*file.relative_to(SRC).parts[:-1], file.name.split(".")[0]) for file in files]
     wanted = {".".join(part).removesuffix(".__init__") for part in parts}
-    core = {n for n in wanted if not n.startswith((*COMMANDS, MEDIA, SOURCE, ADAPTERS))}
+    others = (*COMMANDS, MEDIA, SOURCE, KEYSERVICE, ADAPTERS)
+    core = {name for name in wanted if not name.startswith(others)}
     media = {n for n in wanted if n.startswith(MEDIA) and not n.startswith(RECORDINGS)}
     source = {name for name in wanted if name.startswith(SOURCE)}
+    keyservice = {name for name in wanted if name.startswith(KEYSERVICE)}
     adapters = {name for name in wanted if name.startswith(ADAPTERS)}
     assert {"pysframe.engine.twin._cores", "pysframe.engine._aead_pycryptodome"} < core
     assert found_by_imports("import pysframe", tmp_path) == core
     assert found_by_imports("import pysframe.media", tmp_path) == core | media
     assert found_by_imports("import pysframe.source", tmp_path) == core | media | source
-    assert found_by_imports("import pysframe.__main__", tmp_path) == wanted - adapters
+    with_keys = core | media | source | keyservice
+    assert found_by_imports("import pysframe.keyservice", tmp_path) == with_keys
+    assert found_by_imports("import pysframe.__main__", tmp_path) == wanted - adapters - keyservice
 
 
 def test_a_computed_name_is_not_found(tmp_path):

@@ -1,0 +1,52 @@
+"""A key service that cannot listen, and a tenant who decides who may hear. Extra: pysframe[keys].
+
+    credentials      who may be in a room: JWTs that the tenant signs, bound to each member's key
+    introductions    a member's hello: the key that others seal to, verified from the tenant down
+    roster           who is in the room, and the hash by which two members compare what they see
+    sender_keys      key messages: one signed header, one HPKE seal per member
+    seals, protocol  HPKE, and how messages are spelled
+    errors, limits   why something is refused, and how much a room may have
+
+The format and its reasons are docs/sealed-keys.md, its figures vectors/sealed_keys.json.
+
+Rules of this package:
+  1. Everything up to here is pure: bytes and time come in as arguments. No module does I/O.
+  2. The service is trusted with delivery alone. Whatever it hands over is checked by the member who
+     gets it, up to the tenant's key, which the application has from the tenant.
+"""
+
+from .credentials import Membership, PublicKey, Role, Signer, SigningKey, TenantIssuer, TenantKeys
+from .errors import Refusal, Refused
+from .introductions import Member, introduced, say_hello
+from .protocol import KeyHeader, SealedKey
+from .roster import Roster, Seat
+from .seals import Kem, OpeningKey, SealingKey
+from .sender_keys import KeyNumbers, OpenedKey, RosterHashes, open_header, open_key, seal_key
+
+__all__ = [
+    "Kem",
+    "KeyHeader",
+    "KeyNumbers",
+    "Member",
+    "Membership",
+    "OpenedKey",
+    "OpeningKey",
+    "PublicKey",
+    "Refusal",
+    "Refused",
+    "Role",
+    "Roster",
+    "RosterHashes",
+    "SealedKey",
+    "SealingKey",
+    "Seat",
+    "Signer",
+    "SigningKey",
+    "TenantIssuer",
+    "TenantKeys",
+    "introduced",
+    "open_header",
+    "open_key",
+    "say_hello",
+    "seal_key",
+]
