@@ -324,7 +324,7 @@ def rows(cases, *names):
 def main():
     hellos_made = [{**row, "credential": ALICE.credential} for row in rows(hellos(), "hello")]
     figures = {
-        "about": "docs/sealed-keys.md; made by tools/sealed_key_vectors.py, without the code it tests",
+        "about": "docs/sealed-keys.md; made by tools/sealed_key_vectors.py, not by the package",
         "version": 1,
         "now": NOW,
         "tenant": TENANT,

@@ -16,10 +16,12 @@ BIN = Path(sys.executable).parent
 KID, NEW, NEW_IN_ENGINE, NEW_IN_CLI = (
     f"src/pysframe/{name}" for name in ("keys/layouts.py", "new.py", "engine/new.py", "cli/new.py")
 )
-C_FILE = "csrc/frame/header.c"
+C_FILE, ROSTER = "csrc/frame/header.c", "src/pysframe/keyservice/roster.py"
 UPWARD = "\nimport pysframe.receiver\n"
 IMPORTS, CRYPTO = "Imports point down BROKEN", "Only the engine touches a crypto library BROKEN"
 NUMPY = "The core does not import NumPy BROKEN"
+JOSE = "Only the key service's credentials touch JOSE BROKEN"
+KEYS_IO = "The key service does no I/O BROKEN"
 
 # What is planted, in which file (a new one, if there is none), which linter must say what of it.
 FAULTS = [
@@ -30,6 +32,8 @@ FAULTS = [
     ("crypto in a new module", NEW, "import cryptography\n", "lint-imports", CRYPTO),
     ("crypto in a new command", NEW_IN_CLI, "import Crypto\n", "lint-imports", CRYPTO),
     ("NumPy in a new module", NEW, "import numpy\n", "lint-imports", NUMPY),
+    ("JOSE in a new module", NEW, "import joserfc\n", "lint-imports", JOSE),
+    ("a clock in the key service", ROSTER, "\nimport time\n", "lint-imports", KEYS_IO),
     ("an untyped def", KID, "\n\ndef seeded(x):\n    return x\n", "mypy", "no-untyped-def"),
     ("an unused import", KID, "\nimport sched\n", f"ruff check {KID}", "sched"),
     ("C out of style", C_FILE, "\nint  x ;\n", f"clang-format --dry-run --Werror {C_FILE}", ""),

@@ -52,7 +52,7 @@ def test_all_who_may_hear_get_the_key_and_nobody_else(room):
 
 
 def test_frames_flow_through_it(room, engine, monkeypatch):
-    """From the message to a frame that opens. Who was sealed a later step opens no earlier frame."""
+    """From the message to a frame that opens; who was sealed a later step opens none before."""
     monkeypatch.setattr(pysframe, "Receiver", engine.Receiver)
     monkeypatch.setattr(pysframe, "Sender", engine.Sender)
     alice, bob, agent, _ = room

@@ -34,7 +34,7 @@ class Roster:
     """The members of a room at one revision.
 
     >>> Roster("acme", "standup").hash.hex()[:16]
-    '7e4aa1f0ac3f5d6a'
+    '32428e1e8eb104fe'
     """
 
     tenant: str
@@ -91,6 +91,10 @@ class Roster:
             refuse("a member who is not in the room cannot leave", Refusal.ROSTER)
         seats = tuple(seat for seat in self if seat.member.name != name)
         return self._next(revision, seats, self.next_index)
+
+    def unchanged(self, revision: int) -> Roster:
+        """After a change that is refused: its revision is taken all the same. Raises Refused."""
+        return self._next(revision, self.seats, self.next_index)
 
     def _next(self, revision: int, seats: tuple[Seat, ...], next_index: int) -> Roster:
         if revision != self.revision + 1 or revision > LAST_REVISION:

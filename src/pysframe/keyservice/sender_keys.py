@@ -20,7 +20,7 @@ from typing import NoReturn
 from .._tracebacks import without_locals
 from ..source.events import InstallSenderKey
 from ..suites import CipherSuite
-from .credentials import Signer, is_expired, refuse_expired, signed, unverified
+from .credentials import Signer, is_valid, refuse_expired, signed, unverified
 from .errors import Refusal, Refused
 from .introductions import Member
 from .limits import (
@@ -254,7 +254,7 @@ def _sending(roster: Roster, sender: str) -> Seat:
 def _hearing(roster: Roster, sender: str, to: Iterable[str] | None, now: float) -> Iterator[Member]:
     if to is None:
         others = (seat.member for seat in roster if seat.member.name != sender)
-        yield from (m for m in others if m.role.hears and not is_expired(m.membership, now))
+        yield from (m for m in others if m.role.hears and is_valid(m.membership, now))
         return
     for name in dict.fromkeys(to):
         seat = roster.seat(name)

@@ -18,7 +18,7 @@ from ._tokens import (
     TenantIssuer,
     TenantKeys,
     digest_of,
-    is_expired,
+    is_valid,
     refuse_expired,
 )
 
@@ -33,7 +33,7 @@ __all__ = [
     "check_proof",
     "confirmed",
     "digest_of",
-    "is_expired",
+    "is_valid",
     "new_nonce",
     "prove",
     "refuse_expired",

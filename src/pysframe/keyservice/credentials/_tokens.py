@@ -170,13 +170,13 @@ def refuse_expired(membership: Membership, now: float) -> None:
     """Raises Refused EXPIRED outside the credential's life, with half a minute for the clocks."""
     if now < membership.issued - SKEW:
         refuse(f"{WHAT} is not valid yet; check the clocks", Refusal.EXPIRED)
-    if is_expired(membership, now):
+    if not is_valid(membership, now):
         refuse(f"{WHAT} has expired; get a new one", Refusal.EXPIRED)
 
 
-def is_expired(membership: Membership, now: float) -> bool:
-    """Whether it is over for this member, whatever a service says; by the same half minute."""
-    return now >= membership.expires + SKEW
+def is_valid(membership: Membership, now: float) -> bool:
+    """Whether refuse_expired() lets it pass."""
+    return membership.issued - SKEW <= now < membership.expires + SKEW
 
 
 def digest_of(token: str) -> bytes:
