@@ -67,7 +67,7 @@ def test_frames_flow_through_it(room, engine, monkeypatch):
         sender="alice", suite=SUITE, generation=field, step=0, base_key=base_key, mine=True
     )
     mine.apply(sealing)
-    mine.apply(Use(field << 8))
+    mine.apply(Use("alice", field << 8))
     his.apply(opened.event())
     its.apply(agent.open(second).event())
     early = mine.sealing.protect(b"before")
