@@ -35,6 +35,7 @@ enum {
     SFR_AUTH_FAILED = 3,
     SFR_REPLAYED = 4,
     SFR_TOO_OLD = 5,
+    SFR_UNRESOLVED = 6,            /* an unknown KID, left to the caller: sfr_receiver_defer */
     SFR_E_RETIRED = -1,            /* closed, or ratcheted on */
     SFR_E_FORKED = -2,             /* made before a fork, used in the child */
     SFR_E_CTR_EXHAUSTED = -3,

@@ -114,8 +114,12 @@ size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room);
  * reach, always for the few of one. The rest have a burst of 64, to which every 256 frames that
  * open add one, and then wait: see frame/reach.c. */
 int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid);
-/* A frame that was counted under an unknown KID has found its key after all: uncounts it. */
-void sfr_receiver_recognize(sfr_receiver *, uint64_t kid);
+/* For callers that derive keys on demand. A frame under an unknown KID then has the status
+ * SFR_UNRESOLVED and is not counted yet: the caller adds its key and unprotects it once more, or
+ * gives up, which counts the frame and sets SFR_UNKNOWN_KEY. Columns, which do not name the KIDs of
+ * refused frames, give up by themselves. */
+void sfr_receiver_defer(sfr_receiver *, int on);
+void sfr_receiver_give_up(sfr_receiver *, sfr_frame *);
 
 /* ---- statistics ---- */
 

@@ -50,15 +50,14 @@ SFR_INLINE int commit(sfr_receiver *r, rx_key *k, uint64_t ctr, int opened)
 }
 
 /* RFC 9605 4.4.4 MUST: discarded. A refused frame leaves zeros in `out`. */
-SFR_INLINE int finish(sfr_frame *f, size_t size, int status)
+SFR_INLINE void finish(sfr_receiver *r, sfr_frame *f, size_t size, int status)
 {
     f->status = status;
     f->out_size = f->clear + size;
-    if (SFR_UNLIKELY(status != SFR_OK)) {
-        if (f->out_size) memset(f->out, 0, f->out_size);
-        f->out_size = 0;
-    }
-    return status;
+    if (SFR_LIKELY(status == SFR_OK)) return;
+    if (status == SFR_UNKNOWN_KEY) f->status = sfr_unknown(r, f->kid, f->ctr); /* key removed */
+    if (f->out_size) memset(f->out, 0, f->out_size);
+    f->out_size = 0;
 }
 
 #endif

@@ -20,10 +20,7 @@ SFR_INLINE int plan(sfr_receiver *r, sfr_frame *f, parsed *p, rx_key **key)
     status = check_out(f, p);
     if (SFR_UNLIKELY(status != SFR_OK)) return status;
     if (SFR_UNLIKELY(!k)) k = *key = find(r, f->kid);
-    if (SFR_UNLIKELY(!k)) {
-        sfr_note_stranger(r, f->kid, f->ctr);
-        return SFR_UNKNOWN_KEY;
-    }
+    if (SFR_UNLIKELY(!k)) return sfr_unknown(r, f->kid, f->ctr);
     return judge(r, k, f->ctr);
 }
 
@@ -64,7 +61,7 @@ SFR_INLINE void unprotect_locked(sfr_receiver *r, sfr_frame *f)
     if (SFR_UNLIKELY(!brief)) ticket = sfr_object_read_enter(), sfr_object_drop(&r->lock);
     open_row(&row);
     if (SFR_UNLIKELY(!brief)) sfr_object_take(&r->lock);
-    finish(f, row.size, commit(r, k, f->ctr, row.status));
+    finish(r, f, row.size, commit(r, k, f->ctr, row.status));
     if (SFR_UNLIKELY(!brief)) sfr_object_read_leave(ticket);
 }
 

@@ -89,7 +89,8 @@ struct sfr_receiver {
     uint32_t window, window_bits; /* frames, 0: no window; bits of the ring, a power of two */
     uint32_t max_frame;
     uint32_t key_at; /* bytes from an rx_key to its key */
-    uint32_t allowance;
+    uint8_t allowance; /* at most ALLOWANCE */
+    bool deferring;    /* unknown KIDs are left to the caller: sfr_receiver_defer */
     _Atomic uint32_t pending; /* how many are unreported */
     const sfr_suite *suite;
     const sfr_kernel *kernel;
@@ -114,6 +115,7 @@ bool sfr_trail_follow(trail *, uint64_t ctr); /* whether this counter continues 
 
 /* With the lock held. */
 void sfr_note_stranger(sfr_receiver *, uint64_t kid, uint64_t ctr);
+int sfr_unknown(sfr_receiver *, uint64_t kid, uint64_t ctr); /* the status of such a frame */
 /* Failures of a key with a 4-byte tag outlive a key that makes room. */
 void sfr_reach_forget(sfr_receiver *, uint64_t group);
 bool sfr_failures_save(sfr_receiver *, const rx_key *); /* false: no memory */

@@ -17,6 +17,13 @@ SFR_INLINE void plan_chunk(sfr_receiver *const *receivers, sfr_frame *frames, si
     }
 }
 
+static void commit_refused(sfr_receiver *r, sfr_frame *f)
+{
+    if (f->status == SFR_MALFORMED) r->malformed++;
+    if (f->status == SFR_UNKNOWN_KEY) f->status = sfr_unknown(r, f->kid, f->ctr);
+    refuse(f, f->status);
+}
+
 /* Returns the number of frames refused. */
 static size_t commit_chunk(sfr_receiver *const *receivers, sfr_frame *frames, size_t count,
                            chunk *c)
@@ -30,7 +37,7 @@ static size_t commit_chunk(sfr_receiver *const *receivers, sfr_frame *frames, si
         if (SFR_UNLIKELY(!c->keys[i]))
             commit_refused(r, f);
         else
-            finish(f, row->size, commit(r, c->keys[i], f->ctr, row->status)), row++;
+            finish(r, f, row->size, commit(r, c->keys[i], f->ctr, row->status)), row++;
         sfr_object_drop(&r->lock);
         refused += f->status != SFR_OK;
     }
@@ -96,9 +103,9 @@ static void commit_opened(sfr_receiver *r, sfr_frame *f)
     }
     rx_key *k = find(r, f->kid);
     if (k && k->born == f->opened_by)
-        finish(f, f->out_size - f->clear, commit(r, k, f->ctr, f->status));
+        finish(r, f, f->out_size - f->clear, commit(r, k, f->ctr, f->status));
     else
-        finish(f, f->out_size - f->clear, SFR_UNKNOWN_KEY);
+        finish(r, f, f->out_size - f->clear, SFR_UNKNOWN_KEY);
 }
 
 size_t sfr_commit_many(sfr_receiver *const *receivers, sfr_frame *frames, size_t count)

@@ -59,11 +59,4 @@ SFR_INLINE int plan_batched(sfr_receiver *r, sfr_frame *f, sfr_row *row, rx_key 
     return SFR_OK;
 }
 
-static __attribute__((unused)) void commit_refused(sfr_receiver *r, sfr_frame *f)
-{
-    if (f->status == SFR_MALFORMED) r->malformed++;
-    if (f->status == SFR_UNKNOWN_KEY) sfr_note_stranger(r, f->kid, f->ctr);
-    refuse(f, f->status);
-}
-
 #endif

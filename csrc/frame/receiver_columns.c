@@ -82,16 +82,13 @@ SFR_INLINE uint8_t *plan_columns(sfr_receiver *const *receivers, const sfr_rows_
     return out;
 }
 
-static int refuse_row(sfr_receiver *r, const planned *p)
+/* With the lock held. The data hold nothing but frames and zeros. An unknown KID is counted even if
+ * the receiver defers, because columns do not name it to the caller. */
+static void settle_refused(sfr_receiver *r, const planned *p, const sfr_rows_out to, size_t i,
+                           uint8_t *out, size_t room, int status)
 {
-    sfr_frame f = {.status = p->why, .kid = p->kid, .ctr = p->ctr};
-    commit_refused(r, &f);
-    return p->why;
-}
-
-/* The data hold nothing but frames and zeros. */
-static void settle_refused(const sfr_rows_out to, size_t i, uint8_t *out, size_t room, int status)
-{
+    if (status == SFR_MALFORMED) r->malformed++;
+    if (status == SFR_UNKNOWN_KEY) sfr_note_stranger(r, p->key ? p->key->kid : p->kid, p->ctr);
     memset(out, 0, room);
     to.status[i] = (uint8_t)status;
     to.kid[i] = to.ctr[i] = 0;
@@ -121,11 +118,11 @@ SFR_INLINE size_t commit_columns(sfr_receiver *const *receivers, size_t count, u
             status = commit(r, k, p->ctr, (row++)->status);
         } else {
             size = (size_t)p->room;
-            status = refuse_row(r, p);
+            status = p->why;
         }
-        if (!alone) sfr_lock_drop(&r->lock);
         if (SFR_UNLIKELY(status != SFR_OK))
-            settle_refused(to, i, out + offset, size, status), refused++;
+            settle_refused(r, p, to, i, out + offset, size, status), refused++;
+        if (!alone) sfr_lock_drop(&r->lock);
         offset += (int64_t)size;
     }
     return refused;

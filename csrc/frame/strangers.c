@@ -1,6 +1,8 @@
 /* KIDs that a receiver has no key for, as its statistics name them.
  *
- * Rule: a forged header can name any KID, so at most SFR_UNKNOWN_TRACKED of them are remembered.
+ * Rule 1: a forged header can name any KID, so at most SFR_UNKNOWN_TRACKED of them are remembered.
+ * Rule 2: a frame whose key can still be derived is no stranger's. It is counted once, and only
+ *         when nobody has a key for it; otherwise it could push out a stranger on its way.
  */
 #include <stdlib.h>
 
@@ -44,22 +46,26 @@ void sfr_note_stranger(sfr_receiver *r, uint64_t kid, uint64_t ctr)
     s->advanced += sfr_trail_follow(&s->unknown, ctr);
 }
 
-void sfr_receiver_recognize(sfr_receiver *r, uint64_t kid)
+int sfr_unknown(sfr_receiver *r, uint64_t kid, uint64_t ctr)
 {
-    struct stranger *const s = r->strangers;
+    if (r->deferring) return SFR_UNRESOLVED;
+    sfr_note_stranger(r, kid, ctr);
+    return SFR_UNKNOWN_KEY;
+}
+
+void sfr_receiver_defer(sfr_receiver *r, int on)
+{
     sfr_object_take(&r->lock);
-    r->unknown--;
-    for (size_t i = 0; s && i < SFR_UNKNOWN_TRACKED; i++) {
-        if (s[i].kid != kid || !s[i].frames) continue;
-        if (--s[i].frames == 0) {
-            memmove(&s[1], &s[0], i * sizeof *s);
-            s[0] = (struct stranger){0};
-        } else if (s[i].advanced > s[i].frames) {
-            s[i].advanced = s[i].frames;
-        }
-        break;
-    }
+    r->deferring = on;
     sfr_object_drop(&r->lock);
+}
+
+void sfr_receiver_give_up(sfr_receiver *r, sfr_frame *f)
+{
+    sfr_object_take(&r->lock);
+    sfr_note_stranger(r, f->kid, f->ctr);
+    sfr_object_drop(&r->lock);
+    f->status = SFR_UNKNOWN_KEY;
 }
 
 void sfr_receiver_totals(sfr_receiver *r, sfr_receiver_stats *out)

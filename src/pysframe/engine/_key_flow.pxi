@@ -388,7 +388,7 @@ cdef class KeyFlowMonitor:
 
     cdef bint _is_clear(self, int64_t malformed, int64_t unknown, const Tally *tally,
                         double now) noexcept:
-        cdef int64_t fresh = max(unknown - self._unknown, 0)      # one may have been taken back
+        cdef int64_t fresh = unknown - self._unknown
         cdef int64_t sent = self._sent(fresh)
         cdef int64_t odd = tally.odd + malformed - self._malformed + fresh - sent
         cdef int64_t good = tally.good + sent

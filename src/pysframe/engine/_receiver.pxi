@@ -13,7 +13,7 @@ cdef int _open_frame(sfr_receiver *receiver, sfr_frame *f) noexcept:
 
 
 cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
-    if _open_frame(self._ptr, f) == SFR_UNKNOWN_KEY and self.is_watching():
+    if _open_frame(self._ptr, f) == SFR_UNRESOLVED:
         return self._again(f, room)
     return f.status
 
@@ -105,6 +105,7 @@ cdef class ReceiverCore:
 
     def _watch(self, bint on):
         change_flag(&self._flags, WATCHING, on)
+        sfr_receiver_defer(self.pointer(), on)
 
     def _resolve(self, kid):
         return False
@@ -135,22 +136,21 @@ cdef class ReceiverCore:
             end_view(&meta_view)
 
     cdef int _again(self, sfr_frame *f, size_t room) except? -1:
-        """Tries again if the KID was unknown and the policy can derive its key."""
-        if not self._find_key(f.kid, True):
-            return SFR_UNKNOWN_KEY
-        f.out_size = room
-        return _open_frame(self._ptr, f)
+        """Tries again if the policy can derive the key of the unknown KID."""
+        if self._find_key(f.kid, True):
+            f.out_size = room
+            _open_frame(self._ptr, f)
+        if f.status == SFR_UNRESOLVED:
+            sfr_receiver_give_up(self._ptr, f)
+        return f.status
 
     cdef bint _find_key(self, uint64_t kid, bint changed) except? -1:
         """Whether an unknown KID has a key by now.
 
         Either an earlier row of the batch brought it (`changed`), or the policy derives it.
         """
-        cdef bint found = (changed and sfr_receiver_kind(self._ptr, kid) >= 0) or (
+        return (changed and sfr_receiver_kind(self._ptr, kid) >= 0) or (
             sfr_receiver_may_derive(self._ptr, kid) and self._resolve(kid))
-        if found:
-            sfr_receiver_recognize(self._ptr, kid)
-        return found
 
     def unprotect_into(self, ciphertext, out, metadata=b"", *, Py_ssize_t clear=0):
         """Like unprotect, but writes to `out`. Returns the number of bytes written."""

@@ -11,6 +11,7 @@ cdef extern from "sfr_batch.h":
         SFR_OK
         SFR_MALFORMED
         SFR_UNKNOWN_KEY
+        SFR_UNRESOLVED
         SFR_E_RETIRED
         SFR_E_LEASE_ENDED
         SFR_E_DUPLICATE
@@ -153,7 +154,8 @@ cdef extern from "sfr_batch.h":
     size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
     size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room)
     int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid)
-    void sfr_receiver_recognize(sfr_receiver *, uint64_t kid)
+    void sfr_receiver_defer(sfr_receiver *, int on)
+    void sfr_receiver_give_up(sfr_receiver *, sfr_frame *)
 
     ctypedef struct sfr_key_stats:
         uint64_t kid

@@ -50,6 +50,7 @@ cdef bint _set_plain_receivers(Rows *rows, object receivers, PyObject **items) n
 cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out):
     cdef size_t total, refused
     cdef uint8_t *base
+    cdef bint told = False
     total = sfr_unprotect_many_size(<sfr_receiver **>rows.owners, rows.frames, rows.count)
     if out is None:
         data = PyBytes_FromStringAndSize(NULL, total)
@@ -66,8 +67,8 @@ cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out):
         refused = sfr_commit_many(<sfr_receiver **>rows.owners, rows.frames, rows.count)
     if rows.watching:
         told = _tell_receivers(rows, receivers, listed)
-        if refused:
-            _retry_unknown(rows, receivers, listed, base + total, told)
+    if refused:
+        _retry_unknown(rows, receivers, listed, base + total, told)
     _settle(rows, base + total)
     return _batch_of(rows, data, base)
 
@@ -88,7 +89,7 @@ cdef bint _tell_receivers(Rows *rows, object receivers, tuple listed) except -1:
 
 cdef int _retry_unknown(Rows *rows, object receivers, tuple listed, uint8_t *end,
                         bint changed) except -1:
-    """Retries, in row order, the rows whose KID was unknown when the batch was planned.
+    """Retries, in row order, the rows whose KID was unknown and may have its key derived.
 
     A KID stays unknown until keys have changed, so a flood of forged KIDs is not looked up again.
     """
@@ -97,14 +98,16 @@ cdef int _retry_unknown(Rows *rows, object receivers, tuple listed, uint8_t *end
     cdef ReceiverCore receiver
     for i in range(rows.count):
         f = &rows.frames[i]
-        if f.status != SFR_UNKNOWN_KEY:
+        if f.status != SFR_UNRESOLVED:
             continue
         receiver = receivers if listed is None else listed[i]
-        if receiver.is_watching() and receiver._find_key(f.kid, changed):
+        if receiver._find_key(f.kid, changed):
             f.out_size = _end_of(rows, i, end) - f.out
             sfr_unprotect(receiver._ptr, f)
             receiver._tell_confirmed()
             changed = True
+        if f.status == SFR_UNRESOLVED:
+            sfr_receiver_give_up(receiver._ptr, f)
     return 0
 
 

@@ -17,7 +17,7 @@ from ..._rows import Clear, Metadata, as_rows, clear_per_row, per_row
 from ...batch import MAX_ROW, FrameBatch, too_long_for_a_batch
 from ...errors import FrameRejected, FrameStatus, MisuseCode, MisuseError, misuse
 from ._arrival import Arrival
-from ._cores import ReceiverCore, SenderCore, knows_now, receiver_state, sender_state, tell
+from ._cores import ReceiverCore, SenderCore, give_up, knows_now, receiver_state, sender_state, tell
 from ._frame_batch import FrameBatch as OwnBatch
 from ._frame_batch import pack_columns
 from ._memory import metadata_view, overlap
@@ -124,11 +124,17 @@ def _receive(
     outcomes = [_outcome(*job, row) for job, row in zip(jobs, rows, strict=True)]
     _tell_receivers(owners)
     for number, (owner, arrival) in enumerate(jobs):
-        unknown = outcomes[number].status == FrameStatus.UNKNOWN_KEY
-        if unknown and knows_now(owner, outcomes[number].kid):
-            outcomes[number] = _outcome(owner, arrival, rows[number])
+        if outcomes[number].status == FrameStatus.UNKNOWN_KEY:
+            outcomes[number] = _retried(owner, arrival, rows[number], outcomes[number])
     _tell_receivers(owners)
     return _finish(out, data, rows, outcomes)
+
+
+def _retried(owner: ReceiverCore, arrival: Arrival, row: memoryview, unknown: Outcome) -> Outcome:
+    again = _outcome(owner, arrival, row) if knows_now(owner, unknown.kid) else unknown
+    if again.status == FrameStatus.UNKNOWN_KEY:
+        give_up(owner, again.kid, again.ctr)
+    return again
 
 
 def _outcome(owner: ReceiverCore, arrival: Arrival, row: memoryview) -> Outcome:

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from ..._buffers import ReadableBuffer, WriteableBuffer, writable_view
 from ..._tracebacks import without_locals
-from ...errors import FrameRejected, FrameStatus, MisuseError
+from ...errors import MisuseError, UnknownKey
 from ...stats import ReceiverStats
 from ...suites import CipherSuite
 from .. import _aead
@@ -21,7 +21,7 @@ from ._arrival import Arrival
 from ._formats import SFRAME, Format
 from ._guard import Unshareable
 from ._keys import Secret
-from ._receiver import ReceiverState
+from ._receiver import Opened, ReceiverState
 from ._sender import SenderState
 
 
@@ -260,10 +260,13 @@ def knows_now(core: ReceiverCore, kid: int | None) -> bool:
     """Whether a KID that was unknown has a key by now, after asking the policy if necessary."""
     assert kid is not None  # an unknown KID was read from a header
     state = receiver_state(core)
-    found = state.knows(kid) or (state.may_derive(kid) and core._resolve(kid))
-    if found:
-        state.recognize(kid)
-    return found
+    return state.knows(kid) or (state.may_derive(kid) and core._resolve(kid))
+
+
+def give_up(core: ReceiverCore, kid: int | None, ctr: int | None) -> None:
+    """Counts a frame under an unknown KID; earlier, its key might still have been derived."""
+    assert kid is not None and ctr is not None
+    receiver_state(core).give_up(kid, ctr)
 
 
 def tell(core: ReceiverCore) -> None:
@@ -290,12 +293,20 @@ def _send(
 
 
 def _receive(core: ReceiverCore, given: Arrival, out: memoryview | None) -> bytes:
-    state = receiver_state(core)
     try:
-        opened = state.attempt(given, out)
-    except FrameRejected as error:
-        if error.status != FrameStatus.UNKNOWN_KEY or not knows_now(core, error.kid):
-            raise
-        opened = state.attempt(given, out)
+        opened = _open_or_derive(core, given, out)
+    except UnknownKey as error:
+        give_up(core, error.kid, error.ctr)
+        raise
     tell(core)
     return opened.frame
+
+
+def _open_or_derive(core: ReceiverCore, given: Arrival, out: memoryview | None) -> Opened:
+    state = receiver_state(core)
+    try:
+        return state.attempt(given, out)
+    except UnknownKey as error:
+        if not knows_now(core, error.kid):
+            raise
+    return state.attempt(given, out)

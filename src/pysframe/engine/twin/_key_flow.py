@@ -295,7 +295,7 @@ class Clear:
         self, stats: ReceiverStats, strangers: Collection[Stranger], tally: Tally, now: float
     ) -> bool:
         """Adds what was counted since the last call, and judges."""
-        unknown = max(0, stats.unknown - self._unknown)  # one may have been taken back
+        unknown = stats.unknown - self._unknown
         sent = self._sent(unknown, strangers)
         odd = tally.odd + stats.malformed - self._malformed + unknown - sent
         good = tally.good + sent

@@ -179,10 +179,10 @@ class ReceiverState:
         with self._lock:
             return self.watched and not self.closed and self._shares.may_derive(kid)
 
-    def recognize(self, kid: int) -> None:
-        """Uncounts a frame that was noted under an unknown KID and has found its key since."""
+    def give_up(self, kid: int, ctr: int) -> None:
+        """Counts a frame under an unknown KID, once nobody has a key for it."""
         with self._lock:
-            self._strangers.take_back(kid)
+            self._strangers.note(kid, ctr)
 
     def take_confirmed(self) -> list[int]:
         """Provisional keys that became real since the last call; none unless it is watched."""
@@ -279,7 +279,6 @@ class ReceiverState:
         with self._lock:
             slot = self._slots.get(parsed.kid)
             if slot is None:
-                self._strangers.note(kid, ctr)
                 detail = f"{len(self._slots)} keys are known"
                 raise rejection(FrameStatus.UNKNOWN_KEY, kid, ctr, detail)
             verdict = slot.judge(ctr)

@@ -19,11 +19,6 @@ class Stranger:
         self.frames = self.latest = 0
         self.trail = Trail()
 
-    def take_back(self) -> None:
-        """One frame has found its key after all."""
-        self.frames -= 1
-        self.trail.advanced = min(self.trail.advanced, self.frames)
-
 
 class Strangers:
     """The unknown KIDs of one receiver; guarded by the receiver's lock."""
@@ -64,11 +59,3 @@ class Strangers:
     def stats(self) -> dict[int, StrangerStats]:
         """The counts by KID."""
         return {kid: StrangerStats(s.frames, s.trail.advanced) for kid, s in self.kids.items()}
-
-    def take_back(self, kid: int) -> None:
-        """Takes back the count of a frame whose key was found after all."""
-        self.frames -= 1
-        if kid in self.kids:
-            self.kids[kid].take_back()
-            if not self.kids[kid].frames:
-                del self.kids[kid]
