@@ -273,15 +273,20 @@ cdef object _batch_like(object cls, object data, bytes block, Py_ssize_t count):
 
 
 cdef object _new_batch(object data, bytes block, Py_ssize_t count):
-    cdef BatchCore batch = <BatchCore>blank(FRAME_BATCH)
+    return _filled_batch(<BatchCore>blank(FRAME_BATCH), data, block, count)
+
+
+# The memory of a result is reserved before a frame is opened: what fails afterwards loses frames,
+# because their counters have been accepted. What follows therefore allocates nothing.
+
+cdef inline BatchCore _filled_batch(BatchCore batch, object data, bytes block, Py_ssize_t count):
     batch._data, batch._columns, batch._count = data, block, count
     return batch
 
 
-cdef object _batch_of(Rows *rows, object data, const uint8_t *base):
-    """The FrameBatch of the rows' results. Offsets count from `base`."""
+cdef object _batch_of(Rows *rows, BatchCore batch, object data, bytes block, const uint8_t *base):
+    """The batch, filled with the rows' results. Offsets count from `base`."""
     cdef Py_ssize_t i, count = rows.count
-    cdef object block = PyBytes_FromStringAndSize(NULL, count * ROW_SIZE)
     cdef sfr_frame *f
     cdef uint64_t authentic        # all ones if the row is authentic, else 0
     cdef sfr_rows_out columns
@@ -294,7 +299,7 @@ cdef object _batch_of(Rows *rows, object data, const uint8_t *base):
         columns.status[i] = <uint8_t>f.status
         columns.kid[i] = f.kid & authentic
         columns.ctr[i] = f.ctr & authentic
-    return _new_batch(data, block, count)
+    return _filled_batch(batch, data, block, count)
 
 
 # -- reading batches --

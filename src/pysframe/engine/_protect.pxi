@@ -146,7 +146,11 @@ cdef int _tell_senders(Rows *rows, object senders, tuple listed) except -1:
 
 
 def protect_many(senders, frames, metadata=None, clear=None):
-    """The ciphertexts of many frames: see pysframe.protect_many."""
+    """Protects each frame under its sender: one for all, or one per frame.
+
+    metadata and clear: None, one for all, or one per frame. Raises what protect raises, prefixed
+    with the row's number, and then nothing has been sealed.
+    """
     cdef Rows rows
     cdef Py_ssize_t i
     cdef bint at_once
@@ -265,7 +269,7 @@ cdef inline bint _is_short(Rows *rows, size_t room) noexcept:
 
 
 cdef object _protect_columns(Rows *rows, object senders, tuple listed, object source, bytes block,
-                             object out):
+                             object out, BatchCore made):
     """The usual batch, straight from columns to columns; None if the batch is not of that kind."""
     cdef sfr_rows_in rows_in
     cdef sfr_rows_out columns
@@ -280,29 +284,32 @@ cdef object _protect_columns(Rows *rows, object senders, tuple listed, object so
     if out is None:
         out = PyBytes_FromStringAndSize(NULL, room)
         target.data = <const uint8_t *>PyBytes_AS_STRING(out)
-    made = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
-    columns_of(PyBytes_AS_STRING(made), rows.count, &columns)
+    result = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
+    columns_of(PyBytes_AS_STRING(result), rows.count, &columns)
     if sfr_protect_columns(<sfr_sender **>rows.owners, &rows_in, rows.count,
                            <uint8_t *>target.data, room, &columns) != <size_t>rows.count:
         raise MisuseError("a sender was used by somebody else during the call")
-    return _new_batch(out, made, rows.count)
+    return _filled_batch(made, out, result, rows.count)
 
 
 def protect_batch(senders, batch, metadata=None, clear=None, out=None):
-    """The ciphertexts of a FrameBatch as another: see pysframe.protect_batch."""
+    """protect_many from columns to columns: rows back to back, in `out` or a new buffer.
+
+    Raises MisuseError saying the bytes needed when `out` is too small.
+    """
     cdef Rows rows
     cdef bint at_once
     cdef size_t expected = 0
     cdef uint8_t *base = NULL
     cdef BatchCore given = _batch(batch)
+    cdef BatchCore made = <BatchCore>blank(FRAME_BATCH)      # first: it may collect garbage
     cdef bytes block = given._columns
     _make_rows(&rows, given._count)
     try:
         listed = _owners(senders, SenderCore, "senders", rows.count)
         source = given._data
         if metadata is None and clear is None:
-            made = _protect_columns(&rows, senders, listed, source, block, out)
-            if made is not None:
+            if _protect_columns(&rows, senders, listed, source, block, out, made) is not None:
                 return made
         _read_batch(&rows, source, block)
         _alive = _read_extras(&rows, metadata, clear)
@@ -322,7 +329,8 @@ def protect_batch(senders, batch, metadata=None, clear=None, out=None):
             if not at_once and _room(&rows) > expected:      # a new lease has longer counters
                 raise misuse(SFR_E_ROOM, size=_room(&rows), limit=expected)
         _lay_out(&rows, base)
+        result = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
         _seal_all(&rows, senders, listed, at_once)
-        return _batch_of(&rows, data, base)
+        return _batch_of(&rows, made, data, result, base)
     finally:
         _free_rows(&rows)

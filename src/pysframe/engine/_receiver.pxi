@@ -35,7 +35,8 @@ cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
             self._rejected(f)
     if self.is_watching():
         self._tell_confirmed()
-    return out if f.out_size == room else out[:f.out_size]
+    shorten(out, f.out_size)
+    return out
 
 
 cdef enum:                         # bits of ReceiverCore._flags

@@ -7,9 +7,12 @@ cdef extern from *:
     static inline void no_view(Py_buffer *view) { view->obj = NULL; }
     static inline void end_view(Py_buffer *view) { if (view->obj) PyBuffer_Release(view); }
     static inline void prefetch(const void *p) { __builtin_prefetch(p); }
-    static inline PyObject *shortened(PyObject *data, Py_ssize_t size) {
-        if (PyBytes_GET_SIZE(data) != size) _PyBytes_Resize(&data, size);
-        return data;
+    /* Cuts new bytes that nobody else has seen. In place, because _PyBytes_Resize may fail, and
+     * then takes with it the frames that are in them. */
+    static inline void shorten(PyObject *data, Py_ssize_t size) {
+        if (PyBytes_GET_SIZE(data) == size) return;
+        Py_SET_SIZE((PyVarObject *)data, size);
+        PyBytes_AS_STRING(data)[size] = 0;
     }
     /* A new instance, whose __init__ does not run. */
     static inline PyObject *blank(PyObject *type) {
@@ -126,7 +129,7 @@ cdef extern from *:
     const void *type_of(PyObject *)
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *, Py_ssize_t) except NULL
     void set_item "PyList_SET_ITEM"(object, Py_ssize_t, PyObject *)      # steals the item
-    object shortened(PyObject *data, Py_ssize_t size)       # steals `data`, the only reference
+    void shorten(object data, Py_ssize_t size)
     object blank(object type)
     object narrowed(object flat, int64_t start, int64_t size)
     object column_view(object block, Py_ssize_t start, Py_ssize_t width, Py_ssize_t count,

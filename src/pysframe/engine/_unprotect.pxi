@@ -47,10 +47,11 @@ cdef bint _set_plain_receivers(Rows *rows, object receivers, PyObject **items) n
     return True
 
 
-cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out):
+cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out, BatchCore made):
     cdef size_t total, refused
     cdef uint8_t *base
     cdef bint told = False
+    cdef bytes block = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
     total = sfr_unprotect_many_size(<sfr_receiver **>rows.owners, rows.frames, rows.count)
     if out is None:
         data = PyBytes_FromStringAndSize(NULL, total)
@@ -70,7 +71,7 @@ cdef object _unprotect(Rows *rows, object receivers, tuple listed, object out):
     if refused:
         _retry_unknown(rows, receivers, listed, base + total, told)
     _settle(rows, base + total)
-    return _batch_of(rows, data, base)
+    return _batch_of(rows, made, data, block, base)
 
 
 cdef bint _tell_receivers(Rows *rows, object receivers, tuple listed) except -1:
@@ -136,13 +137,21 @@ cdef inline void _settle(Rows *rows, uint8_t *end) noexcept:
 
 
 def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
-    """Many ciphertexts to a FrameBatch: see pysframe.unprotect_many."""
+    """Opens each ciphertext under its receiver: one for all, or one per ciphertext.
+
+    metadata and clear: None, one for all, or one per ciphertext. A rejected frame has length 0 and
+    its status, and raises nothing. MisuseError and TypeError concern the arguments and name the row.
+
+    A MemoryError loses no frame: all memory is taken before the first is opened, so the call can be
+    made again. That does not hold where keys are derived as frames come (add_sender_key, add_epoch),
+    nor on the plain-Python engine, where frames of the failed call may read as REPLAYED afterwards.
+    """
     cdef Rows rows
     cdef tuple inputs
-    if metadata is None and clear is None:
-        made = _unprotect_listed(settled(receivers), settled(ciphertexts))
-        if made is not None:
-            return made
+    cdef BatchCore made = <BatchCore>blank(FRAME_BATCH)      # first: it may collect garbage
+    if metadata is None and clear is None and \
+            _unprotect_listed(settled(receivers), settled(ciphertexts), made) is not None:
+        return made
     inputs = _frames(ciphertexts, "ciphertexts")
     _make_rows(&rows, len(inputs))
     try:
@@ -150,14 +159,14 @@ def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
         _read_frames(&rows, "ciphertext", inputs)
         _alive = _read_extras(&rows, metadata, clear)
         _set_receivers(&rows, receivers, listed)
-        return _unprotect(&rows, receivers, listed, None)
+        return _unprotect(&rows, receivers, listed, None, made)
     finally:
         _free_rows(&rows)
 
 
 # -- the usual batch, straight from columns to columns: see "lists" in _rows.pxi --
 
-cdef object _unprotect_listed(object receivers, object ciphertexts):
+cdef object _unprotect_listed(object receivers, object ciphertexts, BatchCore made):
     """Lists of bytes; None if the batch is not of that kind."""
     cdef Rows rows
     cdef sfr_rows_in rows_in
@@ -174,17 +183,17 @@ cdef object _unprotect_listed(object receivers, object ciphertexts):
         # Each row is read before its result is written, so that the same columns can hold both.
         rows_in.data, rows_in.size = NULL, INT64_MAX
         rows_in.offsets, rows_in.lengths = columns.offsets, columns.lengths
-        return _unprotect_columns(&rows, receivers, &rows_in, total, None, NULL, block)
+        return _unprotect_columns(&rows, receivers, &rows_in, total, None, NULL, made, block)
     finally:
         _free_rows(&rows)
 
 
 cdef object _unprotect_columns(Rows *rows, object receivers, const sfr_rows_in *rows_in,
-                               size_t total, object out, Bytes *target, bytes block):
-    """total: bytes of all rows, SIZE_MAX if they are not of that kind. block: of the result."""
+                               size_t total, object out, Bytes *target, BatchCore made,
+                               bytes block):
+    """total: bytes of all rows, SIZE_MAX if they are not of that kind. made, block: the result."""
     cdef sfr_rows_out columns
     cdef PyObject **items = NULL
-    cdef PyObject *data = NULL
     cdef size_t room = total
     if rows.count == 0 or total == SIZE_MAX or not _is_short(rows, total):
         return None
@@ -200,11 +209,12 @@ cdef object _unprotect_columns(Rows *rows, object receivers, const sfr_rows_in *
     if out is not None:
         sfr_unprotect_columns(<sfr_receiver **>rows.owners, rows_in, rows.count,
                               <uint8_t *>target.data, &room, &columns)
-        return _new_batch(out, block, rows.count)
-    data = new_bytes(NULL, room)
+        return _filled_batch(made, out, block, rows.count)
+    data = PyBytes_FromStringAndSize(NULL, room)
     sfr_unprotect_columns(<sfr_receiver **>rows.owners, rows_in, rows.count,
-                          <uint8_t *>PyBytes_AS_STRING(<object>data), &room, &columns)
-    return _new_batch(shortened(data, room), block, rows.count)
+                          <uint8_t *>PyBytes_AS_STRING(data), &room, &columns)
+    shorten(data, room)
+    return _filled_batch(made, data, block, rows.count)
 
 
 cdef size_t _exact_room(Rows *rows, const sfr_rows_in *rows_in) noexcept:
@@ -217,12 +227,16 @@ cdef size_t _exact_room(Rows *rows, const sfr_rows_in *rows_in) noexcept:
 
 
 def unprotect_batch(receivers, batch, metadata=None, clear=None, out=None):
-    """A FrameBatch of ciphertexts to one of frames: see pysframe.unprotect_batch."""
+    """unprotect_many from columns to columns: rows back to back, in `out` or a new buffer.
+
+    A rejected row leaves zeros. Raises MisuseError saying the bytes needed when `out` is too small.
+    """
     cdef Rows rows
     cdef sfr_rows_in rows_in
     cdef Bytes target
     cdef size_t total
     cdef BatchCore given = _batch(batch)
+    cdef BatchCore made = <BatchCore>blank(FRAME_BATCH)      # first: it may collect garbage
     cdef bytes block = given._columns
     _make_rows(&rows, given._count)
     try:
@@ -234,14 +248,14 @@ def unprotect_batch(receivers, batch, metadata=None, clear=None, out=None):
         if metadata is None and clear is None and \
                 _columns_in(&rows, source, block, out, &rows_in, &target):
             total = sfr_unprotect_columns_size(&rows_in, rows.count)     # an upper bound
-            made = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
-            made = _unprotect_columns(&rows, receivers, &rows_in, total, out, &target, made)
-            if made is not None:
+            columns = PyBytes_FromStringAndSize(NULL, rows.count * ROW_SIZE)
+            if _unprotect_columns(&rows, receivers, &rows_in, total, out, &target, made,
+                                  columns) is not None:
                 return made
         listed = _owners(receivers, ReceiverCore, "receivers", rows.count)
         _read_batch(&rows, source, block)
         _alive = _read_extras(&rows, metadata, clear)
         _set_receivers(&rows, receivers, listed)
-        return _unprotect(&rows, receivers, listed, out)
+        return _unprotect(&rows, receivers, listed, out, made)
     finally:
         _free_rows(&rows)

@@ -90,7 +90,8 @@ def unprotect_many(
     """Opens each ciphertext under its receiver: one for all, or one per ciphertext.
 
     A rejected frame has length 0 and its status, and raises nothing. MisuseError and TypeError
-    concern the arguments and name the row.
+    concern the arguments and name the row. After a MemoryError frames of the failed call may read
+    as REPLAYED; the native engine takes all memory before it opens a frame.
     """
     owners, arrivals = _arrivals(receivers, as_rows("ciphertexts", ciphertexts), metadata, clear)
     return _receive(owners, arrivals, None, None)
