@@ -2,7 +2,9 @@
 #
 # Every argument is read before a sender or receiver is looked at, because reading may run the
 # caller's code. Sequences become tuples first, so that a list which another thread changes cannot
-# free what a row points to.
+# free what a row points to. Up to CPython 3.11 one gap is left, the interpreter's own: tuple(list)
+# finds the items, then allocates, which may collect garbage, then reads them; a finalizer must not
+# change the list meanwhile. Since 3.12 garbage is collected between bytecodes only.
 
 cdef enum:
     FEW = 64                       # a batch of so many rows needs no allocation

@@ -140,11 +140,13 @@ def unprotect_many(receivers, ciphertexts, metadata=None, clear=None):
     """Opens each ciphertext under its receiver: one for all, or one per ciphertext.
 
     metadata and clear: None, one for all, or one per ciphertext. A rejected frame has length 0 and
-    its status, and raises nothing. MisuseError and TypeError concern the arguments and name the row.
+    its status, and raises nothing. MisuseError and TypeError concern the arguments, and name the
+    row.
 
     A MemoryError loses no frame: all memory is taken before the first is opened, so the call can be
-    made again. That does not hold where keys are derived as frames come (add_sender_key, add_epoch),
-    nor on the plain-Python engine, where frames of the failed call may read as REPLAYED afterwards.
+    made again. That does not hold where keys are derived as frames come (add_sender_key,
+    add_epoch), nor on the plain-Python engine: there, frames of the failed call may read as
+    REPLAYED afterwards.
     """
     cdef Rows rows
     cdef tuple inputs
