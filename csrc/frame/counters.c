@@ -28,7 +28,7 @@ static bool closed(const sfr_sender *s)
     return !atomic_load_explicit(&s->key, memory_order_relaxed);
 }
 
-/* Call this after any change of what `ready` stands for. */
+/* Must follow every change of the fields that `ready` summarizes. */
 void sfr_sender_set_ready(sfr_sender *s)
 {
     s->ready = closed(s) || s->spent ? 0 : s->generation;

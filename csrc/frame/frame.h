@@ -62,7 +62,7 @@ SFR_INLINE sfr_key_summary sfr_key_summary_of(const sfr_key *key)
     return (sfr_key_summary){key->salt_tail, key->salt_head, key->ops_id};
 }
 
-/* A memcpy of so few bytes that the call would cost more than the copy. */
+/* memcpy for so few bytes that a call would cost more than the copy. */
 SFR_INLINE void sfr_copy_short(uint8_t *to, const uint8_t *from, size_t n)
 {
     if (n >= 16) {

@@ -109,7 +109,7 @@ _Static_assert(sizeof(struct sfr_receiver) <= 192, "three cache lines");
 _Static_assert(FRAMES_PER_ALLOWANCE == 256, "`seen` counts them in a byte");
 
 rx_key *sfr_ring_find(ring *, uint64_t kid);   /* NULL: none */
-void sfr_asked_drop(sfr_receiver *, rx_key *); /* it is no longer SFR_KEY_ASKED */
+void sfr_asked_drop(sfr_receiver *, rx_key *); /* takes it off the list of SFR_KEY_ASKED */
 
 bool sfr_trail_follow(trail *, uint64_t ctr); /* whether this counter continues one before */
 

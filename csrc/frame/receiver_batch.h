@@ -19,7 +19,7 @@ SFR_INLINE void prefetch_recent(sfr_receiver *const *receivers, size_t i, size_t
             atomic_load_explicit(&receivers[i + PREFETCH_ROWS]->recent, memory_order_relaxed));
 }
 
-/* So are keys, once they are too many for the cache. The key of the last frame is the likely
+/* Keys are fetched early, too, once they outgrow the cache. The last frame's key is the likely
  * one. */
 SFR_INLINE void fetch_key(const sfr_receiver *r, const sfr_ops *like, size_t size)
 {

@@ -29,8 +29,8 @@ typedef struct open_chunk {
     size_t planned;
 } open_chunk;
 
-/* The usual row, whose header is the predicted one. NULL: not so. Its frame is never in memory,
- * because no address of it leaves this function. */
+/* Plans the usual row, whose header is the predicted one; NULL for any other. The compiler keeps the
+ * frame in registers, because no address of it leaves this function. */
 SFR_INLINE rx_key *plan_usual(const sfr_receiver *r, sfr_span in, uint8_t *out, size_t room,
                               sfr_row *row, uint64_t *ctr)
 {
@@ -43,7 +43,7 @@ SFR_INLINE rx_key *plan_usual(const sfr_receiver *r, sfr_span in, uint8_t *out, 
     return k;
 }
 
-/* Any other row. Out of line, because it would take the registers of the usual one. */
+/* Plans any other row. Out of line, because inlined it would cost the usual row registers. */
 static __attribute__((noinline)) size_t plan_other(sfr_receiver *r, sfr_span in, uint8_t *out,
                                                    size_t room, sfr_row *row, planned *to)
 {

@@ -4,8 +4,8 @@
 
 #include "platform/process.h"
 
-/* Locks are held for a few microseconds at most, never while a long frame runs. A lock inherited through fork from
- * a thread that no longer exists is taken over. */
+/* Locks are held for a few microseconds at most, never while a long frame runs. A lock inherited
+ * through fork from a thread that no longer exists is taken over. */
 void sfr_lock_wait(sfr_lock *, uint32_t generation);
 SFR_INLINE void sfr_lock_take(sfr_lock *lock)
 {

@@ -52,7 +52,7 @@ class Finder:
         if module is None or module.__spec__ is None:
             return None
         before = module.__spec__
-        again: Any = Again(module)  # a loader by its methods alone
+        again: Any = Again(module)  # duck-typed: importlib.abc would have to be imported
         spec = ModuleSpec(fullname, again, origin=before.origin)
         spec.submodule_search_locations = before.submodule_search_locations
         spec.has_location, spec.cached = before.has_location, before.cached

@@ -37,7 +37,7 @@ class Signature:
 
 
 def made_already(value: object) -> AttributeError:
-    """What a value says when its __init__ runs again: it may be a key of a dictionary by then."""
+    """The error for a second __init__, because the value may be a dictionary's key by then."""
     return AttributeError(f"a {type(value).__name__} is immutable; make another one")
 
 

@@ -113,7 +113,7 @@ class FrameBatch(BatchCore):
 
 
 def too_long_for_a_batch(row: int, size: int) -> MisuseError:
-    """What protect_batch says of a frame of over MAX_ROW bytes."""
+    """The error for a frame of over MAX_ROW bytes in protect_batch."""
     return MisuseError(
         f"row {row}: a frame of {size} bytes is over the limit of {MAX_ROW} for a batch, whose "
         "lengths are int32; protect() takes it"
@@ -121,35 +121,35 @@ def too_long_for_a_batch(row: int, size: int) -> MisuseError:
 
 
 def too_long_for_a_row(row: int, size: int) -> MisuseError:
-    """What from_frames says of a frame of over MAX_LENGTH bytes."""
+    """The error for a frame of over MAX_LENGTH bytes in from_frames."""
     return MisuseError(f"row {row} has {size} bytes; a frame has at most {MAX_LENGTH}")
 
 
 def uneven(offsets: int, lengths: int) -> MisuseError:
-    """What the constructor says of columns that are not equally long."""
+    """The error for columns of unequal length."""
     return MisuseError(f"{offsets} offsets and {lengths} lengths; they must be as many")
 
 
 def outside(row: int, start: int, size: int, room: int) -> MisuseError:
-    """What the constructor says of a row that leaves its data."""
+    """The error for a row that lies outside the data."""
     return MisuseError(f"row {row}: offset {start}, length {size} leaves the data of {room} bytes")
 
 
 def gone(row: int, room: int) -> MisuseError:
-    """What a batch says of a row that its data, which has shrunk, no longer holds."""
+    """The error for a row that the data, which has shrunk, no longer holds."""
     return MisuseError(f"row {row} leaves the data of {room} bytes")
 
 
 def never_filled() -> AttributeError:
-    """What a batch says whose __init__ raised, or never ran."""
+    """The error for a batch whose __init__ raised, or never ran."""
     return AttributeError("this batch was never filled")
 
 
 def filled_already() -> MisuseError:
-    """What a batch says when its __init__ runs again: other threads may be reading it."""
+    """The error for a second __init__: other threads may be reading the batch."""
     return MisuseError("this batch is filled already; make another one")
 
 
 def damaged() -> MisuseError:
-    """What is said of a block of columns that does not hold as many rows as it should."""
+    """The error for a block of columns whose size does not fit its number of rows."""
     return MisuseError("the columns of this FrameBatch are damaged")

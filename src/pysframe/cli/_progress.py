@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 WIDTH = 78  # columns
-REDRAW = 0.1  # seconds between two pictures
+REDRAW = 0.1  # seconds between two redraws of the bar
 QUIET = 5.0  # seconds between two plain lines; what is quicker needs none
 
 
 class Progress(Protocol):
-    """Told now and then what is being done."""
+    """Receives reports of what is being done."""
 
     def at(self, doing: str) -> None: ...
 

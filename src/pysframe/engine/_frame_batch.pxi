@@ -44,7 +44,7 @@ cdef inline bytes _filled(ColumnsCore self):
 
 @cython.auto_pickle(False)
 cdef class BatchCore(ColumnsCore):
-    """What pysframe.FrameBatch is completed with."""
+    """The engine's half of pysframe.FrameBatch."""
 
     cdef object _data
 
@@ -97,7 +97,7 @@ cdef class BatchCore(ColumnsCore):
         return _rows_as_bytes(self._data, _filled(self), self._count)
 
     def _rejected(self):
-        """How many rows have another status than OK."""
+        """The number of rows whose status is not OK."""
         cdef bytes block = _filled(self)
         cdef const char *status = PyBytes_AS_STRING(block) + 28 * self._count
         cdef Py_ssize_t i, found = 0
@@ -141,7 +141,7 @@ cdef int _fill(BatchCore self, object data, bytes block, Py_ssize_t count) excep
         if self._columns is not None:
             raise filled_already()
         self._data, self._count = data, count
-        self._columns = block      # last: it tells that the batch is filled
+        self._columns = block      # set last, because it marks the batch as filled
     return 0
 
 

@@ -5,7 +5,7 @@
 
 @cython.auto_pickle(False)
 cdef class HeaderCore:
-    """What pysframe.Header is completed with."""
+    """The engine's half of pysframe.Header."""
 
     cdef readonly uint64_t kid, ctr
     cdef readonly Py_ssize_t size

@@ -276,7 +276,7 @@ cdef class KeyFlowMonitor:
         return self._arrange(count)
 
     cdef int _arrange(self, size_t count) except -1:
-        """Keys came or went: every history moves to its new place, and some end."""
+        """Moves every history to its new place after keys came or went; some end."""
         cdef Known *known = <Known *>PyMem_Calloc(count + 1, sizeof(Known))
         cdef Place *order = <Place *>PyMem_Calloc(count + 1, sizeof(Place))
         cdef size_t i, old = 0

@@ -21,7 +21,7 @@ cdef inline int _run(ReceiverCore self, sfr_frame *f, size_t room) except? -1:
 cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
     cdef size_t room
     cdef bytes out
-    if not flags_of(&self._flags) & OPEN:     # a call of pointer() takes longer
+    if not flags_of(&self._flags) & OPEN:     # inlined, because a call of pointer() takes longer
         self.pointer()
     while True:
         # Another thread may write to the ciphertext meanwhile. If the header then turns out to be

@@ -194,7 +194,7 @@ cdef tuple _read_extras(Rows *rows, object metadata, object clear):
 # made: so no list can change.
 
 cdef inline object settled(object rows):
-    """The rows as nobody can change them during a call."""
+    """The rows in a form that cannot change during the call."""
     return rows if SERIALIZED or type(rows) is not list else tuple(rows)
 
 

@@ -1,4 +1,4 @@
-# Part of _native.pyx: the C that Cython cannot say, each piece a few instructions long.
+# Part of _native.pyx: C that Cython cannot express, each piece a few instructions long.
 
 cdef extern from *:
     """

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class NoCarrier(Exception):
-    """Nothing in a wire frame can hold a ciphertext; its words say why."""
+    """The wire frame holds no ciphertext; the message says why."""
 
 
 class Codec(NamedTuple):

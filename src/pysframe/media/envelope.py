@@ -259,7 +259,7 @@ def _one_per_row(given: Any, kind: type, count: int) -> Sequence[Any]:
 
 
 def _kept(given: Any, kind: type | None, rows: list[int]) -> Any:
-    """Of what is given for all rows, or one for each, that of these rows."""
+    """The values of these rows: the common value, or each row's own."""
     if given is None or (kind is not None and isinstance(given, kind)):
         return given
     if not isinstance(given, (list, tuple)):

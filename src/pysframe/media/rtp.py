@@ -94,7 +94,7 @@ class Depacketizer:
     def _unwrapped(self, seq: int) -> int:
         """The number nearest to the newest whose low 16 bits these are."""
         if self._newest is None:
-            return seq + SEQUENCES  # so that earlier ones are positive, too
+            return seq + SEQUENCES  # leaves room for earlier numbers to stay positive
         ahead = (seq - self._newest) % SEQUENCES
         return self._newest + ahead - (SEQUENCES if ahead >= SEQUENCES // 2 else 0)
 
@@ -128,7 +128,7 @@ class Depacketizer:
         return found.flags
 
     def _follows(self, number: int, like: int) -> bool:
-        """Whether a neighbour is here and can belong to the same ciphertext."""
+        """Whether the neighbouring payload has arrived and can belong to the same ciphertext."""
         found, other = self._kept.get(number), self._kept[like]
         if found is None or other is None:
             return False

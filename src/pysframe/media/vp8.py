@@ -11,7 +11,7 @@ from ._carrier import Codec, NoCarrier
 
 KEY_SIZE, DELTA_SIZE = 10, 1  # bytes in the clear
 START_CODE = b"\x9d\x01\x2a"
-# What is shown of bytes that are no VP8: an interframe that claims nothing.
+# The clear part for bytes that are not VP8: an interframe that claims nothing.
 UNREADABLE = b"\x01"
 
 

@@ -1,4 +1,4 @@
-"""What a source of keys says, and what it is told.
+"""The events of a key source, and the reports it receives.
 
 Rules of this file:
   1. A base_key shows in no repr, and an event that holds one cannot be pickled or copied.

@@ -1,4 +1,4 @@
-"""Keyring: what the events of a source come to: receivers by sender, and the sender in use.
+"""Keyring: turns a source's events into one receiver per sender and the sender in use.
 
 Rules of this file:
   1. Media is sealed under the key that Use named, or not at all.
@@ -109,7 +109,7 @@ class Keyring:
         return self._sealing
 
     def scope(self, sender: str | None = None) -> Scope:
-        """What opens this sender's frames, or anybody's in the room; always the same one."""
+        """The scope of this sender's frames, or of anybody's in the room; always the same one."""
         with self._lock:
             self._refuse_closed()
             if sender not in self._scopes:
@@ -127,7 +127,7 @@ class Keyring:
         return "" if event is None or isinstance(event, InstallEpoch) else event.sender
 
     def was_dropped(self, kid: int | None) -> bool:
-        """Whether a key of this KID was dropped of late: who uses it is behind."""
+        """Whether this KID's key was dropped recently, so that whoever still uses it is behind."""
         return kid in self._dropped
 
     def flows(self, now: float) -> Mapping[str, Mapping[int | None, KeyFlow]]:
@@ -224,7 +224,7 @@ class Keyring:
             )  # fmt: skip
 
     def _seal(self, event: InstallKey | InstallSenderKey, suite: CipherSuite) -> None:
-        """Makes the Sender of a key that is ours. It seals once Use names it."""
+        """Makes the Sender of one of our own keys. It seals once Use names it."""
         if isinstance(event, InstallSenderKey):
             kid = SENDER_KEYS.pack(event.generation, event.step)
             self._make(kid, event, suite, 0, SENDER_KEYS)
@@ -281,7 +281,7 @@ class Keyring:
             del self._mine[event.kid]
             sender = self._senders.pop(event.kid)
             if self._sealing is sender:
-                self._sealing = None  # rather nothing than media in the clear
+                self._sealing = None  # sending nothing is safer than media in the clear
             sender.close()
         held = self._holding(event.kid)
         if held is not None and held.sender == event.sender:
@@ -292,7 +292,7 @@ class Keyring:
                     _remove(scope.receiver, held)
 
     def _holding(self, kid: int) -> Install | None:
-        """What was installed that this KID belongs to."""
+        """The installed key, sender key or epoch that this KID belongs to."""
         epochs = [number for kind, number in self._held if kind == "epoch"]
         low = kid % (1 << self._epochs.E)
         names = [("key", kid), ("sender key", SENDER_KEYS.unpack(kid).generation)]

@@ -63,11 +63,11 @@ class StaticKeys:
 
     async def events(self) -> AsyncIterator[KeyEvent]:
         """Every key, then under which KID to seal; then it ends, and the keys stay as they are."""
-        for number in range(len(self._events)):  # so that no variable of this frame is a key
+        for number in range(len(self._events)):  # so that no local variable holds a key
             yield self._events[number]
 
     async def report(self, flows: Mapping[str, Mapping[int | None, KeyFlow]]) -> None:
-        """Nobody listens: a file can do nothing about it."""
+        """Does nothing: a file cannot react to a report."""
 
     async def close(self) -> None:
         """Forgets the keys. Python owned their bytes: they cannot be wiped."""

@@ -69,12 +69,12 @@ check(missing())
 
 
 def reads_from(receiver: RTCRtpReceiver, frames: queue.Queue[Any]) -> None:
-    """From now on the receiver's decoder reads these frames."""
+    """Makes the receiver's decoder read from this queue."""
     setattr(receiver, DECODER_QUEUE, frames)
 
 
 def decoder_queue(receiver: RTCRtpReceiver) -> queue.Queue[Any]:
-    """What the receiver's decoder reads."""
+    """The queue that the receiver's decoder reads."""
     frames: queue.Queue[Any] = getattr(receiver, DECODER_QUEUE)
     return frames
 
@@ -85,7 +85,7 @@ def is_decoding(receiver: RTCRtpReceiver) -> bool:
 
 
 def ask_for_key_frame(receiver: RTCRtpReceiver) -> None:
-    """With the next packet of video a PLI is sent. From any thread."""
+    """Asks for a key frame: a PLI is sent with the next packet of video. Any thread may call it."""
     getattr(receiver, DECODER_ERROR).set()
 
 

@@ -24,7 +24,7 @@ from . import _private
 
 HELD_FRAMES, HELD_BYTES = 64, 1 << 22  # of frames whose key has not come: 1.3 s of audio
 KEY_FRAME_EVERY = 0.5  # seconds between two requests
-MANY = 10  # frames refused in a row, from which on it is no accident
+MANY = 10  # frames refused in a row before it counts as a trouble
 
 log = logging.getLogger("pysframe")
 _WAKE = object()  # in the queue: a key came
@@ -66,7 +66,7 @@ class Incoming:
         return dict(self._counts)
 
     def count(self, name: str) -> None:
-        """One frame more under this name."""
+        """Counts one frame under this name."""
         self._counts[name] += 1
 
     def opened(self) -> None:
@@ -95,7 +95,7 @@ class OpenedFrames(queue.Queue[Any]):
         self._held_bytes = 0
         self._key_came = False
         self._gap = False  # a picture was lost, or the key has changed: deltas may lack their base
-        self._asked = 0.0  # when a key frame was asked for; monotonic seconds
+        self._asked = 0.0  # time of the last key-frame request, in monotonic seconds
         self._unwatch: Callable[[], None] | None = None
 
     def bind(self, scope: Scope) -> None:
@@ -117,7 +117,7 @@ class OpenedFrames(queue.Queue[Any]):
             task = super().get(block, timeout)
             try:
                 self._take(task)
-            except Exception as error:  # an unforeseen one: the frame is lost, the thread is not
+            except Exception as error:  # costs the frame, not the thread
                 self._incoming.refuse("error")
                 if self._incoming.counts["error"] == 1:
                     log.error("a received frame was dropped: %s", type(error).__name__)
@@ -136,7 +136,7 @@ class OpenedFrames(queue.Queue[Any]):
     def _end(self) -> None:
         self._ready.append(None)
         self._incoming.ended = True
-        self._incoming.refused = 0  # silence that is meant is no trouble
+        self._incoming.refused = 0  # an empty frame is intended silence
         self._held.clear()
         self._held_bytes = 0
         if self._unwatch is not None:
@@ -146,7 +146,7 @@ class OpenedFrames(queue.Queue[Any]):
         """Whether the key of the frame is here; if it opens, it is ready."""
         codec, frame = task
         incoming, scope = self._incoming, self._incoming.scope
-        if not frame.data:  # to a decoder it would mean the end of the stream
+        if not frame.data:  # a decoder would take it for the end of the stream
             incoming.count("empty")
         elif scope is None:
             incoming.refuse("unbound")
@@ -182,7 +182,7 @@ class OpenedFrames(queue.Queue[Any]):
     # ---- key frames ----
 
     def _close_gap(self, codec: str, data: bytes) -> None:
-        """Asks for a key frame until one came: others refer to pictures that may be lost."""
+        """Asks for a key frame until one arrives: others refer to pictures that may be lost."""
         if is_key_frame(codec, data):
             self._gap = False
         elif time.monotonic() - self._asked >= KEY_FRAME_EVERY:

@@ -57,8 +57,8 @@ class SealedTrack(MediaStreamTrack):
         self._encoder: Any = None
         self._encodes = ""  # the codec of the encoder
         self._envelope: Envelope | None = None
-        self._last: Sender | None = None  # what sealed the latest frame
-        self._key_frame = False  # the next picture must be one
+        self._last: Sender | None = None  # the Sender of the latest frame
+        self._key_frame = False  # the next picture must be a key frame
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -99,7 +99,7 @@ class SealedTrack(MediaStreamTrack):
         elif sender is None:
             self._drop("no key")
         else:
-            if sender is not self._last:  # RFC 9605 6.2: whoever joined with this key can begin
+            if sender is not self._last:  # RFC 9605 6.2: new members need a key frame
                 self._last, self._key_frame = sender, True
             for frame, pts, time_base in self._frames(data, codec):
                 self._seal(sender, codec.mimeType, frame, pts, time_base)

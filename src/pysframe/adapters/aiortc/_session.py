@@ -192,7 +192,7 @@ class Session(AsyncIOEventEmitter):
         with suppress(Exception):
             await self._source.close()
         for track in self._incoming:
-            track.scope = None  # of a connection made elsewhere, which goes on
+            track.scope = None  # of a connection made elsewhere, which stays open
         self.keys.close()
 
     async def __aenter__(self) -> Self:
@@ -211,7 +211,7 @@ class Session(AsyncIOEventEmitter):
             self._tasks = [asyncio.ensure_future(work) for work in (self._follow(), self._watch())]
 
     async def _follow(self) -> None:
-        """Does what the source says, until it ends."""
+        """Applies the source's events until it ends."""
         try:
             async for event in self._source.events():
                 await self._apply(event)
@@ -250,7 +250,7 @@ class Session(AsyncIOEventEmitter):
             self._tell(sent, trouble_out(sent, now))
 
     def _tell(self, whose: Watched, trouble: Trouble | None) -> None:
-        """Says a trouble once, and says when it is over."""
+        """Reports each trouble once, and once more when it is over."""
         before = self._troubles.get(whose)
         if before is not None and (trouble is None or trouble.kind is not before.kind):
             del self._troubles[whose]
@@ -286,7 +286,7 @@ def _refuse_late(transceiver: RTCRtpTransceiver) -> None:
 
 
 async def _settled(pc: RTCPeerConnection) -> None:
-    """Returns when the connection has connected."""
+    """Waits until the connection is connected."""
     changed = asyncio.Event()
     pc.on("connectionstatechange", changed.set)
     try:

@@ -1,4 +1,4 @@
-"""When a track is in trouble, and in which words.
+"""Decides when a track is in trouble, and words it.
 
 Rules of this file:
   1. No alarm rests on single frames. Lossy networks make a few that do not open, and aiortc hands
@@ -42,7 +42,7 @@ _WORDS = {
 
 
 def _is_long(frames: int, seconds: float) -> bool:
-    """Whether so many frames in a row, over so long, are no accident."""
+    """Whether this many frames in a row, over this long, count as a trouble."""
     return (frames >= CONSECUTIVE and seconds >= UNKNOWN_S) or (
         frames >= FEW and seconds >= SILENT_S
     )

@@ -1,4 +1,4 @@
-"""A file as a row of bounded reads, and what a recording is refused for."""
+"""Bounded reads of a file, and the error for what is no recording."""
 
 from collections import Counter
 from typing import BinaryIO, NamedTuple
@@ -7,7 +7,7 @@ CHUNK = 1 << 16
 
 
 class RecordingError(Exception):
-    """The file is no recording that can be read; its words say why."""
+    """The file is not a readable recording; the message says why."""
 
 
 class Captured(NamedTuple):

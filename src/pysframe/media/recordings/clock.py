@@ -1,4 +1,4 @@
-"""RTP time to the time of a recording."""
+"""Converts RTP timestamps to times within a recording."""
 
 WRAP = 1 << 32
 STRANGE = 30.0  # seconds by which RTP time and arrival may part before the stream began anew
@@ -25,7 +25,7 @@ class Clock:
         else:
             passed = self._passed(timestamp, at)
             if -STRANGE * self._rate <= passed < 0:
-                return self._ticks  # sent behind what it comes before: no clock was set back
+                return self._ticks  # sent late; the clock was not set back
             self._ticks += max(0, passed)
         self._stamp, self._at = timestamp, at
         return self._ticks

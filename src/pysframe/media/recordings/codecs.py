@@ -9,7 +9,7 @@ from .frames import AUDIO, FORMS, Form
 
 AUDIO_RATES = {"OPUS": 48_000, "PCMU": 8_000, "PCMA": 8_000}
 VIDEO_RATE = 90_000
-RED_RATE_OF = "OPUS"  # what WebRTC repeats in RED
+RED_RATE_OF = "OPUS"  # the codec that WebRTC wraps in RED
 CODECS = (*AUDIO_RATES, *FORMS)
 
 

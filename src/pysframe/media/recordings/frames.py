@@ -63,7 +63,7 @@ def _obu_type(unit: bytes) -> int:
 
 
 def _low_overhead(units: list[bytes]) -> bytes:
-    """With the sizes that RTP leaves out."""
+    """Joins OBUs and adds their sizes, which RTP leaves out."""
     return b"".join(_sized(unit) for unit in units)
 
 
@@ -131,7 +131,7 @@ class Assembler:
         return self._packet is not None and packet.timestamp != self._packet.timestamp
 
     def _abandon(self) -> None:
-        """A hole: what is open will never be whole."""
+        """Drops the open frame, because a packet of it is missing."""
         if self._open is not None:
             self.incomplete += 1
             self._counted = True

@@ -14,7 +14,7 @@ UDP, FRAGMENT, EXTENSIONS = 17, 44, (0, 43, 60)
 
 
 class NotUDP(Exception):
-    """The frame holds no whole UDP datagram; its words are a note."""
+    """The frame holds no complete UDP datagram; the message becomes a note."""
 
 
 def datagram(link: int, frame: bytes) -> tuple[str, bytes]:
@@ -45,7 +45,7 @@ def _packet(link: int, frame: bytes) -> bytes:
 
 
 def _tagged(frame: bytes, at: int) -> bytes:
-    """Behind an EtherType and any VLAN tags before it."""
+    """The packet after the EtherType, any VLAN tags skipped."""
     while int.from_bytes(frame[at : at + 2], "big") in VLAN:
         at += 4
     return _of_type(int.from_bytes(frame[at : at + 2], "big"), frame[at + 2 :])

@@ -86,7 +86,7 @@ def is_readable(codec: str, first: bytes) -> bool:
 
 
 def _opened(codec: str, first: bytes) -> InputContainer:
-    """The frame as a file of its own."""
+    """The frame in a container that FFmpeg can probe."""
     import av
 
     if codec in RAW:
@@ -115,7 +115,7 @@ def write(file: BinaryIO, plans: Sequence[Plan], blocks: Iterable[Block]) -> int
         except BaseException:
             sink.failed = sink.failed or OSError("given up")
             raise
-        finally:  # FFmpeg writes what it still holds; after a failure nobody takes it
+        finally:  # FFmpeg flushes what it still holds; after a failure the output is discarded
             output.close()
     sink.check()
     return writer.refused

@@ -24,7 +24,7 @@ from ..envelope import Envelope, checked_version
 MOST_KIDS = 100
 NOT_SFRAME, OTHERS = "not SFrame", "more KIDs without a key"
 REPEATED, WRONG, MISSING = "repeated", "not authentic", "no key"
-PAGE = 1 << 15  # counters that one row of bits holds
+PAGE = 1 << 15  # counters in one page of the bitmap
 
 
 class Key(Protocol):
@@ -67,7 +67,7 @@ class Flow:
 
 
 class Once:
-    """Which counters of one KID were opened: bits, in pages."""
+    """The set of counters opened under one KID, as a paged bitmap."""
 
     def __init__(self) -> None:
         self._pages: dict[int, bytearray] = {}
@@ -99,7 +99,7 @@ class Opener:
             raise MisuseError("no key to open with")
 
     def open(self, envelope: Envelope, wire: bytes) -> tuple[int, bytes] | None:
-        """(KID, frame), or None, and then a row of `flows` says why."""
+        """(KID, frame), or None; the KID's entry in `flows` then says why."""
         assert self._receiver is not None
         try:
             ciphertext = envelope.ciphertext(wire)

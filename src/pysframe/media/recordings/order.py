@@ -9,11 +9,11 @@ Rules of this file:
 from .packets import Packet
 
 DEPTH = 2048  # packets; some seconds of video
-START = 32  # packets seen before the first is told: one that should have come first may be late
+START = 32  # packets read before the first is released, because an earlier one may be late
 DROPOUT = 3000  # RFC 3550 A.1: a jump further ahead is no loss
 SEQUENCES = 1 << 16
 
-Numbered = tuple[int, Packet]  # the number counts on where sequence numbers wrap
+Numbered = tuple[int, Packet]  # an extended number, which does not wrap as sequence numbers do
 
 
 class Order:
@@ -23,13 +23,13 @@ class Order:
         self.repeated = self.late = self.lost = 0
         self._waiting: dict[int, Packet] = {}
         self._newest = SEQUENCES
-        self._next: int | None = None  # the number to be told next; None: nothing was told yet
+        self._next: int | None = None  # the number to release next; None before the first
         self._given_up: set[int] = set()
         self._stranger: Packet | None = None
         self._begun = False
 
     def push(self, packet: Packet) -> list[Numbered]:
-        """The packets that are due now."""
+        """Adds a packet and returns those that can be released now."""
         if not self._begun:
             self._begun, self._newest = True, SEQUENCES + packet.sequence
         number = self._number(packet.sequence)
@@ -51,7 +51,7 @@ class Order:
         return self._take(number, packet)
 
     def misses(self, sequence: int) -> bool:
-        """Whether this packet has not come, and is still of use."""
+        """Whether this packet is new and not too late."""
         if not self._begun:
             return False
         number = self._number(sequence)
@@ -90,7 +90,7 @@ class Order:
         return self._due(DEPTH)
 
     def _due(self, depth: int) -> list[Numbered]:
-        """What can be told when `depth` packets are waited for."""
+        """The packets to release when at most `depth` are held back."""
         if self._next is None:
             if not self._waiting or (depth and len(self._waiting) < START):
                 return []

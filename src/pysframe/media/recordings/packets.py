@@ -8,7 +8,7 @@ RTCP = range(192, 224)  # RFC 5761 4: what these second bytes say that it is not
 
 
 class NotRTP(Exception):
-    """The datagram is no RTP packet; its words are a note."""
+    """The datagram is not an RTP packet; the message becomes a note."""
 
 
 class Packet(NamedTuple):

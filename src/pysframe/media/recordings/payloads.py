@@ -13,7 +13,7 @@ from ..av1 import read_leb128
 
 
 class PayloadFault(Exception):
-    """The payload is none of its codec."""
+    """The payload does not follow its codec's payload format."""
 
 
 class Piece(NamedTuple):

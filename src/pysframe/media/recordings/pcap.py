@@ -104,7 +104,7 @@ def _blocks(source: Source) -> Frames:
 
 
 def _body(source: Source, order: str, size: int, begun: bytes) -> bytes | None:
-    """What is between the two lengths of a block; its first 4 bytes have been read."""
+    """The body of a block, between its two length fields; the first 4 bytes have been read."""
     if not 12 <= size <= LARGEST_BLOCK or size % 4:
         _damaged(source)
         return None

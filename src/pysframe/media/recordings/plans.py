@@ -1,4 +1,4 @@
-"""Which tracks a file will have: seen on a first pass, before anything is written."""
+"""Plans a file's tracks on a first pass, before anything is written."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -11,7 +11,7 @@ Name = tuple[int, str, int, str]
 
 
 class Plans:
-    """Shown every frame of a recording once, it makes the plan of its tracks."""
+    """Collects what is needed to plan the tracks: it is shown every frame of a recording once."""
 
     def __init__(self) -> None:
         self._first: dict[Name, bytes] = {}
@@ -50,5 +50,5 @@ def blocks(plans: Mapping[Name, Plan], frames: Iterator[Restored]) -> Iterator[B
 
 
 def name_of(track: Track) -> Name:
-    """What stays the same when a recording is read again."""
+    """A key for a track that stays the same when the recording is read again."""
     return track.number, track.flow, track.ssrc, track.codec

@@ -1,4 +1,4 @@
-"""RED (RFC 2198): a frame, and before it copies of earlier ones."""
+"""RED (RFC 2198): a packet carries copies of earlier frames, then a new one."""
 
 from typing import NamedTuple
 

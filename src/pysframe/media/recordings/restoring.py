@@ -80,7 +80,7 @@ class Recording:
 
     @property
     def position(self) -> int:
-        """How far it has been read, in bytes."""
+        """The read position in bytes."""
         return self._source.position
 
     def packets(self, notes: Counter[str]) -> Iterator[tuple[str, Packet]]:
@@ -205,7 +205,7 @@ class Restorer:
             self.notes[f"packets of payload type {packet.payload_type}, which has no codec"] += 1
         elif stream is None:
             stream = self._new_stream(name)
-        if stream is not None:  # also when there is no meaning: its number is in the same row
+        if stream is not None:  # without a meaning, too: its number counts
             stream.types.add(packet.payload_type)
             yield from self._ordered(name, stream, stream.order.push(packet))
 
