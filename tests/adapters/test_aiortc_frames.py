@@ -399,14 +399,16 @@ def test_a_hook_that_lets_garbage_pass_is_seen(monkeypatch, rng):
 
 
 def troubles_of(here, frames, begun=100.0):
-    """The kinds that four looks a second would say while such frames come, 50 a second."""
-    kinds = []
-    for number, frame in enumerate(frames):
-        here.put(frame)
-        here.frames._take(here.frames.queue.popleft())
+    """The kinds that four looks a second would say while such frames come, 50 a second, and in ten
+    seconds after the last."""
+    kinds, trouble = [], None
+    for number in range(len(frames) + 500):
+        if number < len(frames):
+            here.put(frames[number])
+            here.frames._take(here.frames.queue.popleft())
         here.incoming.refused_since, now = begun, begun + number / 50
         if number % 12 == 0:
-            trouble = trouble_in(here.incoming, now, here.keys)
+            trouble = trouble_in(here.incoming, now, here.keys, trouble)
             kinds += [trouble.kind] if trouble else []
     return kinds
 

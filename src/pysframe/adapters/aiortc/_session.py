@@ -245,7 +245,8 @@ class Session(AsyncIOEventEmitter):
     def _look(self) -> None:
         now = time.monotonic()
         for received in self._incoming:
-            self._tell(received, trouble_in(received, now, self.keys))
+            before = self._troubles.get(received)
+            self._tell(received, trouble_in(received, now, self.keys, before))
         for sent in self._outgoing:
             self._tell(sent, trouble_out(sent, now))
 

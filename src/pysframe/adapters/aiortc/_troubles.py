@@ -5,6 +5,7 @@ Rules of this file:
      on pictures that were cut short.
   2. A track's counts say that there is trouble, and the key flow says which: read as SFrame, media
      in the clear has a KID as well, and one frame cannot tell them apart.
+  3. What was said holds until the key flow says something else: silence says nothing.
 """
 
 from __future__ import annotations
@@ -48,8 +49,10 @@ def _is_long(frames: int, seconds: float) -> bool:
     )
 
 
-def trouble_in(track: Incoming, now: float, keys: Keyring) -> Trouble | None:
-    """Why nothing of a received track opens, or None."""
+def trouble_in(
+    track: Incoming, now: float, keys: Keyring, before: Trouble | None = None
+) -> Trouble | None:
+    """Why nothing of a received track opens, or None. before: what was last said of it."""
     if not track.refused or not _is_long(track.refused, now - track.refused_since):
         return None
     kind = _KINDS.get(track.why)
@@ -57,7 +60,9 @@ def trouble_in(track: Incoming, now: float, keys: Keyring) -> Trouble | None:
         words = f"its frames are refused as {track.why!r}"
         return Trouble(TroubleKind.REFUSED, track.sender or "", _sentence(track, words))
     if kind in _STATES and track.scope is not None:
-        kind = _judged(kind, track, track.scope.receiver.key_flow(now), now)
+        said = before.kind if before and before.kind in _WORDS else None
+        likely = kind if now - track.refused_since >= SILENT_S else None
+        kind = _judged(kind, track.kid, track.scope.receiver.key_flow(now)) or said or likely
     if kind is None:
         return None
     if kind is TroubleKind.MISSING_KEY and keys.was_dropped(track.kid):
@@ -68,16 +73,15 @@ def trouble_in(track: Incoming, now: float, keys: Keyring) -> Trouble | None:
 
 
 def _judged(
-    kind: TroubleKind, track: Incoming, flows: Mapping[int | None, KeyFlow], now: float
+    kind: TroubleKind, kid: int | None, flows: Mapping[int | None, KeyFlow]
 ) -> TroubleKind | None:
-    """What the receiver's key flow makes of a refusal; None while it has not seen enough."""
+    """What the receiver's key flow makes of a refusal; None while it tells nothing."""
     states = {flow.state for flow in flows.values()}
-    theirs = flows[track.kid].state if track.kid in flows else None
+    theirs = flows[kid].state if kid in flows else None
     if theirs not in _STATES[kind] and KeyState.NOT_SFRAME in states:
         return TroubleKind.NOT_SFRAME
     # The states of other KIDs count: a sender who goes on to its next KID is still in trouble.
-    enough = states.intersection(_STATES[kind]) or now - track.refused_since >= SILENT_S
-    return kind if enough else None
+    return kind if states.intersection(_STATES[kind]) else None
 
 
 def _sentence(track: Incoming, words: str) -> str:
