@@ -45,6 +45,14 @@ def test_other_payload_types_of_a_stream_are_told_and_are_no_loss():
         assert restorer.notes == {"packets of payload type 126, which has no codec": 30}
 
 
+def test_janus_does_not_know_the_ssrc_of_simulcast_at_first():
+    packets = packetized("VP8", sealed("VP8", sealer()))
+    unknown = [(at, data[:8] + bytes(4) + data[12:]) for at, data in packets[:5]]
+    found, restorer = frames(recorded.mjr(unknown + packets[5:], codec="vp8"))
+    assert found == plain(media("VP8"))
+    assert [track.ssrc for track in restorer.tracks] == [0x1234]
+
+
 def test_what_is_not_rtp_is_told():
     others = {
         b"\0\1\0\x08" + bytes(20): "datagrams that are not RTP",  # STUN

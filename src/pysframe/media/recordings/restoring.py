@@ -75,7 +75,7 @@ class Recording:
         self.is_mjr = magic in mjr.MAGIC
         if not self.is_mjr and magic[:4] not in pcap.MAGIC:
             raise RecordingError("is neither an mjr of Janus nor a pcap or pcapng capture")
-        self._mjr: mjr.Info | None = None
+        self._ssrc = 0  # of an mjr
         self.meanings = self._of_mjr() if self.is_mjr else codecs.meanings(names or {})
 
     @property
@@ -84,12 +84,17 @@ class Recording:
         return self._source.position
 
     def packets(self, notes: Counter[str]) -> Iterator[tuple[str, Packet]]:
-        """(flow, packet) from the beginning of the file on."""
+        """(flow, packet) from the beginning of the file on.
+
+        Of simulcast Janus makes one stream, with the SSRC of one layer, and 0 until it knows one.
+        """
         for captured in self._datagrams(notes):
             try:
-                yield captured.flow, packets.parse(captured.data, captured.at)
+                packet = packets.parse(captured.data, captured.at)
             except packets.NotRTP as other:
                 notes[str(other)] += 1
+            else:
+                yield captured.flow, packet if packet.ssrc else packet._replace(ssrc=self._ssrc)
 
     def unnamed(self) -> Counter[tuple[int, int]]:
         """How many packets come under each (payload type, SSRC) that has no meaning yet."""
@@ -110,11 +115,15 @@ class Recording:
             known = codecs.meanings({0: info.codec})[0]
         except MisuseError as fault:
             raise RecordingError(f"holds {fault}") from None
-        types = Counter(packet.payload_type for _, packet in self.packets(Counter()))
+        found = Counter((packet.ssrc, packet.payload_type) for _, packet in self.packets(Counter()))
+        types, sources = Counter[int](), Counter[int]()
+        for (ssrc, kind), count in found.items():
+            types[kind] += count
+            sources[ssrc] += count if ssrc else 0
+        self._ssrc = sources.most_common(1)[0][0] if sources else 0
         redundant = {} if info.red is None else {info.red: known._replace(red=True)}
         plain = [number for number, _ in types.most_common() if number not in redundant]
-        found = redundant | {number: known for number in plain[:1]}
-        return found
+        return redundant | {number: known for number in plain[:1]}
 
 
 class _Stream:
