@@ -95,7 +95,7 @@ class Agent:
         self.connection = self._session.connection()
         self.connection.on("track", self._on_track)
         self.named: dict[str, Named] = {}  # by state of key_flow: when it first said so
-        self.words: list[str] = []  # of troubles, for a person
+        self.troubles: list[Trouble] = []
         self.pictures: list[tuple[int, int]] = []  # sizes
         self._heard: list[np.ndarray] = []
         self._tasks: list[asyncio.Task[None]] = [asyncio.create_task(self._watch())]
@@ -139,6 +139,10 @@ class Agent:
 
     # ---- what it knows ----
 
+    def __repr__(self) -> str:
+        state = self.connection.connectionState
+        return f"<{state}, {self._session.incoming}, {len(self.pictures)} pictures>"
+
     def _of(self, kind: str) -> Counter[str]:
         counts: Counter[str] = Counter()
         for incoming in self._session.incoming:
@@ -152,8 +156,14 @@ class Agent:
     def refused(self, kind: str) -> int:
         return sum(refused_by(self._of(kind)).values())
 
+    async def lost(self, kind: str) -> int:
+        """Packets that did not come, as RTCP counts them."""
+        receivers = [r for r in self.connection.getReceivers() if r.track.kind == kind]
+        rows = [row for r in receivers for row in (await r.getStats()).values()]
+        return sum(row.packetsLost for row in rows if row.type == "inbound-rtp")
+
     def _on_trouble(self, trouble: Trouble) -> None:
-        self.words.append(trouble.words)
+        self.troubles.append(trouble)
 
     async def _watch(self) -> None:
         """Notes when key_flow first says what, from the first frame on."""

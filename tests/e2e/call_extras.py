@@ -1,27 +1,28 @@
-"""What goes wrong in a call on purpose, and what a server keeps of it."""
+"""What goes wrong in a call on purpose."""
 
 import asyncio
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from call import Call, Counts, opens, seals, sounds
 from chromium import Party
-from hearing import Tone, decoded, pictures_of, tone_of
-from keys import SUITE, Key, new_key
-from measures import REFUSALS
+from keys import Key, new_key
+from measures import missing, refused
 from programs import Pion
-from seen import audio_frames, vp8_frames
 from waiting import until
 
-import pysframe
-from pysframe.media import Envelope
-
+T = TypeVar("T")
+WHO = ("alice", "carol")  # seals, sends in the clear
 REKEYS, REKEYS_TAKE = 16, 8.0  # seconds
 AHEAD, OLD_KEYS = 3, 4  # keys that a receiver has before they are used, and keeps
+QUIET, LOOKS = 8, 100  # a tenth of a second each: until nothing comes any more; for what is missing
 
 
 async def clear_media(call: Call, carol: Party) -> None:
     """carol publishes in the clear. bob listens once as to plain WebRTC, and once, as an agent
     does, as to sealed media, with alice's keys."""
+    call.carol = carol
     await call.publishes(carol, "carol", None, simulcast=False)
     agent = call.seen.more["agent of clear media"] = call.agent(call.alice_key)
     await call.server.agent_subscribes(agent, "agent-of-carol", "carol")
@@ -60,8 +61,8 @@ async def _passes(call: Call, frames: int) -> bool:
 
 
 async def rekeys(call: Call) -> None:
-    """A new KID again and again. Receivers have it two rekeys before it is used, since a busy one
-    takes its time, and forget old ones four later."""
+    """A new KID again and again, each used for a frame at least. Receivers have a key two rekeys
+    before it is used, and forget it when they are three further and have all that came under it."""
     late = call.alice_key._replace(sender="late")
     await opens(call.bob, late)
     await call.server.page_subscribes(call.bob, "bob-late", "alice", "late")
@@ -69,16 +70,23 @@ async def rekeys(call: Call) -> None:
     first = call.alice_key.kid
     keys = [call.alice_key, *(new_key("alice", first + 1 + n) for n in range(REKEYS))]
     await _give(call, *keys[1:AHEAD])
-    before = await _counted(call)
+    before = await _in_silence(call)
+    begun = time.monotonic()
     for number in range(1, REKEYS + 1):
         await _give(call, *keys[number + AHEAD - 1 : number + AHEAD])
-        await asyncio.sleep(REKEYS_TAKE / REKEYS)
+        await asyncio.sleep(begun + number * REKEYS_TAKE / REKEYS - time.monotonic())
         await seals(call.alice, keys[number])
+        await _all_has_come(call, before)
         if number >= OLD_KEYS:
             await _take(call, keys[number - OLD_KEYS])
-    await asyncio.sleep(0.5)
-    call.seen.more["rekeyed"] = _between(before, await _counted(call)) | {
+    took = time.monotonic() - begun
+    await call.alice.call("mute", name="alice", kind="audio", muted=True)
+    rekeyed = await _all_has_come(call, before)
+    await call.alice.call("mute", name="alice", kind="audio", muted=False)
+    call.seen.more["rekeyed"] = rekeyed | {
         "keys": REKEYS,
+        "seconds": took,
+        "the agent is": call.seen.agent.connection.connectionState,
         "tone": await sounds(call.seen.agent.listens, call.seen.spoken),
     }
     call.seen.more["keys"] = keys
@@ -100,25 +108,52 @@ async def _take(call: Call, key: Key) -> None:
     await call.bob.call("drop", sender="alice", kid=key.kid)
 
 
-async def _counted(call: Call) -> dict[str, Any]:
-    alice = await call.alice.call("counts")
+async def _in_silence(call: Call) -> Counts:
+    """What was counted until now; while it is, alice is mute, so that no frame is on its way."""
+    await call.alice.call("mute", name="alice", kind="audio", muted=True)
+    counts = await _steady(lambda: _counted(call))
+    await call.alice.call("mute", name="alice", kind="audio", muted=False)
+    return counts
+
+
+async def _all_has_come(call: Call, before: Counts) -> Counts:
+    """What was counted since, once all that alice has sealed up to now has come; or at last."""
+    sealed = (await _counted(call))["sealed"] - before["sealed"]
+    for _ in range(LOOKS):
+        since = _between(before, await _counted(call))
+        if max(missing(since | {"sealed": sealed}).values()) <= 0:
+            break
+        await asyncio.sleep(0.1)
+    return since
+
+
+async def _counted(call: Call) -> Counts:
+    """Frames of sound, each of which is one packet; at alice's end first."""
+    sent = await _audio(call.alice, "alice", "outbound-rtp")
+    alice = (await call.alice.call("counts"))["alice audio"]
     bob = await call.bob.call("counts")
+    received = await _audio(call.bob, "bob-alice", "inbound-rtp")
     agent = call.seen.agent
-    rtp = await call.bob.call("stats", name="bob-alice", type="inbound-rtp")
-    audio = next(entry for entry in rtp if entry["kind"] == "audio")
     return {
-        "sealed": alice["alice audio"]["passed"],
-        "not sealed": sum(alice["alice audio"][name] for name in REFUSALS),
+        "sealed": alice["passed"],
+        "not sealed": refused(alice),
+        "sent": sent["packetsSent"],
         "opened by bob": bob["bob-alice audio"]["passed"],
-        "refused by bob": sum(bob["bob-alice audio"][name] for name in REFUSALS),
-        "refused by who got no new key": sum(bob["bob-late audio"][name] for name in REFUSALS),
+        "refused by bob": refused(bob["bob-alice audio"]),
+        "lost on the way to bob": received["packetsLost"],
+        "opened by who got no new key": bob["bob-late audio"]["passed"],
         "opened by the agent": agent.opened("audio"),
         "refused by the agent": agent.refused("audio"),
-        "lost on the way": audio["packetsLost"],
+        "lost on the way to the agent": await agent.lost("audio"),
     }
 
 
-def _between(before: Counts, after: Counts) -> dict[str, Any]:
+async def _audio(page: Party, name: str, type: str) -> dict[str, Any]:
+    stats = await page.call("stats", name=name, type=type)
+    return next(entry for entry in stats if entry["kind"] == "audio")
+
+
+def _between(before: Counts, after: Counts) -> Counts:
     return {name: after[name] - before[name] for name in after}
 
 
@@ -126,26 +161,70 @@ def _between(before: Counts, after: Counts) -> dict[str, Any]:
 
 
 async def losses(call: Call, sfu: Pion, packets: int) -> None:
-    """The same packets are dropped of alice's sealed sound and of carol's plain sound."""
+    """The same packets are dropped of alice's sealed media and of carol's plain media."""
     call.seen.more["loss"] = {
         f"{percent} %": await _lost(call, sfu, drop=percent, packets=packets) for percent in (1, 5)
     }
     altered = await _lost(call, sfu, drop=5, alter=10, packets=packets // 2)
-    call.seen.more["loss"]["altered"] = altered["missed of alice"]
+    call.seen.more["loss"]["altered"] = altered
 
 
-async def _lost(call: Call, sfu: Pion, **how: float) -> dict[str, float]:
-    """Of each: packets dropped, and the share of the sound that the browser had to invent."""
-    before = {who: await _sound(call, sfu, who) for who in ("alice", "carol")}
-    for who in before:
-        await sfu.impair(f"{call.codec}-bob-{who}", kind="audio", **how)
-    found = {}
+async def _lost(call: Call, sfu: Pion, *, packets: int, **how: float) -> dict[str, Any]:
+    """Of each: packets of sound dropped, the share of the sound that the browser had to invent,
+    and the share of the pictures that did not come though no packet of them was dropped."""
+    await _show(call, shown=False)
+    pictures = await _in_the_dark(call, sfu)
+    before = {who: await _sound(call, sfu, who) for who in WHO}
+    for who in WHO:
+        await sfu.impair(f"{call.codec}-bob-{who}", kind="video", **how)
+        await sfu.impair(f"{call.codec}-bob-{who}", kind="audio", packets=packets, **how)
+    await _show(call, shown=True)
+    found: dict[str, Any] = {}
     for who, (dropped, invented, played) in before.items():
         await until(f"the loss of {who}'s packets", lambda who=who: _is_over(call, sfu, who))
         now = await _sound(call, sfu, who)
         found[f"dropped of {who}"] = now[0] - dropped
         found[f"missed of {who}"] = (now[1] - invented) / (now[2] - played)
+    for who in WHO:
+        await until(
+            f"the loss of {who}'s pictures", lambda who=who: _is_hit(call, sfu, who, pictures)
+        )
+    await _show(call, shown=False)
+    for who, then in (await _in_the_dark(call, sfu)).items():
+        found[f"pictures of {who}"] = _between(pictures[who], then)
+        await sfu.impair(f"{call.codec}-bob-{who}", kind="video")
+    await _show(call, shown=True)
     return found
+
+
+async def _show(call: Call, *, shown: bool) -> None:
+    for page, who in ((call.alice, "alice"), (call.carol, "carol")):
+        await page.call("mute", name=who, kind="video", muted=not shown)
+
+
+async def _in_the_dark(call: Call, sfu: Pion) -> dict[str, Counts]:
+    """What was counted of pictures, once none comes any more."""
+
+    async def count() -> dict[str, Counts]:
+        counts = await call.bob.call("counts")
+        stats = {who: (await sfu.stats(f"{call.codec}-bob-{who}"))["video"] for who in WHO}
+        return {
+            who: {"passed": counts[f"bob-{who} video"]["passed"]}
+            | {name: stats[who][name] for name in ("frames", "hit", "dropped")}
+            for who in WHO
+        }
+
+    return await _steady(count)
+
+
+async def _steady(count: Callable[[], Awaitable[T]]) -> T:
+    """What count() gives when it has been the same for a while."""
+    counts, same = await count(), 0
+    while same < QUIET:
+        await asyncio.sleep(0.1)
+        last, counts = counts, await count()
+        same = same + 1 if counts == last else 0
+    return counts
 
 
 async def _is_over(call: Call, sfu: Pion, who: str) -> bool:
@@ -153,10 +232,14 @@ async def _is_over(call: Call, sfu: Pion, who: str) -> bool:
     return (await sfu.stats(f"{call.codec}-bob-{who}"))["audio"]["unharmed"] > 25
 
 
+async def _is_hit(call: Call, sfu: Pion, who: str, before: dict[str, Counts]) -> bool:
+    stats = (await sfu.stats(f"{call.codec}-bob-{who}"))["video"]
+    return stats["hit"] > before[who]["hit"]
+
+
 async def _sound(call: Call, sfu: Pion, who: str) -> tuple[int, int, int]:
     """Packets dropped, samples that the browser invented, and all samples."""
-    stats = await call.bob.call("stats", name=f"bob-{who}", type="inbound-rtp")
-    audio = next(entry for entry in stats if entry["kind"] == "audio")
+    audio = await _audio(call.bob, f"bob-{who}", "inbound-rtp")
     sent = (await sfu.stats(f"{call.codec}-bob-{who}"))["audio"]
     return sent["dropped"], audio["concealedSamples"], audio["totalSamplesReceived"]
 
@@ -196,61 +279,3 @@ async def withheld(call: Call, erin: Party) -> None:
     call.seen.more["live of erin"] = await erin.call("live")
     await erin.call("close", name="erin")
     await call.server.end("erin")
-
-
-# ---- what the server keeps ----
-
-
-async def read_recording(call: Call) -> None:
-    """alice's sound as the server has it, by the same reader with and without her keys."""
-    await asyncio.sleep(0.2)  # the last packets are written
-    call.seen.recorded = await asyncio.to_thread(_recorded, call)
-
-
-def _recorded(call: Call) -> dict[str, Any]:
-    frames = audio_frames(call.server.recorded("alice", "audio"))
-    receiver = pysframe.Receiver(SUITE)
-    for key in call.seen.more.get("keys", [call.alice_key]):
-        receiver.add_key(key.kid, key.base_key)
-    opened = [frame for frame in (_opened(receiver, frame) for frame in frames) if frame]
-    return {
-        "frames": len(frames),
-        "opened": len(opened),
-        "with the key": heard(opened),
-        "without it": heard(frames),
-    }
-
-
-def _opened(receiver: pysframe.Receiver, wire: bytes) -> bytes | None:
-    try:
-        return Envelope("audio/opus").open(receiver, wire)
-    except pysframe.FrameRejected:
-        return None
-
-
-def heard(frames: list[bytes]) -> Tone:
-    """Of three seconds in the middle of a recording: it begins and ends abruptly."""
-    middle = max(0, len(frames) // 2 - 75)
-    return tone_of(decoded(frames[middle : middle + 150]))
-
-
-async def read_wrongs(call: Call) -> None:
-    """What the server has of carol, who sent in the clear, and of erin, who sent no media."""
-    await asyncio.sleep(0.2)
-    call.seen.more["recorded in clear"] = await asyncio.to_thread(
-        lambda: heard(audio_frames(call.server.recorded("carol", "audio")))
-    )
-    call.seen.more["withheld"] = await asyncio.to_thread(_of_erin, call)
-
-
-def _of_erin(call: Call) -> dict[str, Any]:
-    frames = audio_frames(call.server.recorded("erin", "audio"))
-    pictures = pictures_of("vp8", vp8_frames(call.server.recorded("erin", "video")))
-    brightest = [int(picture.to_ndarray(format="gray").max()) for picture in pictures]
-    return {
-        "frames": len(frames),
-        "sound": tone_of(decoded(frames)),
-        "pictures": len(pictures),
-        "brightest": max(brightest, default=255),
-        "live": call.seen.more["live of erin"],
-    }

@@ -102,7 +102,7 @@ class PionRoom:
         await self.sfu.end(self._name(name))
 
     def recorded(self, who: str, kind: str) -> Path:
-        files = [f"{self._name(who)}-{kind}{layer}.rtp" for layer in ("-h", "")]
+        files = [f"{self._name(who)}-{kind}{layer}.pcap" for layer in ("-h", "")]
         paths = [self.sfu.dumps / file for file in files]
         return next((path for path in paths if path.exists()), paths[-1])
 

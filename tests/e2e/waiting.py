@@ -6,10 +6,22 @@ slow, and slow is no failure; what hangs must still end, in words.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds
+
+
+class NotYet(NamedTuple):
+    """What a probe gives while it is not true: how it stands."""
+
+    how: Any
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return repr(self.how)
 
 
 class Hung(Exception):

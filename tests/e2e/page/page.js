@@ -8,6 +8,8 @@ import { CounterStore, FrameWorker, publish } from "/dist/page.js";
 
 const peers = new Map(); // RTCPeerConnection of each connection's name
 const streams = new Map(); // what each connection receives
+const sending = new Map(); // "connection medium": a sender and its track
+const counting = new Map(); // the same of a receiver of plain media: a worker that counts
 const live = new Set(); // transforms of senders whose real track is sent
 const told = []; // trouble, in words
 let frames;
@@ -52,6 +54,7 @@ const calls = {
       const transceiver = seal
         ? sealed(peer, track, options(name, seal, track.kind, codec), init)
         : peer.addTransceiver(track, init);
+      sending.set(`${name} ${track.kind}`, { sender: transceiver.sender, track });
       if (track.kind === "video") only(transceiver, RTCRtpSender, codec);
     }
     return local(peer, await peer.createOffer());
@@ -61,6 +64,12 @@ const calls = {
     await peers.get(name).setRemoteDescription({ type: "answer", sdp: answer });
   },
 
+  /** Without its track a sender sends no packet, of silence or black neither. */
+  async mute({ name, kind, muted }) {
+    const { sender, track } = sending.get(`${name} ${kind}`);
+    await sender.replaceTrack(muted ? null : track);
+  },
+
   /** An offer to receive, for servers that answer. open: whose frames, or null for plain media. */
   async ask({ name, open, codec, kinds }) {
     const peer = connection(name);
@@ -68,6 +77,7 @@ const calls = {
       const transceiver = peer.addTransceiver(kind, { direction: "recvonly" });
       if (kind === "video") only(transceiver, RTCRtpReceiver, codec);
       if (open) frames.attach(transceiver.receiver, opening(name, open, kind, codec));
+      else counted(transceiver.receiver, `${name} ${kind}`);
     }
     return local(peer, await peer.createOffer());
   },
@@ -94,7 +104,10 @@ const calls = {
   live: () => [...live],
 
   /** Of each transform: frames that passed, and frames dropped under each name. */
-  counts: () => frames.counts(),
+  async counts() {
+    const plain = [...counting].map(async ([id, worker]) => [id, { passed: await asked(worker) }]);
+    return { ...(await frames.counts()), ...Object.fromEntries(await Promise.all(plain)) };
+  },
 
   /** What getStats() says of the media of a connection: one object a stream. */
   async stats({ name, type }) {
@@ -145,6 +158,19 @@ function options(name, sender, kind, codec) {
 }
 
 const opening = (...about) => ({ ...options(...about), operation: "open" });
+
+function counted(receiver, id) {
+  const worker = new Worker("counting-worker.js", { type: "module" });
+  receiver.transform = new RTCRtpScriptTransform(worker);
+  counting.set(id, worker);
+}
+
+function asked(worker) {
+  return new Promise((done) => {
+    worker.addEventListener("message", ({ data }) => done(data), { once: true });
+    worker.postMessage("how many");
+  });
+}
 
 function sealed(peer, track, about, init) {
   const { transceiver, live: sent } = publish(peer, track, frames, about, init);

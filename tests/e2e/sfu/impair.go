@@ -21,9 +21,10 @@ type Impairment struct {
 }
 
 type impaired struct {
-	how   Impairment
-	count int
-	held  *rtp.Packet // out of order: sent behind the next one
+	how    Impairment
+	count  int
+	held   *rtp.Packet // out of order: sent behind the next one
+	frames *frames
 }
 
 // delivery is a packet with the time that it is still to take.
@@ -49,6 +50,7 @@ func (i *impaired) apply(packet *rtp.Packet, stats *Stats) []delivery {
 	}
 	if lost(number, i.how.Drop) {
 		stats.Dropped++
+		i.frames.isLost(packet)
 		return i.deliver(stats)
 	}
 	if every(i.how.Alter, number) && len(packet.Payload) > 0 {
@@ -76,6 +78,7 @@ func (i *impaired) deliver(stats *Stats, packets ...*rtp.Packet) []delivery {
 	var ways []delivery
 	for _, packet := range packets {
 		stats.Forwarded++
+		i.frames.isSent(packet)
 		ways = append(ways, delivery{packet, time.Duration(i.how.Delay) * time.Millisecond})
 	}
 	return ways

@@ -27,6 +27,7 @@ type Out struct {
 	lastTime time.Time
 	asked    time.Time // for a key frame
 	impaired impaired
+	frames   *frames
 	counted  Stats
 }
 
@@ -38,6 +39,8 @@ type Stats struct {
 	Reordered  int    `json:"reordered"`
 	Altered    int    `json:"altered"`
 	Unharmed   int    `json:"unharmed"` // after an impairment that is over
+	Frames     int    `json:"frames"`   // begun
+	Hit        int    `json:"hit"`      // of these, by a packet that was dropped
 	Switches   int    `json:"switches"`
 	Layer      string `json:"layer"`
 }
@@ -51,7 +54,8 @@ func newOut(track *Track, conn *webrtc.PeerConnection) (*Out, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Out{track: track, local: local, wanted: track.first()}
+	out := &Out{track: track, local: local, wanted: track.first(), frames: newFrames()}
+	out.impair(Impairment{})
 	track.mu.Lock()
 	track.outs = append(slices.Clone(track.outs), out)
 	track.mu.Unlock()
@@ -88,7 +92,7 @@ func (o *Out) wish(rid string) {
 func (o *Out) impair(how Impairment) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.impaired = impaired{how: how}
+	o.impaired = impaired{how: how, frames: o.frames}
 	o.counted.Unharmed = 0
 }
 
@@ -97,6 +101,7 @@ func (o *Out) stats() Stats {
 	defer o.mu.Unlock()
 	stats := o.counted
 	stats.Layer = o.now
+	stats.Frames, stats.Hit = len(o.frames.begun), o.frames.hit()
 	return stats
 }
 
