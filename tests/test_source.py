@@ -435,6 +435,18 @@ def test_flows_are_by_sender(keyring, engine, rng):
     assert keyring.flows(2.0)["alice"][300].opened == 20
 
 
+@pytest.mark.parametrize("suite", [GCM, CipherSuite(5)])  # the other one makes the receiver anew
+def test_pictures_that_a_jitter_buffer_held_back_are_not_too_old(keyring, engine, rng, suite):
+    key = rng.randbytes(16)
+    scope = keyring.scope()
+    keyring.apply(hers(key, suite=suite))
+    with engine.Sender(suite, kid=300, base_key=key, next_ctr=0) as sender:
+        picture, *_, sound = [sender.protect(b"frame") for _ in range(5_000)]
+    assert [scope.receiver.unprotect(frame) for frame in (sound, picture)] == [b"frame"] * 2
+    with pytest.raises(pysframe.FrameRejected):
+        scope.receiver.unprotect(picture)
+
+
 def test_a_store_is_renewed(keyring, rng, tmp_path):
     key, store = rng.randbytes(16), CounterStore(tmp_path / "counters", lease=4)
     keyring.apply(mine(key, start=store))

@@ -33,6 +33,9 @@ SHORT_TAG_FAILURES = 1 << 12
 DEFAULT_MAX_FRAME = 16 << 20  # bytes
 LIMIT_MAX_FRAME = 0x7FFF_FFFF  # bytes: lengths of a batch are int32
 LIMIT_WINDOW = 1 << 20  # frames, of replay_window
+# Sound and all layers of pictures share a sender's counters, and a jitter buffer holds pictures
+# back: that of aiortc 128 packets, which are ten seconds of small ones, some 1,000 frames.
+ROOM_WINDOW = 1 << 13  # frames, of a Keyring's receivers
 
 # ---- keys that follow from others: RFC 9605 5 ----
 

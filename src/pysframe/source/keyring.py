@@ -21,7 +21,7 @@ from ..counters import CounterStore, fingerprint
 from ..engine import KeyFlow
 from ..errors import MisuseError
 from ..keys.layouts import MLSLayout, SenderKeyLayout
-from ..limits import REMEMBERED
+from ..limits import REMEMBERED, ROOM_WINDOW
 from ..media.envelope import checked_version
 from ..suites import CipherSuite
 from .events import Drop, InstallEpoch, InstallKey, InstallSenderKey, KeyEvent, Use
@@ -50,7 +50,7 @@ class Scope:
 
     def __init__(self, sender: str | None, suite: CipherSuite) -> None:
         self.sender = sender
-        self.receiver = pysframe.Receiver(suite)
+        self.receiver = _receiver(suite)
         self._watchers: list[Callable[[], None]] = []
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -68,6 +68,10 @@ class Scope:
 
     def __repr__(self) -> str:
         return f"<Scope of {self.sender or 'the whole room'}>"
+
+
+def _receiver(suite: CipherSuite) -> pysframe.Receiver:
+    return pysframe.Receiver(suite, replay_window=ROOM_WINDOW)
 
 
 class Keyring:
@@ -203,7 +207,7 @@ class Keyring:
         scopes = [scope for scope in self._scopes.values() if _concerns(event, scope)]
         for scope in scopes:
             if scope.receiver.suite is not suite:
-                scope.receiver = pysframe.Receiver(suite)  # it had no key yet
+                scope.receiver = _receiver(suite)  # it had no key yet
             self._install(scope, event)
         self._held[_name(event)] = event
         for scope in scopes:
