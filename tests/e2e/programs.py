@@ -119,8 +119,8 @@ class Pion:
     async def publish(self, party: str, offer: str) -> str:
         return await self._request("POST", f"/whip/{party}", offer)
 
-    async def subscribe(self, party: str, name: str, offer: str) -> str:
-        return await self._request("POST", f"/whep/{party}?as={name}", offer)
+    async def subscribe(self, party: str, name: str, offer: str, rid: str = "") -> str:
+        return await self._request("POST", f"/whep/{party}?as={name}&rid={rid}", offer)
 
     async def layer(self, name: str, rid: str) -> None:
         await self._request("POST", f"/layer/{name}?rid={rid}")

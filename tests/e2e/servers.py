@@ -93,7 +93,8 @@ class PionRoom:
     async def agent_subscribes(self, agent: Agent, name: str, of: str) -> None:
         kinds = ["audio", "video"] if self._codec in OF_AIORTC else ["audio"]
         offer = await agent.ask(*kinds)
-        await agent.accept(await self.sfu.subscribe(self._name(of), self._name(name), offer))
+        name = self._name(name)
+        await agent.accept(await self.sfu.subscribe(self._name(of), name, offer, rid="l"))
 
     async def layer(self, name: str, *, largest: bool) -> None:
         await self.sfu.layer(self._name(name), "h" if largest else "l")

@@ -1,7 +1,8 @@
 // An SFU for tests: it forwards media between WebRTC parties and cannot decrypt it.
 //
 //	POST   /whip/{party}               an SDP offer to publish; the body of the reply is the answer
-//	POST   /whep/{party}?as={name}     an SDP offer to receive what {party} publishes, as {name}
+//	POST   /whep/{party}?as={name}     an SDP offer to receive what {party} publishes, as {name};
+//	                                   with &rid={rid} beginning with that simulcast layer
 //	POST   /layer/{name}?rid={rid}     another simulcast layer, from its next key frame on
 //	POST   /impair/{name}?kind={kind}  what to do to the packets for {name}: an Impairment in JSON
 //	GET    /stats/{name}               what was forwarded to {name}, in JSON
@@ -70,7 +71,7 @@ func (s *SFU) routes() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		return s.subscribe(r.PathValue("party"), r.FormValue("as"), string(offer))
+		return s.subscribe(r.PathValue("party"), r.FormValue("as"), r.FormValue("rid"), string(offer))
 	})
 	handle("POST /layer/{name}", func(r *http.Request) (any, error) {
 		return "", s.eachOut(r.PathValue("name"), func(out *Out) { out.wish(r.FormValue("rid")) })

@@ -45,7 +45,7 @@ type Stats struct {
 	Layer      string `json:"layer"`
 }
 
-func newOut(track *Track, conn *webrtc.PeerConnection) (*Out, error) {
+func newOut(track *Track, conn *webrtc.PeerConnection, rid string) (*Out, error) {
 	local, err := webrtc.NewTrackLocalStaticRTP(track.codec, track.kind, "sfu")
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func newOut(track *Track, conn *webrtc.PeerConnection) (*Out, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Out{track: track, local: local, wanted: track.first(), frames: newFrames()}
+	out := &Out{track: track, local: local, wanted: track.first(rid), frames: newFrames()}
 	out.impair(Impairment{})
 	track.mu.Lock()
 	track.outs = append(slices.Clone(track.outs), out)

@@ -65,7 +65,7 @@ func (s *SFU) publish(party, offer string) (string, error) {
 	return answer, err
 }
 
-func (s *SFU) subscribe(party, name, offer string) (string, error) {
+func (s *SFU) subscribe(party, name, rid, offer string) (string, error) {
 	conn, err := s.connect(name)
 	if err != nil {
 		return "", err
@@ -75,7 +75,7 @@ func (s *SFU) subscribe(party, name, offer string) (string, error) {
 		return "", err
 	}
 	for _, track := range tracks {
-		out, err := newOut(track, conn)
+		out, err := newOut(track, conn, rid)
 		if err != nil {
 			return "", err
 		}
@@ -190,11 +190,11 @@ func (t *Track) forward(rid string, packet *rtp.Packet) {
 	}
 }
 
-// first names a layer to begin with, of those that have come.
-func (t *Track) first() string {
+// first names the layer to begin with: this one if it has come, or the largest that has.
+func (t *Track) first(rid string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, rid := range []string{"h", "m", "l"} {
+	for _, rid := range []string{rid, "h", "m", "l"} {
 		if _, there := t.ssrc[rid]; there {
 			return rid
 		}
