@@ -23,16 +23,15 @@ cdef inline bytes _unprotect_one(ReceiverCore self, sfr_frame *f):
     cdef bytes out
     if not flags_of(&self._flags) & OPEN:     # inlined, because a call of pointer() takes longer
         self.pointer()
-    while True:
-        # Another thread may write to the ciphertext meanwhile. If the header then turns out to be
-        # shorter, the surplus is cut; if longer, the status is ROOM and the loop starts over.
-        room = sfr_unprotect_size(self._ptr, f.data, f.in_size, f.clear)
-        out = PyBytes_FromStringAndSize(NULL, room)
-        f.out, f.out_size = <uint8_t *>PyBytes_AS_STRING(out), room
-        if _run(self, f, room) == SFR_OK:
-            break
-        if f.status != SFR_E_ROOM:
-            self._rejected(f)
+    # As long as frame and header together, whatever the header says, because another thread may
+    # write to the ciphertext meanwhile. What is too long for any frame gets no room.
+    room = f.in_size - self._suite.nt if f.in_size > self._suite.nt else 0
+    if room > self._max_frame + SFR_MAX_OVERHEAD:
+        room = 0
+    out = PyBytes_FromStringAndSize(NULL, room)
+    f.out, f.out_size = <uint8_t *>PyBytes_AS_STRING(out), room
+    if _run(self, f, room) != SFR_OK:
+        self._rejected(f)
     if self.is_watching():
         self._tell_confirmed()
     shorten(out, f.out_size)
