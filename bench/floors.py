@@ -180,11 +180,12 @@ def _over(whole: Make, bare: Make) -> Shape:
     return Shape("x floor", True, begin)
 
 
-SHAPES = {
-    "protect, its floor": _over(protect, one_sealed),
-    "unprotect, its floor": _over(unprotect, one_opened),
-    "protect_many, its floor": _over(OURS["protect_many"], list_sealed),
-    "unprotect_many, its floor": _over(OURS["unprotect_many.to_list"], list_opened),
-    "protect_batch, its floor": _over(OURS["protect_batch"], columns_sealed),
-    "unprotect_batch, its floor": _over(OURS["unprotect_batch"], columns_opened),
+MATCHES: dict[str, tuple[Make, Make]] = {
+    "protect": (protect, one_sealed),
+    "unprotect": (unprotect, one_opened),
+    "protect_many": (OURS["protect_many"], list_sealed),
+    "unprotect_many": (OURS["unprotect_many.to_list"], list_opened),
+    "protect_batch": (OURS["protect_batch"], columns_sealed),
+    "unprotect_batch": (OURS["unprotect_batch"], columns_opened),
 }
+SHAPES = {f"{name}, its floor": _over(*both) for name, both in MATCHES.items()}
