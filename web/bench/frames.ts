@@ -34,6 +34,15 @@ const ROWS: readonly Row[] = [
   { name: "VP8, 20 kB", size: 20_000, mimeType: "video/VP8" },
 ];
 const KEY_BYTES = 16;
+const WARM = 400;
+
+interface Asked {
+  readonly frames: number;
+  /** Of the rows that are wanted, as their timings are called; none means all. */
+  readonly names: readonly string[];
+  /** Ours is held up by that many of their medians. */
+  readonly slower: number;
+}
 
 /** The onmessage of a worker's script. */
 async function handlerOf(path: string): Promise<Handler> {
@@ -57,12 +66,13 @@ class Track {
     this.writable = new WritableStream({ write: (frame: Frame) => this.#out(frame) });
   }
 
-  /** Milliseconds from in to out; the frame is changed in place. */
-  async through(frame: Frame): Promise<number> {
+  /** Milliseconds from in to out, and in them `delay`; the frame is changed in place. */
+  async through(frame: Frame, delay: number): Promise<number> {
     const out = new Promise<Frame>((resolve) => {
       this.#out = resolve;
     });
     const start = performance.now();
+    while (performance.now() < start + delay);
     this.#put?.enqueue(frame);
     await out;
     return performance.now() - start;
@@ -159,17 +169,17 @@ async function theirKeys(handle: Handler): Promise<void> {
   handle({ data: { kind: "setKey", data: { participantIdentity, key, keyIndex: 0 } } });
 }
 
-/** What a slower worker would take. */
-function burn(milliseconds: number): void {
-  const end = performance.now() + milliseconds;
-  while (performance.now() < end);
-}
-
-async function roundTrip(side: Side, row: Row, bytes: Uint8Array, n: number): Promise<number[]> {
+async function roundTrip(
+  side: Side,
+  row: Row,
+  bytes: Uint8Array,
+  n: number,
+  delay: number,
+): Promise<number[]> {
   const frame = frameOf(row, bytes, 960 * n);
-  const sealed = await side.seal.through(frame);
+  const sealed = await side.seal.through(frame, delay);
   const size = frame.data.byteLength;
-  const opened = await side.open.through(frame);
+  const opened = await side.open.through(frame, delay);
   const same = new Uint8Array(frame.data).every((byte, i) => byte === bytes[i]);
   if (!same || frame.data.byteLength !== bytes.length || size <= bytes.length) {
     throw new Error(`${row.name}: a frame came back another one`);
@@ -177,19 +187,17 @@ async function roundTrip(side: Side, row: Row, bytes: Uint8Array, n: number): Pr
   return [sealed, opened];
 }
 
-async function timed(row: Row, ours: Side, theirs: Side, rounds: number, delay: number) {
+async function timed(row: Row, ours: Side, theirs: Side, frames: number, delay: number) {
   const [mine, other]: number[][][] = [
     [[], []],
     [[], []],
   ];
-  for (let n = 0; n < rounds; n++) {
+  for (let n = 0; n < frames; n++) {
     const bytes = content(row.size);
     for (const side of n % 2 ? [ours, theirs] : [theirs, ours]) {
-      const times = await roundTrip(side, row, bytes, n);
-      const extra = side === ours ? delay : 0;
+      const times = await roundTrip(side, row, bytes, n, side === ours ? delay : 0);
       times.forEach((time, i) => {
-        if (extra > 0) burn(extra);
-        (side === ours ? mine : other)?.[i]?.push(time + extra);
+        (side === ours ? mine : other)?.[i]?.push(time);
       });
     }
   }
@@ -200,7 +208,7 @@ async function timed(row: Row, ours: Side, theirs: Side, rounds: number, delay: 
   }));
 }
 
-async function run(rounds: number, slower: number): Promise<Timing[]> {
+async function run({ frames, names, slower }: Asked): Promise<Timing[]> {
   const ours = await handlerOf("/dist/frame-worker.js");
   const theirs = await handlerOf("/livekit.js");
   self.onmessage = null;
@@ -208,18 +216,19 @@ async function run(rounds: number, slower: number): Promise<Timing[]> {
   await theirKeys(theirs);
   await new Promise((f) => setTimeout(f, 500)); // keys are derived
   const timings: Timing[] = [];
-  for (const row of ROWS) {
+  const isAsked = (row: Row) => names.some((name) => name.startsWith(`${row.name}, `));
+  for (const row of names.length > 0 ? ROWS.filter(isAsked) : ROWS) {
     const [a, b] = [ourSide(ours, row), theirSide(theirs, row)];
-    const [warm] = await timed(row, a, b, Math.ceil(rounds / 5), 0);
+    const [warm] = await timed(row, a, b, WARM, 0);
     const sorted = [...(warm?.theirs ?? [])].sort((x, y) => x - y);
     const delay = slower * (sorted[sorted.length >> 1] ?? 0);
-    timings.push(...(await timed(row, a, b, rounds, delay)));
+    timings.push(...(await timed(row, a, b, frames, delay)));
   }
   return timings;
 }
 
-self.onmessage = ({ data: { rounds, slower } }) => {
-  run(rounds, slower).then(
+self.onmessage = ({ data }: MessageEvent<Asked>) => {
+  run(data).then(
     (timings) => self.postMessage({ timings }),
     (error) => self.postMessage({ error: String(error) }),
   );

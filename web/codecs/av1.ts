@@ -25,12 +25,12 @@ interface Obu {
   readonly payload: Uint8Array;
 }
 
-/** The unit with its size. */
-function encoded({ type, extension, payload }: Obu): Bytes {
-  const size = leb128(payload.length);
+/** What is before the payload of a unit with its size. */
+function beginning(type: number, extension: number | undefined, payload: number): Bytes {
+  const size = leb128(payload);
   return extension === undefined
-    ? concat(Uint8Array.of((type << 3) | 2, ...size), payload)
-    : concat(Uint8Array.of((type << 3) | 6, extension, ...size), payload);
+    ? Uint8Array.of((type << 3) | 2, ...size)
+    : Uint8Array.of((type << 3) | 6, extension, ...size);
 }
 
 /** The shortest code of a size (AV1 specification, 4.10.5). */
@@ -69,9 +69,17 @@ export const AV1: Codec = {
     const found = obus(frame) ?? [];
     const shown = found.filter(({ type }) => type === SEQUENCE_HEADER);
     const first = found.find(({ type }) => type === FRAME || type === FRAME_HEADER);
-    const clear = concat(...shown.map(encoded));
+    const clear = concat(
+      ...shown.flatMap(({ type, extension, payload }) => [
+        beginning(type, extension, payload.length),
+        payload,
+      ]),
+    );
     const extension = first?.extension;
-    return (payload) => concat(clear, encoded({ type: FRAME, extension, payload }));
+    return (ciphertext) => {
+      const size = ciphertext.reduce((sum, part) => sum + part.length, 0);
+      return concat(clear, beginning(FRAME, extension, size), ...ciphertext);
+    };
   },
   unwrap(wire) {
     const found = obus(wire);

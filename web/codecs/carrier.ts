@@ -1,6 +1,6 @@
 /** What the codecs of this folder have in common. */
 
-import type { Bytes } from "../sframe/bytes.js";
+import type { Bytes, Parts } from "../sframe/bytes.js";
 import { FrameRejected } from "../sframe/errors.js";
 
 /** How one codec's ciphertexts are dressed. */
@@ -9,7 +9,7 @@ export interface Codec {
    * How the ciphertext of a frame is made its wire frame. It takes any bytes for a frame: what it
    * cannot read, it does not show. What is shown is read at once, so that the frame need not last.
    */
-  wrapper(frame: Uint8Array): (ciphertext: Bytes) => Bytes;
+  wrapper(frame: Uint8Array): (ciphertext: Parts) => Bytes;
   /** The ciphertext of a wire frame of one byte or more; throws FrameRejected("syntax"). */
   unwrap(wire: Uint8Array): Uint8Array;
 }

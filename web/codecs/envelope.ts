@@ -11,7 +11,7 @@
  *   3. A version of the format that is unknown is refused before a frame is sealed or opened.
  */
 
-import { type Bytes, EMPTY } from "../sframe/bytes.js";
+import { type Bytes, concat, EMPTY, type Parts } from "../sframe/bytes.js";
 import { MisuseError } from "../sframe/errors.js";
 import { AV1 } from "./av1.js";
 import type { Codec } from "./carrier.js";
@@ -27,8 +27,10 @@ const PLAIN = new Set(["VP9"]);
 /** Audio that may be named without "audio/". */
 const AUDIO = new Set(["OPUS", "MULTIOPUS", "RED", "G722", "PCMU", "PCMA", "L16", "CN"]);
 
-/** Seals or opens: a Sender's protect, or a Receiver's unprotect. */
-export type Cipher = (bytes: Uint8Array) => Promise<Bytes>;
+/** Seals: a Sender's protectInParts. */
+export type Protect = (frame: Uint8Array) => Promise<Parts>;
+/** Opens: a Receiver's unprotect. */
+export type Unprotect = (ciphertext: Uint8Array) => Promise<Bytes>;
 
 export class Envelope {
   /** The codec's name: "H264", "OPUS". */
@@ -49,18 +51,18 @@ export class Envelope {
   }
 
   /** The frame as it goes on the wire. An empty frame stays empty, and takes no counter. */
-  async seal(protect: Cipher, frame: Uint8Array): Promise<Bytes> {
+  async seal(protect: Protect, frame: Uint8Array): Promise<Bytes> {
     if (frame.length === 0) return EMPTY;
     const wrap = this.#codec?.wrapper(frame);
     const ciphertext = await protect(frame);
-    return wrap ? wrap(ciphertext) : ciphertext;
+    return wrap ? wrap(ciphertext) : concat(...ciphertext);
   }
 
   /**
    * The frame again; throws FrameRejected. "syntax" also says that there is no ciphertext where the
    * codec has it: media in the clear, a frame cut short, or several in one.
    */
-  async open(unprotect: Cipher, wire: Uint8Array): Promise<Bytes> {
+  async open(unprotect: Unprotect, wire: Uint8Array): Promise<Bytes> {
     if (wire.length === 0) return EMPTY;
     return unprotect(this.#codec ? this.#codec.unwrap(wire) : wire);
   }

@@ -96,7 +96,7 @@ function codec(syntax: Syntax): Codec {
       const [nalHeader, stub] = beginning(found.find(isSlice) ?? syntax.unreadable);
       const clear = concat(...shown.flatMap((unit) => [START, unit]), START, nalHeader);
       return (ciphertext) =>
-        concat(clear, escapeNal(concat(stub, ciphertext, Uint8Array.of(STOP))));
+        concat(clear, escapeNal(concat(stub, ...ciphertext, Uint8Array.of(STOP))));
     },
     unwrap(wire) {
       const carrier = only(units(wire).filter(isSlice), "a slice NAL unit");

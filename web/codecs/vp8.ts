@@ -27,7 +27,7 @@ function shown(frame: Uint8Array): Bytes {
 export const VP8: Codec = {
   wrapper(frame) {
     const clear = shown(frame);
-    return (ciphertext) => concat(clear, ciphertext);
+    return (ciphertext) => concat(clear, ...ciphertext);
   },
   unwrap(wire) {
     const size = (wire[0] as number) & 1 ? DELTA_SIZE : KEY_SIZE;

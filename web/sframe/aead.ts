@@ -2,8 +2,10 @@
  * The two AEADs of RFC 9605 on WebCrypto: AES-GCM (suites 4, 5), and AES-CTR with a truncated HMAC
  * (4.5.1; suites 1-3, 6-8).
  *
- * Rule: `open` answers null unless the tag verified, and never decrypts before that. Its arguments
- * must be the caller's own copies: WebCrypto reads them at two moments.
+ * Rules:
+ *   1. `open` answers null unless the tag verified, and never decrypts before that.
+ *   2. `open` reads its arguments when it is called and never later, so that nobody can change a frame
+ *      between the check of its tag and its decryption. WebCrypto copies what it is given.
  */
 
 import { type Bytes, bigEndian, concat, equalInConstantTime } from "./bytes.js";
@@ -82,9 +84,9 @@ class CtrHmac implements Aead {
 
   async open(nonce: Bytes, aad: Bytes, sealed: Bytes): Promise<Bytes | null> {
     const end = sealed.length - this.suite.Nt;
-    const ciphertext = sealed.slice(0, end);
+    const [ciphertext, wanted] = [sealed.slice(0, end), sealed.slice(end)];
     const tag = await this.#tag(nonce, aad, ciphertext);
-    return equalInConstantTime(tag, sealed.subarray(end)) ? this.#crypt(nonce, ciphertext) : null;
+    return equalInConstantTime(tag, wanted) ? this.#crypt(nonce, ciphertext) : null;
   }
 
   /** AES-CTR from the block nonce || 00000000 on; encryption and decryption are the same. */

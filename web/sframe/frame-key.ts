@@ -4,7 +4,7 @@
 
 import { type Aead, aeadOf } from "./aead.js";
 import type { BaseKey } from "./base-key.js";
-import { type Bytes, bigEndian, toHex } from "./bytes.js";
+import { type Bytes, bigEndian, fromBigEndian, toHex } from "./bytes.js";
 import { MisuseError } from "./errors.js";
 import { LAST_NUMBER } from "./header.js";
 import { deriveKey, deriveName, deriveSalt } from "./key-schedule.js";
@@ -13,6 +13,8 @@ import type { Suite } from "./suites.js";
 export class FrameKey {
   readonly #aead: Aead;
   readonly #salt: Bytes;
+  /** The 8 bytes of it that a counter changes. */
+  readonly #saltEnd: bigint;
 
   private constructor(
     readonly suite: Suite,
@@ -24,6 +26,7 @@ export class FrameKey {
   ) {
     this.#aead = aead;
     this.#salt = salt;
+    this.#saltEnd = fromBigEndian(salt.subarray(-8));
   }
 
   static async derive(base: BaseKey, kid: bigint): Promise<FrameKey> {
@@ -49,9 +52,8 @@ export class FrameKey {
 
   /** sframe_salt XOR CTR: RFC 9605 4.4.3. */
   #nonce(ctr: bigint): Bytes {
-    const nonce = bigEndian(ctr, this.suite.Nn);
-    for (let i = 0; i < nonce.length; i++)
-      nonce[i] = (nonce[i] as number) ^ (this.#salt[i] as number);
+    const nonce = this.#salt.slice();
+    nonce.set(bigEndian(this.#saltEnd ^ ctr, 8), nonce.length - 8);
     return nonce;
   }
 }

@@ -7,7 +7,7 @@
  * encoded in the minimum number of octets" is held on both sides: a frame has one encoding.
  */
 
-import { type Bytes, bigEndian, concat, fromBigEndian } from "./bytes.js";
+import { type Bytes, bigEndian, concat, EMPTY, fromBigEndian, sizeOf } from "./bytes.js";
 import { FrameRejected, MisuseError } from "./errors.js";
 
 export const LAST_NUMBER = (1n << 64n) - 1n;
@@ -36,8 +36,8 @@ export function parseHeader(bytes: Uint8Array): Header {
 /** The four bits of the config byte, and what follows it. */
 function encodeField(value: bigint): [number, Bytes] {
   if (value < 0n || value > LAST_NUMBER) throw new MisuseError("KID and CTR are 0 to 2^64-1");
-  if (value < 8n) return [Number(value), new Uint8Array(0)];
-  const size = Math.ceil(value.toString(16).length / 2);
+  if (value < 8n) return [Number(value), EMPTY];
+  const size = sizeOf(value);
   return [8 | (size - 1), bigEndian(value, size)];
 }
 
@@ -46,7 +46,7 @@ function parseField(bits: number, bytes: Uint8Array, at: number): { value: bigin
   const size = (bits & 7) + 1;
   if (bytes.length < at + size) throw new FrameRejected("syntax", "the header is cut off");
   const value = fromBigEndian(bytes.subarray(at, at + size));
-  const minimal = value >= 8n && value >= 1n << BigInt(8 * (size - 1));
+  const minimal = value >= 8n && (size === 1 || bytes[at] !== 0);
   if (!minimal) {
     throw new FrameRejected("syntax", "the header is not in its shortest form");
   }

@@ -5,11 +5,13 @@
  *   1. A header changes nothing: no window, no ratchet, no count that grows with what is forged.
  *   2. Verdicts that were reached before an `await` are reached again after it: another frame with
  *      the same counter may have been opened, or the key removed, in between.
- *   3. Whatever is wrong, the frame's bytes do not come out.
+ *   3. A frame is read before the first `await`, and copied if it must wait, so that what was parsed is
+ *      what is opened.
+ *   4. Whatever is wrong, the frame's bytes do not come out.
  */
 
 import type { BaseKey } from "./base-key.js";
-import { type Bytes, concat } from "./bytes.js";
+import { type Bytes, concat, unshared } from "./bytes.js";
 import type { EpochOptions } from "./epoch.js";
 import { FrameRejected, MisuseError, REASONS, type Reason } from "./errors.js";
 import { type FrameOptions, MAX_FRAME, requireAllowed, splitOptions } from "./frame.js";
@@ -106,28 +108,31 @@ export class Receiver {
 
   async #unprotect(ciphertext: Uint8Array, options: FrameOptions): Promise<Bytes> {
     const { metadata, clear } = splitOptions(options);
-    const { copy, header } = this.#parse(ciphertext, clear);
+    requireSize(ciphertext);
+    let bytes = unshared(ciphertext);
+    const header = this.#parse(bytes, clear);
     const start = clear + header.size;
-    const aad = concat(copy.subarray(clear, start), copy.subarray(0, clear), metadata);
-    const slot = await this.#keyring.resolve(header.kid);
+    const shown = bytes.slice(0, clear);
+    const aad = concat(bytes.subarray(clear, start), shown, metadata);
+    let slot = this.#keyring.resolve(header.kid);
+    if (slot instanceof Promise) {
+      bytes = bytes.slice();
+      slot = await slot;
+    }
     if (!slot) throw unknownKey();
     requireFresh(slot, header.ctr);
-    const frame = await slot.key.open(header.ctr, aad, copy.slice(start));
+    const frame = await slot.key.open(header.ctr, aad, bytes.subarray(start));
     if (!frame) throw this.#failed(slot);
     this.#commit(slot, header.ctr);
-    return clear === 0 ? frame : concat(copy.subarray(0, clear), frame);
+    return clear === 0 ? frame : concat(shown, frame);
   }
 
-  #parse(ciphertext: Uint8Array, clear: number): { copy: Bytes; header: Header } {
-    if (ciphertext.length > MAX_FRAME + MAX_OVERHEAD) {
-      throw new FrameRejected("syntax", "a frame has 16 MiB at most");
-    }
-    const copy = new Uint8Array(ciphertext);
-    const header = parseHeader(copy.subarray(clear));
-    if (copy.length < clear + header.size + this.suite.Nt) {
+  #parse(bytes: Bytes, clear: number): Header {
+    const header = parseHeader(bytes.subarray(clear));
+    if (bytes.length < clear + header.size + this.suite.Nt) {
       throw new FrameRejected("syntax", "the frame is shorter than its header and tag");
     }
-    return { copy, header };
+    return header;
   }
 
   #failed(slot: Slot): FrameRejected {
@@ -145,6 +150,11 @@ export class Receiver {
   #requireSuite(suite: Suite): void {
     if (suite !== this.suite) throw new MisuseError("the key is of another suite");
   }
+}
+
+function requireSize(ciphertext: Uint8Array): void {
+  if (ciphertext.length <= MAX_FRAME + MAX_OVERHEAD) return;
+  throw new FrameRejected("syntax", "a frame has 16 MiB at most");
 }
 
 function requireFresh(slot: Slot, ctr: bigint): void {

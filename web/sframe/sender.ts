@@ -4,7 +4,7 @@
  * Rule: every check runs before a counter is taken, and no counter is ever given back.
  */
 
-import { type Bytes, concat } from "./bytes.js";
+import { type Bytes, concat, type Parts, unshared } from "./bytes.js";
 import type { CounterPort } from "./counters.js";
 import { Counters } from "./counters.js";
 import { MisuseError } from "./errors.js";
@@ -48,20 +48,24 @@ export class Sender {
   }
 
   async protect(frame: Uint8Array, options: FrameOptions = {}): Promise<Bytes> {
+    return concat(...(await this.protectInParts(frame, options)));
+  }
+
+  /** The same in pieces that make the frame when joined, for whoever joins them with more. */
+  async protectInParts(frame: Uint8Array, options: FrameOptions = {}): Promise<Parts> {
     const { metadata, clear } = splitOptions(options);
     this.#check(frame.length, clear);
     const shown = frame.slice(0, clear);
-    const bound = concat(shown, metadata);
-    const now = this.counters.takeNow();
-    // WebCrypto copies what it is given when it is called; a frame that has to wait is copied here.
-    const isOurs = now !== undefined && frame.buffer instanceof ArrayBuffer;
-    const payload = isOurs
-      ? (frame.subarray(clear) as Bytes)
-      : new Uint8Array(frame.subarray(clear));
-    const ctr = now ?? (await this.counters.take());
+    let [payload, bound] = [unshared(frame.subarray(clear)), metadata];
+    let ctr = this.counters.takeNow();
+    if (ctr === undefined) {
+      // WebCrypto copies what it is given when it is called; a frame that has to wait is copied here.
+      [payload, bound] = [payload.slice(), bound.slice()];
+      ctr = await this.counters.take();
+    }
     const header = encodeHeader(this.kid, ctr);
-    const sealed = await this.key.seal(ctr, concat(header, bound), payload);
-    return concat(shown, header, sealed);
+    const sealed = await this.key.seal(ctr, concat(header, shown, bound), payload);
+    return [shown, header, sealed];
   }
 
   #check(size: number, clear: number): void {

@@ -33,8 +33,9 @@ async function answer(request: Request): Promise<{ data: string } | { rejected: 
   const [data, envelope] = [hex(request.data), request.codec && new Envelope(request.codec)];
   if (request.op === "seal") {
     const sender = await senderAt(key, BigInt(request.ctr));
-    const protect = (frame: Uint8Array) => sender.protect(frame, options);
-    return { data: toHex(await (envelope ? envelope.seal(protect, data) : protect(data))) };
+    const protect = (frame: Uint8Array) => sender.protectInParts(frame, options);
+    const sealed = envelope ? envelope.seal(protect, data) : sender.protect(data, options);
+    return { data: toHex(await sealed) };
   }
   const receiver = new Receiver(request.suite, SHORT);
   receiver.addKey(key);

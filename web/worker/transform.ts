@@ -66,7 +66,7 @@ export class FrameTransform {
     if (operation === "seal") {
       const sealing = this.parties.senderOf(sender);
       if (!sealing) throw new FrameRejected("keyID", "no key to seal with");
-      return envelope.seal((plain) => sealing.protect(plain), bytes);
+      return envelope.seal((plain) => sealing.protectInParts(plain), bytes);
     }
     const opening = this.parties.receiverOf(sender);
     if (!opening) throw new FrameRejected("keyID", "no key to open with");

@@ -2,28 +2,43 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { timings } from "../../bench/run.js";
-import { BAR, failures, type Line, lineOf, mean } from "../../bench/table.js";
+import { judged } from "../../bench/run.js";
+import { BAR, isWithin, lineOf, mean } from "../../bench/table.js";
 
-const ROUNDS = 1_600;
-
-/** A busy machine can spoil one measurement, so one that is wrong is made again before it counts. */
-async function measured(rounds: number, slower: number, isRight: (lines: Line[]) => boolean) {
-  const lines = (await timings(rounds, slower)).map(lineOf);
-  return isRight(lines) ? lines : (await timings(rounds, slower)).map(lineOf);
-}
-
-test(`a frame takes about as long as in LiveKit's worker; the bar is ${BAR}`, async (t) => {
-  const lines = await measured(ROUNDS, 0, (first) => failures(first).length === 0);
+test(`a frame takes at most ${BAR} of its time in LiveKit's worker, middle and p99`, async (t) => {
+  const lines = await judged();
   for (const { words } of lines) t.diagnostic(words);
   t.diagnostic(`together: ${mean(lines, "middle").toFixed(2)}, ${mean(lines, "tail").toFixed(2)}`);
   assert.equal(lines.length, 6);
-  assert.deepEqual(failures(lines), []);
+  const beyond = lines.filter((line) => !isWithin(line)).map(({ words }) => words);
+  assert.deepEqual(beyond, []);
 });
 
-test("a worker that takes twice as long is beyond the gate in every row", async () => {
-  const isSeen = (lines: Line[]) => failures(lines).length > lines.length;
-  const lines = await measured(ROUNDS / 4, 1, isSeen);
-  assert.ok(isSeen(lines), failures(lines).join("\n"));
-  assert.equal(failures([]).length, 2);
+test("a worker that is held up in each frame is beyond the bar in every row", async () => {
+  const lines = await judged(0.8, 1);
+  const unseen = lines.filter(({ middle }) => !(middle > BAR)).map(({ words }) => words);
+  assert.equal(lines.length, 6);
+  assert.deepEqual(unseen, []);
+});
+
+/** 4,000 frames of 20 to 30 us; one in fifty, at random, is held up by other processes. */
+function busy(seed: number): number[] {
+  let state = seed;
+  const next = () => {
+    state = (state * 48_271) % 0x7fff_ffff;
+    return state / 0x7fff_ffff;
+  };
+  return Array.from({ length: 4_000 }, () => (next() < 0.02 ? 2 * next() : 0.02 + 0.01 * next()));
+}
+
+test("what holds up one frame of twenty is beyond the bar, and a busy machine alone is not", () => {
+  const [ours, theirs] = [busy(1), busy(2)];
+  const late = ours.map((time, n) => (n % 20 === 0 ? time + 0.075 : time));
+  const [now, then] = [ours, late].map((ours) => lineOf({ name: "row", ours, theirs }));
+  assert.ok(now && isWithin(now), now?.words);
+  assert.ok(then && then.tail > 2 && then.middle < BAR, then?.words);
+});
+
+test("a row without figures is not within the bar", () => {
+  assert.ok(!isWithin(lineOf({ name: "none", ours: [], theirs: [] })));
 });
