@@ -6,12 +6,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { Envelope } from "../codecs/envelope.js";
 import type { FrameCounts, FromWorker, KeyEvent, TransformOptions } from "../messages.js";
-import { toHex } from "../sframe/bytes.js";
-import { MemoryCounterPort } from "../sframe/index.js";
+import { concat, toHex } from "../sframe/bytes.js";
+import { encodeHeader } from "../sframe/header.js";
+import { BaseKey, FrameKey, MemoryCounterPort, Sender } from "../sframe/index.js";
 import { Parties } from "../worker/parties.js";
 import { FrameTransform, type MediaFrame, type Sink } from "../worker/transform.js";
-import { RUNS, random, requireSeen } from "./support.js";
+import { FORGED, RUNS, random, requireSeen } from "./support.js";
 
 interface Through {
   readonly counts: FrameCounts;
@@ -46,14 +48,21 @@ const command = fc.oneof(
     codec,
     which: fc.nat(),
     flip: fc.option(fc.nat()),
+    cut: fc.option(fc.nat()),
+    switched: fc.boolean(),
   }),
+  fc.record({ do: fc.constant("stranger" as const), codec, kid, size: fc.nat(60) }),
   fc.record({ do: fc.constant("noise" as const), codec, bytes: fc.uint8Array({ maxLength: 60 }) }),
 );
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
+type Again = Extract<Command, { do: "open" }>;
 
 const KEYS = [random(16), random(16), random(16)];
 /** One store for all plays: they share the keys. */
 const COUNTERS = new MemoryCounterPort();
+/** The base_key of another room. */
+const STRANGER = BaseKey.from(4, random(16));
+const TAG = new Uint8Array(30);
 const TAIL = 12; // bytes of a frame that would be found in a wire frame in the clear
 
 /** A call of one sender with itself. */
@@ -76,15 +85,27 @@ class Play {
     if (command.do === "seal") await this.#seal(unreadable(command.size + TAIL), command.codec);
     else if (command.do === "noise") await this.#open(command.bytes, command.codec);
     else if (command.do === "open") await this.#again(command);
+    else if (command.do === "stranger") await this.#stranger(command);
     else await this.parties.handle(eventOf(command)).catch(() => this.seen.add("event refused"));
   }
 
-  async #again({ which, flip }: { which: number; flip: number | null }): Promise<void> {
+  /** A frame comes once more: whole, altered, cut short, or said to be of another codec. */
+  async #again({ which, flip, cut, switched, codec }: Again): Promise<void> {
     const chosen = this.sealed[which % (this.sealed.length || 1)];
     if (!chosen) return;
-    const wire = Uint8Array.from(chosen.wire);
-    if (flip !== null) wire[flip % wire.length] = (wire[flip % wire.length] as number) ^ 4;
-    await this.#open(wire, chosen.codec);
+    const wire = chosen.wire.slice(0, cut === null ? undefined : cut % chosen.wire.length);
+    const at = (flip ?? 0) % (wire.length || 1);
+    if (flip !== null && wire.length > 0) wire[at] = (wire[at] as number) ^ 4;
+    await this.#open(wire, switched ? codec : chosen.codec);
+  }
+
+  /** A frame of another room, under a KID that may be known in this one. */
+  async #stranger({ codec, kid, size }: { codec: string | undefined; kid: bigint; size: number }) {
+    const sender = await Sender.create(await FrameKey.derive(await STRANGER, kid), COUNTERS);
+    const frame = random(size + 1);
+    const protect = (plain: Uint8Array) => sender.protectInParts(plain);
+    await this.#open(await new Envelope(codec ?? "audio/opus").seal(protect, frame), codec);
+    this.seen.add("stranger");
   }
 
   async #seal(plain: Uint8Array, codec: string | undefined): Promise<void> {
@@ -169,7 +190,7 @@ async function playAll(make: Make): Promise<Set<string>> {
 
 test("nothing but sealed and authentic frames comes out, whatever happens", async () => {
   const seen = await playAll(real);
-  requireSeen(seen, "sealed", "opened", "refused", "event refused");
+  requireSeen(seen, "sealed", "opened", "refused", "stranger", "event refused");
 });
 
 /** A transform that lets a frame out as it came when it could not be sealed or opened. */
@@ -198,4 +219,27 @@ test("the check sees a frame that leaks, and one that is not counted", async () 
     playAll((...with_) => new Silent(...with_)),
     because(/not counted/),
   );
+});
+
+test(`${FORGED} KIDs that nobody has are dropped, each counted, and cost nothing afterwards`, async () => {
+  const play = new Play(real);
+  const start = { do: "install" as const, kid: 1n, key: 0 };
+  for (const mine of [true, false]) await play.step({ ...start, mine });
+  await play.step({ do: "use", kid: 1n });
+  for (let n = 0; n < FORGED; n++) {
+    const header = encodeHeader(BigInt(n) + 2n, BigInt(n));
+    assert.equal(await put(play.open, concat(header, TAG), "audio/opus"), undefined);
+  }
+  assert.equal(play.open.counts.keyID, FORGED);
+  assert.deepEqual(play.parties.receiverOf("a")?.kids, [1n]);
+  await play.step({ do: "seal", codec: "audio/opus", size: 20 });
+  await play.step({
+    do: "open",
+    codec: undefined,
+    which: 0,
+    flip: null,
+    cut: null,
+    switched: false,
+  });
+  assert.equal(play.open.counts.passed, 1);
 });
