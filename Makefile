@@ -14,7 +14,7 @@ BUILD := $(or $(PYSFRAME_BUILD),auto)
 # The suite in as many processes as there are cores, four at most.
 IN_PARALLEL := -n auto --maxprocesses=4 --dist=loadgroup
 
-NATIVE_SOURCES := setup.py pyproject.toml $(wildcard csrc/*.h csrc/*/*.[ch]) \
+NATIVE_SOURCES := setup.py tools/native.py pyproject.toml $(wildcard csrc/*.h csrc/*/*.[ch]) \
                   $(wildcard src/pysframe/engine/*.px[di] src/pysframe/engine/*.pyx)
 C_FILES = $(wildcard csrc/*/*.c)
 WEB_SOURCES := $(wildcard web/*.ts web/*/*.ts web/*.json web/build.mjs)
@@ -22,7 +22,7 @@ WEB_SOURCES := $(wildcard web/*.ts web/*/*.ts web/*.json web/build.mjs)
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint format types web e2e e2e-parts \
         bench bench-gate bench-record bench-tables bench-compare bench-peers \
-        test-c test-deep test-gates test-nightly mutants coverage wheel clean
+        test-c test-deep test-gates test-nightly mutants coverage typing wheel wheels clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,7 @@ lint: $(MADE)/dev    ## every linter: ruff, mypy, import rules, clang-format, Cy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(MAKE) --no-print-directory typing
 	$(BIN)/lint-imports
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src
 	clang-format --dry-run --Werror $(C_FILES)
@@ -63,6 +64,11 @@ format: $(MADE)/dev  ## rewrite Python and C in the house style
 
 types: $(MADE)/dev   ## mypy --strict alone
 	$(BIN)/mypy
+
+typing: $(MADE)/dev  ## the public API as mypy and pyright see it; stubs that equal what runs
+	$(BIN)/mypy --config-file tests/typing/mypy.ini tests/typing/public_api.py
+	$(BIN)/pyright -p tests/typing
+	$(BIN)/python -m mypy.stubtest pysframe.engine._native --allowlist tests/typing/unstubbed.txt
 
 web: $(MADE)/test web/node_modules/.made ## the TypeScript of web/: lint, types, build, tests in Node and browsers, frames to and from Python
 	npm --prefix web run lint
@@ -101,6 +107,10 @@ test-c: $(MADE)/test ## the C core without Cython, through cffi
 
 coverage: $(MADE)/test ## the suite with line and branch coverage of the Python code
 	$(BIN)/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS)
+
+wheels: $(MADE)/wheels ## wheels for Linux, x86-64 and ARM, glibc and musl: built, checked, tried
+	@if sh tools/node_is_here.sh; then $(MAKE) --no-print-directory web/dist/frame-worker.js; fi
+	$(BIN)/python tools/wheels $(WHEELS_ARGS)
 
 wheel: $(MADE)/python ## a wheel in dist/; with the browser's files where there is Node
 	@if sh tools/node_is_here.sh; then $(MAKE) --no-print-directory web/dist/frame-worker.js; fi
@@ -147,7 +157,7 @@ web/node_modules/.made: web/package.json web/package-lock.json tools/node_is_her
 web/dist/page.js: web/node_modules/.made $(WEB_SOURCES)
 	@npm --prefix web run build
 
-$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench $(MADE)/mutants $(MADE)/e2e: $(MADE)/engine-$(BUILD) pyproject.toml
+$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench $(MADE)/mutants $(MADE)/e2e $(MADE)/wheels: $(MADE)/engine-$(BUILD) pyproject.toml
 	@echo "== installing what '$(@F)' needs into $(VENV)"
 	@$(PIP) install 'pysframe[$(@F)]'
 	@$(BIN)/python -c "import pysframe; b = pysframe.backend_info(); print('== engine:', b.engine, b.kernel)"

@@ -6,8 +6,7 @@ PYSFRAME_BUILD says what happens on a machine that cannot compile it:
     none      a pure-Python package, wherever it is built
 web/dist, which `make web` builds with Node, goes into the package as pysframe/web; where it is
 missing, the build leaves it out and says so.
-There is no -march here: the wide kernels carry their own target attributes and are chosen
-at run time, so one binary runs on every x86-64.
+What it is made of, and with which flags, stands in tools/native.py.
 """
 
 import os
@@ -22,30 +21,21 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 sys.path.insert(0, str(Path(__file__).parent / "tools"))
+import native
 from preflight import BUILDS, missing_for_native
 
 WEB = "web/dist"
-ROOMS = ("aead", "frame", "hash", "platform")
-# -g1: names and lines for a backtrace; all of the debug information takes twice the time.
-# -fno-plt: Python's functions are bound when the module is loaded (-z now), so calls need no stub.
-COMPILE_ARGS = ["-O3", "-g1", "-std=c11", "-fvisibility=hidden", "-fno-plt"]
-LINUX_LINK_ARGS = ["-pthread", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
-
-
-def c_sources() -> list[str]:
-    """Every file of the rooms of csrc/ that are part of the library."""
-    return sorted(path for room in ROOMS for path in glob(f"csrc/{room}/*.c"))
 
 
 def native_extension() -> Extension:
     return Extension(
-        "pysframe.engine._native",
-        sources=["src/pysframe/engine/_native.pyx", *c_sources()],
+        native.MODULE,
+        sources=[native.CYTHON, *native.c_sources()],
         depends=[*glob("csrc/*.h"), *glob("csrc/*/*.h"), *glob("src/pysframe/engine/*.px[di]")],
         include_dirs=["csrc"],
-        define_macros=[("SFR_PRIVATE", None)],  # the module exports PyInit__native alone
-        extra_compile_args=COMPILE_ARGS,
-        extra_link_args=LINUX_LINK_ARGS if sys.platform == "linux" else [],
+        define_macros=[(name, None) for name in native.MACROS],
+        extra_compile_args=native.COMPILE_ARGS,
+        extra_link_args=native.LINUX_LINK_ARGS if sys.platform == "linux" else [],
     )
 
 
@@ -78,7 +68,7 @@ def compiled() -> list[Extension]:
     return cythonize(
         [native_extension()],
         build_dir="build/cython",
-        compiler_directives={"language_level": 3, "freethreading_compatible": True},
+        compiler_directives=native.DIRECTIVES,
     )
 
 

@@ -123,7 +123,19 @@ def test_a_missing_native_engine_is_told_once_and_reported():
     assert available[0] == name
     expected = (sys.platform, platform.machine()) in engines.NATIVE_PLATFORMS
     assert stderr.count("<string>:1: RuntimeWarning: pysframe runs on fallback") == expected
-    assert ("PYSFRAME_BACKEND=fallback says that this is intended" in stderr) == expected
+    assert stderr.count("PYSFRAME_BACKEND=fallback says that this is intended") == 1
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["platform.machine = lambda: 'riscv64'", "sys.implementation.name = 'pypy'"],
+)
+def test_where_no_native_engine_is_made_the_log_says_it_once(elsewhere):
+    code = f"import platform, sys\n{elsewhere}\n{HIDE_NATIVE}{REPORT}"
+    (name, _, _), stderr = report(code)
+    assert name.startswith("fallback:") and "RuntimeWarning" not in stderr
+    assert stderr.count("pysframe runs on fallback") == 1 == len(stderr.splitlines())
+    assert "many times slower" in stderr and report(code, BACKEND="fallback")[1] == ""
 
 
 def test_the_twin_and_its_libraries_are_imported_only_where_native_cannot_run():

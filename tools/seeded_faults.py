@@ -17,6 +17,10 @@ KID, NEW, NEW_IN_ENGINE, NEW_IN_CLI = (
     f"src/pysframe/{name}" for name in ("keys/layouts.py", "new.py", "engine/new.py", "cli/new.py")
 )
 C_FILE, ROSTER = "csrc/frame/header.c", "src/pysframe/keyservice/roster.py"
+STUB, PUBLIC = "src/pysframe/engine/_native.pyi", "tests/typing/public_api.py"
+STUBTEST = "python -m mypy.stubtest pysframe.engine._native --allowlist tests/typing/unstubbed.txt"
+TYPING = "mypy --config-file tests/typing/mypy.ini tests/typing/public_api.py"
+WRONG_TYPE = "\ndef seeded(sender: Sender) -> int:\n    return sender.protect(b'')\n"
 UPWARD = "\nimport pysframe.receiver\n"
 IMPORTS, CRYPTO = "Imports point down BROKEN", "Only the engine touches a crypto library BROKEN"
 NUMPY = "The core does not import NumPy BROKEN"
@@ -35,6 +39,9 @@ FAULTS = [
     ("JOSE in a new module", NEW, "import joserfc\n", "lint-imports", JOSE),
     ("a clock in the key service", ROSTER, "\nimport time\n", "lint-imports", KEYS_IO),
     ("an untyped def", KID, "\n\ndef seeded(x):\n    return x\n", "mypy", "no-untyped-def"),
+    ("a stub of nothing", STUB, "\ndef seeded() -> int: ...\n", STUBTEST, "seeded"),
+    ("a wrong type of the public API", PUBLIC, WRONG_TYPE, TYPING, "return-value"),
+    ("the same", PUBLIC, WRONG_TYPE, "pyright -p tests/typing", "reportReturnType"),
     ("an unused import", KID, "\nimport sched\n", f"ruff check {KID}", "sched"),
     ("C out of style", C_FILE, "\nint  x ;\n", f"clang-format --dry-run --Werror {C_FILE}", ""),
 ]

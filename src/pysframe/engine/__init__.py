@@ -2,7 +2,8 @@
 
 Rules of this file:
   1. An engine is chosen once, and visibly: backend_info() says which one and why not another, and
-     one RuntimeWarning is given when a platform that should have the native path falls back.
+     one RuntimeWarning is given when a platform that should have the native path falls back, one
+     line in the log when another does.
   2. A switch with an unknown value is an ImportError that lists the valid ones.
   3. An engine provides core classes and batch functions. The policy around them (sender.py,
      receiver.py) registers itself here, so that nothing imports upwards.
@@ -177,15 +178,17 @@ def _warn_of_fallback(name: str, refused: dict[str, str]) -> None:
         return
     import platform
 
-    expected = (sys.platform, platform.machine()) in NATIVE_PLATFORMS
-    if not expected or sys.implementation.name != "cpython":
-        return
-    warnings.warn(
+    words = (
         f"pysframe runs on {name}, many times slower than the native engine: {_listed(refused)}; "
-        "PYSFRAME_BACKEND=fallback says that this is intended, =native refuses to fall back",
-        RuntimeWarning,
-        stacklevel=5,  # the line that imports pysframe
+        "PYSFRAME_BACKEND=fallback says that this is intended, =native refuses to fall back"
     )
+    expected = (sys.platform, platform.machine()) in NATIVE_PLATFORMS
+    if expected and sys.implementation.name == "cpython":
+        warnings.warn(words, RuntimeWarning, stacklevel=5)  # the line that imports pysframe
+        return
+    import logging
+
+    logging.getLogger("pysframe").warning("%s", words)
 
 
 def _switch(variable: str, valid: tuple[str, ...], note: str = "") -> str | None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar, Self, final
 
+from typing_extensions import disjoint_base
+
 from .._buffers import ReadableBuffer, WriteableBuffer
 from .._rows import Clear, Metadata
 from ..batch import FrameBatch
@@ -16,13 +18,15 @@ VERSIONS: dict[str, str]
 def memory() -> str: ...
 def init(max_isa: str) -> None: ...
 
+@disjoint_base
 class Secret:
-    def __init__(self, suite: int, base_key: ReadableBuffer) -> None: ...
+    def __new__(cls, suite: int, base_key: ReadableBuffer) -> Self: ...
     @classmethod
     def for_ssrc(cls, suite: int, base_key: ReadableBuffer, ssrc: int) -> Self: ...
     def ratchet(self, steps: int = 1) -> Secret: ...
     def close(self) -> None: ...
 
+@disjoint_base
 class SenderCore:
     _kernel: ClassVar[str | None]
     _Secret: ClassVar[type[Secret]]  # set by engine.bind
@@ -56,6 +60,7 @@ class SenderCore:
     def _raise_blocks(self, blocks: int) -> None: ...  # for resumed keys; never lowers
     def _lease_blocks(self, last: int) -> None: ...  # how far the meter may go
 
+@disjoint_base
 class ReceiverCore:
     _kernel: ClassVar[str | None]
     _Monitor: ClassVar[type[KeyFlowMonitor]]  # set by engine.bind
@@ -86,6 +91,8 @@ class ReceiverCore:
 
 @final
 class KeyFlow:
+    __match_args__ = ("state", "kid", "opened", "rejected", "last_ctr", "silent_for_s")
+
     def __init__(
         self,
         state: KeyState,
@@ -108,6 +115,7 @@ class KeyFlow:
     @property
     def silent_for_s(self) -> float: ...
 
+@disjoint_base
 class KeyFlowMonitor:
     def poll(
         self, now: float, receiver: ReceiverCore, is_stale: Callable[[int], bool]
@@ -116,6 +124,7 @@ class KeyFlowMonitor:
         self, now: float, stats: ReceiverStats, is_stale: Callable[[int], bool]
     ) -> dict[int | None, KeyFlow]: ...
 
+@disjoint_base
 class ColumnsCore:
     _columns: bytes
     _count: int
@@ -123,6 +132,7 @@ class ColumnsCore:
     def __len__(self) -> int: ...
     def _column(self, start: int, width: int, code: str) -> memoryview: ...
 
+@disjoint_base
 class BatchCore(ColumnsCore):
     def __init__(
         self,
@@ -136,11 +146,12 @@ class BatchCore(ColumnsCore):
     def _from_columns(cls, data: ReadableBuffer, columns: bytes, count: int) -> Self: ...
     @property
     def data(self) -> ReadableBuffer: ...
-    def __getitem__(self, row: int) -> memoryview: ...
+    def __getitem__(self, row: int, /) -> memoryview: ...
     def __iter__(self) -> Iterator[memoryview]: ...
     def _copies(self) -> list[bytes]: ...
     def _rejected(self) -> int: ...
 
+@disjoint_base
 class HeaderCore:
     kid: int
     ctr: int

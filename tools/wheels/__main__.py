@@ -1,0 +1,172 @@
+"""Builds, checks and tries wheels on one Debian machine, without Docker: python tools/wheels
+
+1. An sdist, from which everything else is built, in two other places.
+2. A pure wheel; then, for each target and interpreter, a wheel with the native engine. zig compiles
+   it against the target's own libc, so no emulator and no machine of that kind is needed.
+3. Both places must have made the same bytes. Each wheel is checked (checks.py), and what can run
+   here is installed into a clean environment of its own interpreter and run (trial.py).
+
+All lies in dist/wheels; the debug information, which a wheel does not carry, in dist/wheels/debug.
+"""
+
+import argparse
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import archive
+import checks
+import compiler
+import seeded
+from targets import TARGETS, VERSIONS, Python, Target, pythons_here
+from trial import trial
+
+ROOT = Path(__file__).parents[2]
+OUT = ROOT / "dist" / "wheels"
+HERE = "x86_64-gnu"  # what this machine can run
+
+
+def main() -> None:
+    args = _arguments()
+    pythons = _pythons(args)
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    targets = [TARGETS[name] for name in args.targets]
+    with tempfile.TemporaryDirectory() as work:
+        sdist = _sdist()
+        trees = [_unpacked(sdist, Path(work, place)) for place in ("one", "another/place")]
+        wheels = _built(trees[0], targets, pythons, OUT)
+        _equal(wheels, _again(trees[1], targets, pythons, args.once))
+        _checked(wheels, trees[0])
+        _seen(wheels, trees[0], Path(work))
+        _tried(wheels, pythons, trees[0], Path(work))
+    _told([sdist, *wheels])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python tools/wheels", description="builds wheels")
+    several = {"nargs": "+", "metavar": "NAME"}
+    parser.add_argument("--targets", choices=TARGETS, default=list(TARGETS), **several)
+    parser.add_argument("--pythons", choices=VERSIONS, help="default: all that are here", **several)
+    parser.add_argument("--once", choices=TARGETS, default=[], help="not built twice", **several)
+    parser.add_argument("--look-in", type=Path, default=[], help="more interpreters", **several)
+    return parser.parse_args()
+
+
+def _pythons(args: argparse.Namespace) -> list[Python]:
+    found = pythons_here([*args.look_in, ROOT / "build" / "pythons"])
+    wanted = args.pythons or found
+    missing = [version for version in wanted if version not in found]
+    if missing:
+        sys.exit(f"no CPython with headers is here of {', '.join(missing)}")
+    for version in VERSIONS:
+        python = found[version].executable if version in wanted else "not built for"
+        print(f"    {version:6} {python}")
+    return [found[version] for version in wanted]
+
+
+# ---- building ----
+
+
+def _sdist() -> Path:
+    print("== the sdist", flush=True)
+    compiler.run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", OUT, ROOT,
+                 PYSFRAME_BUILD="none")  # fmt: skip
+    return next(OUT.glob("*.tar.gz"))
+
+
+def _unpacked(sdist: Path, place: Path) -> Path:
+    with tarfile.open(sdist) as files:
+        files.extractall(place, filter="data")
+    return next(place.iterdir())
+
+
+def _built(tree: Path, targets: list[Target], pythons: list[Python], out: Path) -> list[Path]:
+    print(f"== building in {tree}", flush=True)
+    pure = _pure(tree)
+    wheels = [archive.write(pure, ["py3-none-any"], out)]
+    compiler.cythonized(tree)
+    for target in targets:
+        objects = compiler.core(tree, target)
+        for python in pythons:
+            module = compiler.module(tree, target, python, objects)
+            wheels.append(_wheel(pure, module, target, python, out))
+            print(f"    {wheels[-1].name}", flush=True)
+    return wheels
+
+
+def _pure(tree: Path) -> dict[str, bytes]:
+    """The files of a wheel without the native module."""
+    folder = tree / "build/pure"
+    compiler.run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder,
+                 tree, PYSFRAME_BUILD="none")  # fmt: skip
+    return archive.contents(next(folder.glob("*.whl")))
+
+
+def _wheel(pure: dict[str, bytes], module: Path, target: Target, python: Python, out: Path) -> Path:
+    tags = [f"{python.tag}-{python.abi}-{tag}" for tag in target.tags]
+    files = {**pure, f"{archive.MODULE_FOLDER}/{module.name}": module.read_bytes()}
+    wheel = archive.write(files, tags, out)
+    debug = out / "debug" / wheel.stem
+    debug.mkdir(parents=True)
+    shutil.copy(module.with_name(f"{module.name}.debug"), debug)
+    return wheel
+
+
+def _again(
+    tree: Path, targets: list[Target], pythons: list[Python], once: list[str]
+) -> dict[str, bytes]:
+    out = tree / "again"
+    out.mkdir()
+    twice = [target for target in targets if target.name not in once]
+    return {wheel.name: wheel.read_bytes() for wheel in _built(tree, twice, pythons, out)}
+
+
+# ---- looking at what was built ----
+
+
+def _equal(wheels: list[Path], again: dict[str, bytes]) -> None:
+    differ = [w.name for w in wheels if w.read_bytes() != again.get(w.name, w.read_bytes())]
+    if differ:
+        sys.exit(f"built in two places, these are not equal: {', '.join(differ)}")
+    print(f"== equal byte for byte in two places: {len(again)} of {len(wheels)}", flush=True)
+
+
+def _checked(wheels: list[Path], tree: Path) -> None:
+    found = [f"{wheel.name}: {fault}" for wheel in wheels for fault in checks.faults(wheel, tree)]
+    if found:
+        sys.exit("\n".join(found))
+    print(f"== checked: {len(wheels)}", flush=True)
+
+
+def _seen(wheels: list[Path], tree: Path, work: Path) -> None:
+    pure = next(wheel for wheel in wheels if "-none-any" in wheel.name)
+    if missed := seeded.missed(pure, tree, work / "seeded"):
+        sys.exit("planted in a wheel, and not seen:\n" + "\n".join(missed))
+    print(f"== planted in wheels, and seen: {', '.join(seeded.faults(tree))}", flush=True)
+
+
+def _tried(wheels: list[Path], pythons: list[Python], tree: Path, work: Path) -> None:
+    print("== installed and run", flush=True)
+    for python in pythons:
+        for wheel in wheels:
+            if f"-{python.abi}-{TARGETS[HERE].tags[0]}" in wheel.name:
+                print(f"    {trial(wheel, python.executable, work / 'trial', tree)}", flush=True)
+    pure = next(wheel for wheel in wheels if "-none-any" in wheel.name)
+    said = trial(pure, pythons[0].executable, work / "trial", tree, "fallback")
+    print(f"    {said}", flush=True)
+
+
+def _told(files: list[Path]) -> None:
+    for file in files:
+        print(f"== {file.stat().st_size:8,} bytes  {file.name}")
+        for part, size in archive.parts(file).items() if file.suffix == ".whl" else ():
+            print(f"    {size:8,}  {part}")
+
+
+if __name__ == "__main__":
+    main()

