@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import namedtuple
+from types import SimpleNamespace
 
 import pytest
 
@@ -83,3 +84,12 @@ def test_the_base_install_is_enough(words):
     command = [sys.executable, "-c", code, *words]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout
+
+
+@pytest.mark.parametrize(("tag", "pure"), [("py3-none-any", True), ("cp311-cp311-any", False)])
+def test_the_wheel_says_what_it_is(capsys, monkeypatch, tag, pure):
+    wheel = SimpleNamespace(read_text={"WHEEL": f"Wheel-Version: 1.0\nTag: {tag}\n"}.get)
+    monkeypatch.setattr(doctor, "distribution", {"pysframe": wheel}.__getitem__)
+    _, out = found(capsys, monkeypatch, BACKEND)
+    assert re.search(rf"^package +{tag}", out, re.M)
+    assert ("plain Python, without a native engine" in out) == pure

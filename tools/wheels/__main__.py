@@ -53,12 +53,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--targets", choices=TARGETS, default=list(TARGETS), **several)
     parser.add_argument("--pythons", choices=VERSIONS, help="default: all that are here", **several)
     parser.add_argument("--once", choices=TARGETS, default=[], help="not built twice", **several)
-    parser.add_argument("--look-in", type=Path, default=[], help="more interpreters", **several)
     return parser.parse_args()
 
 
 def _pythons(args: argparse.Namespace) -> list[Python]:
-    found = pythons_here([*args.look_in, ROOT / "build" / "pythons"])
+    found = pythons_here(ROOT / "build" / "pythons")
     wanted = args.pythons or found
     missing = [version for version in wanted if version not in found]
     if missing:

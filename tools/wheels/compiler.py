@@ -51,7 +51,7 @@ def core(tree: Path, target: Target) -> list[Path]:
 def module(tree: Path, target: Target, python: Python, objects: Sequence[Path]) -> Path:
     """The stripped module, beside it its debug information as `.debug`."""
     place = f"{target.name}/{python.abi}"
-    own = _object(tree, tree / "build/_native.c", target, place, python.include)
+    own = _object(tree, tree / "build/_native.c", target, place, headers(tree, python))
     made = own.with_name(f"_native{python.suffix(target)}")
     run(*ZIG, "-target", target.zig, *LINK_ARGS, own, *objects, "-o", made, folder=tree)
     if target.libc == "musl":
@@ -59,21 +59,26 @@ def module(tree: Path, target: Target, python: Python, objects: Sequence[Path]) 
     return _stripped(made)
 
 
+def headers(tree: Path, python: Python) -> Path:
+    """A copy of the interpreter's headers. Beside them lie this machine's own, not the target's."""
+    place, here = tree / "build/include" / python.abi, python.include
+    shutil.copytree(here, place, dirs_exist_ok=True)
+    # Debian has this one by architecture. It is the same for every 64-bit Linux.
+    for config in here.parent.glob(f"*-linux-gnu/{here.name}/pyconfig.h"):
+        shutil.copy(config, place)
+    return place
+
+
 def _object(
     tree: Path, source: Path, target: Target, place: str, python: Path | None = None
 ) -> Path:
-    """Compiles one source; python is the folder of an interpreter's headers."""
     out = tree / "build" / place / f"{source.stem}.o"
     out.parent.mkdir(parents=True, exist_ok=True)
     macros = [f"-D{name}" for name in native.MACROS]
-    maps = [f"-ffile-prefix-map={tree}=."]
-    includes = ["-Icsrc"]
-    if python:
-        # Debian's headers include others that lie beside them.
-        includes += [f"-I{python}", f"-I{python.parent}"]
-        maps += [f"-ffile-prefix-map={python.parent}=include"]
-    run(*ZIG, "-target", target.zig, *native.COMPILE_ARGS, "-fPIC", "-DNDEBUG", *macros, *maps,
-        *includes, "-c", source.relative_to(tree), "-o", out, folder=tree)  # fmt: skip
+    folders = ["-Icsrc", *([f"-I{python.relative_to(tree)}"] if python else [])]
+    mapped = f"-ffile-prefix-map={tree}=."
+    run(*ZIG, "-target", target.zig, *native.COMPILE_ARGS, "-fPIC", "-DNDEBUG", *macros, *folders,
+        mapped, "-c", source.relative_to(tree), "-o", out, folder=tree)  # fmt: skip
     return out
 
 

@@ -75,28 +75,32 @@ class Python:
         return f".cpython-{self.abi[2:]}-{target.machine}-linux-{target.libc}.so"
 
 
-def pythons_here(folders: list[Path]) -> dict[str, Python]:
-    """Version -> an interpreter of it, of those on the PATH, of pyenv, and in these folders."""
+def pythons_here(folder: Path) -> dict[str, Python]:
+    """Version -> an interpreter of it: of those on the PATH, of pyenv's, of those in the folder."""
     found: dict[str, Python] = {}
-    for path in _candidates(folders):
+    for path in _candidates(folder):
         python = _known(path)
         if python and python.version in VERSIONS:
             found.setdefault(python.version, python)
     return {version: found[version] for version in VERSIONS if version in found}
 
 
-def _candidates(folders: list[Path]) -> list[Path]:
+def _candidates(folder: Path) -> list[Path]:
     on_path = (shutil.which(f"python{version}") for version in VERSIONS)
     pyenv = (Path.home() / ".pyenv/versions").glob("3.*/bin/python3.*")
-    given = (path for folder in folders for path in folder.glob("**/bin/python3.*"))
-    paths = [*(Path(path) for path in on_path if path), *sorted(pyenv), *sorted(given)]
+    paths = [*(Path(path) for path in on_path if path), *sorted(pyenv), *_programs(folder)]
     return [path for path in paths if re.fullmatch(r"python3\.\d+t?", path.name)]
+
+
+def _programs(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*/bin/python3.*"), *folder.glob("*/usr/bin/python3.*")])
 
 
 def _known(path: Path) -> Python | None:
     """None for what does not run, is no CPython, or has no headers."""
-    asked = subprocess.run([path, "-I", "-c", ASK], capture_output=True, text=True)
-    if asked.returncode != 0:
+    try:
+        asked = subprocess.run([path, "-I", "-c", ASK], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
         return None
     said = json.loads(asked.stdout)
     include = Path(said["include"])

@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from typing import Any
 
 from .. import Backend, backend_info
@@ -75,6 +75,17 @@ def _extras() -> dict[str, str | None]:
     return found
 
 
+def _package() -> str:
+    """The tags of the wheel that was installed, in one line."""
+    try:
+        about = distribution("pysframe").read_text("WHEEL") or ""
+    except PackageNotFoundError:
+        return "not installed"
+    tags = [line.removeprefix("Tag: ") for line in about.splitlines() if line.startswith("Tag: ")]
+    pure = tags == ["py3-none-any"]
+    return ", ".join(tags) + (" (plain Python, without a native engine)" if pure else "")
+
+
 def _tell(backend: Backend, problems: list[str]) -> None:
     ok = "bold red" if problems else "bold green"
     say_pair("engine", f"{backend.engine}, kernel {backend.kernel}", ok)
@@ -83,6 +94,7 @@ def _tell(backend: Backend, problems: list[str]) -> None:
         if name not in TOLD_APART:
             say_pair(name.replace("_", " "), _words(fact))
     say_pair("platform", platform.platform())
+    say_pair("package", _package())
     versions = {name: found for name, found in backend.versions.items() if name != "cpu"}
     say_pair("versions", ", ".join(f"{name} {found}" for name, found in versions.items()))
     say_pair("cpu", backend.versions.get("cpu") or platform.machine())
@@ -108,6 +120,7 @@ def _as_json(backend: Backend, problems: list[str]) -> dict[str, Any]:
         "problems": problems,
         **backend._asdict(),
         "platform": platform.platform(),
+        "package": _package(),
         "extras": _extras(),
         "switches": _switches(),
     }

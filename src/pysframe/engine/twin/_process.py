@@ -27,6 +27,8 @@ def _wiped_page() -> memoryview:
     """A page that reads 0 in a forked child; OSError where the system has none."""
     if sys.platform != "linux" or not hasattr(mmap.mmap, "madvise"):
         raise OSError
+    if sys.implementation.name == "pypy":  # has an internal error where madvise should raise
+        raise OSError
     page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     try:
         page.madvise(-1)
