@@ -23,7 +23,7 @@ import checks
 import compiler
 import seeded
 from targets import TARGETS, VERSIONS, Python, Target, pythons_here
-from trial import trial
+from trial import applications, trial
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "dist" / "wheels"
@@ -154,10 +154,12 @@ def _tried(wheels: list[Path], pythons: list[Python], tree: Path, work: Path) ->
     for python in pythons:
         for wheel in wheels:
             if f"-{python.abi}-{TARGETS[HERE].tags[0]}" in wheel.name:
-                print(f"    {trial(wheel, python.executable, work / 'trial', tree)}", flush=True)
+                folder = work / f"trial-{python.abi}"
+                print(f"    {trial(wheel, python.executable, folder, tree)}", flush=True)
+                if python is pythons[0]:
+                    print("    " + "\n    ".join(applications(wheel, python.executable, folder)))
     pure = next(wheel for wheel in wheels if "-none-any" in wheel.name)
-    said = trial(pure, pythons[0].executable, work / "trial", tree, "fallback")
-    print(f"    {said}", flush=True)
+    print(f"    {trial(pure, pythons[0].executable, work / 'pure', tree, 'fallback')}", flush=True)
 
 
 def _told(files: list[Path]) -> None:

@@ -1,5 +1,6 @@
 """Installs a wheel into a clean environment of its own interpreter, and uses it there."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,14 +9,15 @@ from pathlib import Path
 
 from compiler import run
 
+FREEZER, ZIPPER = "pyinstaller==6.22.3", "shiv==1.0.8"
+
 
 def trial(wheel: Path, python: Path, folder: Path, tree: Path, engine: str = "native") -> str:
     """What tools/wheel_smoke.py prints in a new environment; the end when anything fails."""
     shutil.rmtree(folder, ignore_errors=True)
     run(python, "-I", "-m", "venv", "--without-pip", folder)
     installed = folder / "bin" / "python"
-    run(sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", installed,
-        "install", "--quiet", "--only-binary=:all:", wheel)  # fmt: skip
+    _install(installed, wheel)
     return smoke(installed, tree, engine)
 
 
@@ -29,3 +31,32 @@ def smoke(installed: Path, tree: Path, engine: str) -> str:
     if done.returncode != 0:
         sys.exit(f"{installed}: {done.stdout}{done.stderr}")
     return done.stdout.strip().splitlines()[-1]
+
+
+def applications(wheel: Path, python: Path, folder: Path) -> list[str]:
+    """What `pysframe doctor` says in an application that was frozen, and in one that was zipped, in
+    the environment of the trial that `folder` holds."""
+    _install(folder / "bin/python", FREEZER, ZIPPER)
+    code, zipped = folder / "app.py", folder / "app.pyz"
+    code.write_text("from pysframe_command import main\nraise SystemExit(main())\n")
+    run(folder / "bin/pyinstaller", "--noconfirm", "--log-level=ERROR", code, folder=folder)
+    # Native modules cannot be loaded from a zip archive. One of shiv's unpacks itself.
+    run(folder / "bin/shiv", "-e", "pysframe_command:main", "-o", zipped, wheel)
+    unpacked = {"SHIV_ROOT": str(folder / "unpacked")}
+    return [
+        f"frozen: {_engine(run(folder / 'dist/app/app', 'doctor', '--json', folder=Path('/')))}",
+        f"zipped: {_engine(run(python, '-I', zipped, 'doctor', '--json', **unpacked))}",
+    ]
+
+
+def _engine(said: str) -> str:
+    found = json.loads(said)
+    if not found["ok"] or found["engine"] != "native":
+        sys.exit(f"an application made from the wheel has no native engine: {said}")
+    return f"{found['engine']}:{found['kernel']}, self-test {found['self_test']}"
+
+
+def _install(python: Path, *what: Path | str) -> None:
+    """With this program's pip, which works on an environment that has none."""
+    run(sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install",
+        "--quiet", "--only-binary=:all:", *what)  # fmt: skip
