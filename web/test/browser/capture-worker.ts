@@ -1,6 +1,7 @@
 /**
  * A receiver's transform that plays the network's part: it notes KID and counter of each frame, posts
  * them to /capture as "label kid ctr", and lets nothing through. A frame that is no SFrame is "clear".
+ * Of the first frame it also tells what the browser says its codec is.
  */
 
 import { Envelope } from "../../codecs/envelope.js";
@@ -43,6 +44,7 @@ self.addEventListener("rtctransform", async (event) => {
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
+    if (total === 0) self.postMessage({ mimeType: value.getMetadata().mimeType ?? null });
     if (value.data.byteLength > 0) await note(options as Options, value.data);
   }
 });

@@ -252,4 +252,40 @@ async function late(isSet: boolean): Promise<{ counted: number; words: string | 
   return { counted, words };
 }
 
-Object.assign(window, { scenarios: { lives, withheld, call, late } });
+/** What the browser says of the codec of a track's frames at one end; null where it says nothing. */
+async function mimeTypeAt(at: "sender" | "receiver", track: MediaStreamTrack) {
+  const ends = connect();
+  const capture = worker("/build/browser/capture-worker.js");
+  const said = new Promise<string | null>((resolve) => {
+    capture.addEventListener("message", ({ data }) => {
+      if (typeof data === "object") resolve(data.mimeType);
+    });
+  });
+  const options = { label: at, codec: CODECS[track.kind] };
+  const transform = () => new RTCRtpScriptTransform(capture, options);
+  ends.to.addEventListener("track", ({ receiver }) => {
+    if (at === "receiver") receiver.transform = transform();
+  });
+  const transceiver = ends.from.addTransceiver(track, { direction: "sendonly" });
+  if (at === "sender") transceiver.sender.transform = transform();
+  if (track.kind === "video") preferVP8(transceiver);
+  await negotiate(ends);
+  const mimeType = await said;
+  for (const end of [ends.from, ends.to]) end.close();
+  capture.terminate();
+  return mimeType;
+}
+
+async function mimeTypes() {
+  const rows = [];
+  for (const track of await tracks()) {
+    const [sender, receiver] = [
+      await mimeTypeAt("sender", track),
+      await mimeTypeAt("receiver", track),
+    ];
+    rows.push({ codec: CODECS[track.kind] as string, sender, receiver });
+  }
+  return rows;
+}
+
+Object.assign(window, { scenarios: { lives, withheld, call, late, mimeTypes } });

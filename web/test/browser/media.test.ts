@@ -16,6 +16,7 @@ interface Scenarios {
     via: "script" | "streams",
   ): Promise<Record<"before" | "keyless" | "opened", FrameCounts> & Words>;
   late(isSet: boolean): Promise<{ counted: number; words: string | null }>;
+  mimeTypes(): Promise<{ codec: string; sender: string | null; receiver: string | null }[]>;
 }
 type Words = Record<"troubles" | "said", string[]>;
 
@@ -120,6 +121,15 @@ for (const name of NAMES) {
       assert.deepEqual([...troubles, ...said], []);
     });
   }
+
+  test(`${name}: both ends say the codec of a frame, and the right one`, async (t) => {
+    const rows = await inBrowser(name, (page) => page.evaluate(() => scenarios.mimeTypes()));
+    assert.equal(rows.length, 2);
+    for (const { codec, sender, receiver } of rows) {
+      t.diagnostic(`${codec}: the sender's frames say ${sender}, the receiver's ${receiver}`);
+      for (const said of [sender, receiver]) assert.equal(said?.toLowerCase(), codec.toLowerCase());
+    }
+  });
 
   test(`${name}: the watchdog names a transform that does not run`, async (t) => {
     const [never, late] = await inBrowser(name, async (page) => [
