@@ -182,6 +182,17 @@ def test_red_gives_what_it_has_copies_of(form):
     assert restorer.tracks[0].recovered == 5
 
 
+def test_red_cut_anywhere():
+    """RFC 2198 3: a header of 4 bytes for each copy and of 1 for the last frame, then the frames."""
+    whole = bytes.fromhex("ef 0f0002 6f aabb cc")
+    assert red.blocks(whole) == [(960, b"\xaa\xbb"), (0, b"\xcc")]
+    assert red.blocks(whole[:7]) == [(960, b"\xaa\xbb"), (0, b"")]
+    for size in range(7):
+        words = "a block header is cut short" if size < 5 else "a block ends past the frame"
+        with pytest.raises(ValueError, match=f"^{words}$"):
+            red.blocks(whole[:size])
+
+
 @given(st.binary(max_size=40))
 def test_red_is_parsed_or_refused(data):
     try:

@@ -14,8 +14,6 @@ def blocks(frame: bytes) -> list[Block]:
     """The frames, oldest first. Raises ValueError when it is no RED."""
     heads, at = list[tuple[int, int]](), 0
     while _byte(frame, at) & 0x80:
-        if at + 4 > len(frame):
-            raise ValueError("a block header is cut short")
         fields = int.from_bytes(frame[at + 1 : at + 4], "big")
         heads.append((fields >> 10, fields & 0x3FF))
         at += 4
