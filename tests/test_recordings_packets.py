@@ -183,7 +183,7 @@ def test_red_gives_what_it_has_copies_of(form):
 
 
 def test_red_cut_anywhere():
-    """RFC 2198 3: a header of 4 bytes for each copy and of 1 for the last frame, then the frames."""
+    """RFC 2198 3: headers of 4 bytes for copies and of 1 for the last frame, then the frames."""
     whole = bytes.fromhex("ef 0f0002 6f aabb cc")
     assert red.blocks(whole) == [(960, b"\xaa\xbb"), (0, b"\xcc")]
     assert red.blocks(whole[:7]) == [(960, b"\xaa\xbb"), (0, b"")]
