@@ -33,7 +33,7 @@ const shim = (name) => `./test/browser/shim/${name}.ts`;
 await build({
   entryPoints: [
     ...["pure-tests", "media-page", "capture-worker"].map((name) => `test/browser/${name}.ts`),
-    "bench/frames.ts",
+    ...["frames", "latency", "timed-worker"].map((name) => `bench/${name}.ts`),
   ],
   entryNames: "[name]",
   bundle: true,

@@ -16,6 +16,15 @@ export interface Timing {
   readonly theirs: readonly number[];
 }
 
+/** A frame's way through a transform, in milliseconds of one clock. */
+export interface Passage {
+  readonly id: string;
+  readonly operation: "seal" | "open";
+  readonly ctr: bigint;
+  readonly entered: number;
+  readonly left: number;
+}
+
 export interface Line {
   readonly name: string;
   /** Ours by theirs. */
