@@ -18,6 +18,7 @@ BUDGET = [
         if not line.startswith("#")
     )
 ]
+PUSHED = ("call", "test", "dev", "bench", "wheels", "e2e")  # extras that a push installs
 WHOLE_RUN, GROUND = 75, 25  # minutes: all that may come, and the parts below
 GROUND_PARTS = [
     *("packages", "make test", "native engine"),
@@ -60,8 +61,7 @@ def test_the_tests_are_those_of_the_readme():
 def test_a_push_is_tested_with_releases_that_are_named():
     """All that it installs by name; a release of anybody's must not turn a push red."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    kinds = ("call", "test", "dev", "bench", "wheels")
-    extras = [project["optional-dependencies"][kind] for kind in kinds]
+    extras = [project["optional-dependencies"][kind] for kind in PUSHED]
     names = {plain(re.match(r"[\w-]+", each)[0]) for extra in extras for each in extra}
     lines = (ROOT / ".ci/constraints.txt").read_text().splitlines()
     named = dict(line.split("==") for line in lines if not line.startswith("#"))
