@@ -240,6 +240,12 @@ def hellos():
     yield "a kem that is unknown", "version", make(kem="X448")
     yield "a key that is too short", "malformed", make(key=ALICE.public[:-1])
     yield "an ML-KEM key beyond its modulus", "malformed", make(key=b"\xff" * 1184 + bytes(32))
+    yield "an X25519 key of low order", "malformed", make(kem="X25519", key=bytes(32))
+    yield (
+        "a hybrid key whose X25519 half is",
+        "malformed",
+        make(key=ALICE.public[:1184] + bytes(32)),
+    )
     yield "a field more", "malformed", make(more=1)
     yield "a time that is no whole number", "malformed", make(iat="now")
 

@@ -51,6 +51,7 @@ class Kem(StrEnum):
 
 
 _MLKEM_KEY, _MLKEM_ENC = 1184, 1088
+_ANYBODY = X25519PrivateKey.from_private_bytes(bytes(32))  # which does not matter
 _Public = hpke.MLKEM768X25519PublicKey | X25519PublicKey
 _SUITES = {
     kem: hpke.Suite(number, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
@@ -75,6 +76,7 @@ class SealingKey:
             refuse(f"a public key of {self.kem} must be {self.kem.key_size} bytes")
         try:
             curve = X25519PublicKey.from_public_bytes(self.raw[-32:])
+            _ANYBODY.exchange(curve)  # a point of low order: nothing could be sealed to it
             if self.kem is Kem.X25519:
                 return curve
             lattice = MLKEM768PublicKey.from_public_bytes(self.raw[:-32])
