@@ -25,7 +25,8 @@ cat >"$work/apt.conf" <<END
 Dir::State "$work"; Dir::State::status "$work/status"; Dir::Cache "$work/cache";
 Dir::Etc::sourcelist "$work/sources.list"; Dir::Etc::sourceparts "$work/none";
 Dir::Etc::preferencesparts "$work/none"; APT::Architecture "$architecture";
-APT::Architectures { "$architecture"; }; APT::Install-Recommends "false"; Acquire::Languages "none";
+APT::Sandbox::User "root"; APT::Architectures { "$architecture"; };
+APT::Install-Recommends "false"; Acquire::Languages "none";
 END
 export APT_CONFIG=$work/apt.conf
 apt-get -qq update
