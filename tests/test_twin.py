@@ -43,7 +43,10 @@ def stubbed() -> dict[tuple[str, str], tuple[list[str], list[str]]]:
             if isinstance(item, ast.FunctionDef):
                 positional = [a.arg for a in (*item.args.posonlyargs, *item.args.args)]
                 keywords = [a.arg for a in item.args.kwonlyargs]
-                functions[owner, item.name] = positional, keywords
+                if item.name == "__new__":  # what it takes, the twin's __init__ takes
+                    functions[owner, "__init__"] = ["self", *positional[1:]], keywords
+                else:
+                    functions[owner, item.name] = positional, keywords
     return functions
 
 
