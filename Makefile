@@ -20,7 +20,7 @@ C_FILES = $(wildcard csrc/*/*.c)
 WEB_SOURCES := $(wildcard web/*.ts web/*/*.ts web/*.json web/build.mjs)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types web e2e e2e-parts \
+.PHONY: help demo test lint format types web e2e e2e-parts arm64 \
         bench bench-gate bench-record bench-tables bench-compare bench-peers \
         test-c test-deep test-gates test-nightly mutants coverage typing wheel wheels clean
 
@@ -104,6 +104,10 @@ bench-peers:     ## the C peers, from Debian (as root)
 
 test-c: $(MADE)/test ## the C core without Cython, through cffi
 	$(BIN)/python -m pytest tests/c_core $(PYTEST_ARGS)
+
+arm64: $(MADE)/test  ## the C core for ARM, compiled here and run by an emulator (root, once, for Debian's packages)
+	@tests/arm64/install
+	@$(BIN)/python -m pytest $(IN_PARALLEL) tests/arm64 $(PYTEST_ARGS)
 
 coverage: $(MADE)/test ## the suite with line and branch coverage of the Python code
 	$(BIN)/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS)

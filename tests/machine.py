@@ -17,6 +17,11 @@ VAES256 = AESNI | {"avx", "avx2", "bmi2", "vaes", "vpclmulqdq"}
 VAES512 = VAES256 | {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 # Narrowest first: the flags, in Linux's words, of a CPU that must run this kernel.
 X86_KERNELS = {"aesni": AESNI, "vaes256": VAES256, "vaes512": VAES512}
+ARM_KERNELS = {
+    "armv8": {"aes", "pmull", "sha2"},
+    "armv8_sha3": {"aes", "pmull", "sha2", "sha3", "sha512"},
+}
+KERNELS = ARM_KERNELS if platform.machine() == "aarch64" else X86_KERNELS
 PROGRAMS = ("cc", "clang", "valgrind", "qemu-x86_64", "cargo", "strace")
 MODULES = ("cffi", "cryptography", "Crypto", "numpy", "av", "rich")
 
@@ -28,7 +33,7 @@ def cpu_flags() -> frozenset[str]:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return frozenset()
-    line = next((row for row in text.splitlines() if row.startswith("flags")), "")
+    line = next((row for row in text.splitlines() if row.startswith(("flags", "Features"))), "")
     return frozenset(line.split())
 
 
@@ -46,10 +51,10 @@ def native_was_given_up() -> bool:
 
 
 def missing_kernels() -> list[str]:
-    """x86 kernels that this CPU could run and this run cannot test."""
+    """Kernels that this CPU could run and this run cannot test."""
     if native_was_given_up():
         return []
-    runnable = [name for name, flags in X86_KERNELS.items() if cpu_flags() >= flags]
+    runnable = [name for name, flags in KERNELS.items() if cpu_flags() >= flags]
     return [name for name in runnable if f"native:{name}" not in engine.available()]
 
 
@@ -72,7 +77,7 @@ CONDITIONS = {
     "no C compiler": lambda: shutil.which("cc") is None,
     "no valgrind": lambda: shutil.which("valgrind") is None,
     "no strace": lambda: shutil.which("strace") is None,
-    "not every kernel": lambda: any(not cpu_flags() >= flags for flags in X86_KERNELS.values()),
+    "not every kernel": lambda: any(not cpu_flags() >= flags for flags in KERNELS.values()),
     "not x86-64": lambda: platform.machine() != "x86_64",
     "not Linux": lambda: sys.platform != "linux",
     "memory cannot be locked": lambda: not can_lock_memory(),

@@ -70,7 +70,7 @@ def name_flags(tree: Path) -> None:
 
 
 def name_kernel_in_pages(tree: Path) -> None:
-    insert(tree / "README.md", "`vaes256`, `vaes512` |", "`avx`, ")
+    insert(tree / "README.md", "`vaes256`, `vaes512`; on ARM", "`avx`, ")
     insert(
         tree / "csrc" / "README.md", "| `vaes256` | those", "| `avx` | those, AVX | YMM saved |\n"
     )

@@ -7,7 +7,7 @@ import tomllib
 import machine
 import pytest
 from c_core.core import KERNELS as KERNELS_OF_C
-from c_core.core import ROOT
+from c_core.core import ROOT, kernels
 from isolated import python
 
 from pysframe import engine as engines
@@ -85,14 +85,18 @@ def test_every_kernel_of_this_cpu_is_there():
 
 def test_the_ladder_is_the_table():
     assert engines.ladder() == ("none", *reversed(KERNELS_OF_C)) or not KERNELS
-    assert list(machine.X86_KERNELS) == [*reversed(KERNELS_OF_C)]
+    assert list(machine.KERNELS) == [*reversed(KERNELS_OF_C)]
 
 
 def test_pages_name_the_kernels_of_the_table():
     (switch,) = re.findall(r"`PYSFRAME_MAX_ISA` \| (.*?) \|", (ROOT / "README.md").read_text())
-    assert re.findall(r"`(\w+)`", switch) == ["none", *reversed(KERNELS_OF_C)]
-    table = re.search(r"\| kernel \|.*?\n\n", (ROOT / "csrc" / "README.md").read_text(), re.DOTALL)
-    assert re.findall(r"^\| `(\w+)` \|", table[0], re.M) == [*reversed(KERNELS_OF_C)]
+    page, named = (ROOT / "csrc" / "README.md").read_text(), []
+    for machine_name, head in (("x86_64", r"\| kernel \|"), ("aarch64", r"\| ARM's kernel \|")):
+        known = [*reversed(kernels(machine_name))]
+        table = re.search(head + r".*?\n\n", page, re.DOTALL)
+        assert re.findall(r"^\| `(\w+)` \|", table[0], re.M) == known
+        named += ["none", *known]
+    assert re.findall(r"`(\w+)`", switch) == named
 
 
 def test_budgets_and_charts_name_the_kernels_of_the_table():

@@ -9,66 +9,7 @@
 #include "aead/ctr_hmac.h"
 #include "hash/sha2.h"
 
-#ifdef SFR_X86
-
-/* ---- AES-CTR on AES-NI ---- */
-
-#define BLOCKS 8 /* interleaved; at the end half as many */
-
-/* Makes the next n blocks of the key stream; n is a constant. */
-SFR_INLINE SFR_AESNI void next(__m128i *counter, const __m128i *round_keys, int rounds,
-                               __m128i *stream, int n)
-{
-    const __m128i one = _mm_set_epi32(1, 0, 0, 0), swap = sfr_ctr_swap();
-    for (int j = 0; j < n; j++) {
-        stream[j] = _mm_xor_si128(_mm_shuffle_epi8(*counter, swap), round_keys[0]);
-        *counter = _mm_add_epi32(*counter, one);
-    }
-    for (int i = 1; i < rounds; i++)
-        for (int j = 0; j < n; j++) stream[j] = _mm_aesenc_si128(stream[j], round_keys[i]);
-    for (int j = 0; j < n; j++) stream[j] = _mm_aesenclast_si128(stream[j], round_keys[rounds]);
-}
-
-/* Handles all that is left, at most n blocks. */
-SFR_INLINE SFR_AESNI void end(uint8_t *out, const uint8_t *in, size_t left, __m128i counter,
-                              const __m128i *round_keys, int rounds, int n)
-{
-    __m128i stream[BLOCKS];
-    next(&counter, round_keys, rounds, stream, n);
-    for (int j = 0; j < n; j++, left -= 16) {
-        if (left < 16) {
-            sfr_crypt_partial(out + 16 * j, in + 16 * j, left, stream[j]);
-            return;
-        }
-        sfr_crypt_block(out + 16 * j, in + 16 * j, stream[j]);
-    }
-}
-
-SFR_INLINE SFR_AESNI void crypt(const sfr_row *row, const uint8_t *in, int rounds)
-{
-    const __m128i *keys = sfr_ctr_hmac_state_of(row)->round_keys;
-    __m128i stream[BLOCKS], counter = sfr_ctr_start(row);
-    uint8_t *out = row->out;
-    size_t left = row->size;
-    for (; left > 16 * BLOCKS; left -= 16 * BLOCKS) {
-        next(&counter, keys, rounds, stream, BLOCKS);
-        for (int j = 0; j < BLOCKS; j++, in += 16, out += 16) sfr_crypt_block(out, in, stream[j]);
-    }
-    if (left > 16 * BLOCKS / 2)
-        end(out, in, left, counter, keys, rounds, BLOCKS);
-    else if (left)
-        end(out, in, left, counter, keys, rounds, BLOCKS / 2);
-}
-
-static SFR_AESNI void crypt128(const sfr_row *row, const uint8_t *in)
-{
-    crypt(row, in, SFR_AES128_ROUNDS);
-}
-
-static SFR_AESNI void crypt256(const sfr_row *row, const uint8_t *in)
-{
-    crypt(row, in, SFR_AES256_ROUNDS);
-}
+#if defined(SFR_X86) || defined(SFR_ARM64)
 
 /* ---- encrypt-then-MAC ---- */
 
@@ -176,7 +117,7 @@ static void in_groups(void (*some)(const composite *, sfr_row *const *, size_t),
 /* ---- the families and their kernels ---- */
 
 /* RFC 9605 4.5.1: sframe_key is the AES key, then the MAC key. */
-static SFR_AESNI void key_init128(void *out, const uint8_t *sframe_key)
+static SFR_AES_TARGET void key_init128(void *out, const uint8_t *sframe_key)
 {
     sfr_ctr_hmac_state *s = out;
     sfr_aes128_expand(s->round_keys, sframe_key);
@@ -184,13 +125,30 @@ static SFR_AESNI void key_init128(void *out, const uint8_t *sframe_key)
     sfr_burn_stack(true);
 }
 
-static SFR_AESNI void key_init256(void *out, const uint8_t *sframe_key)
+static SFR_AES_TARGET void key_init256(void *out, const uint8_t *sframe_key)
 {
     sfr_ctr_hmac_state *s = out;
     sfr_aes256_expand(s->round_keys, sframe_key);
     sfr_hmac_init(&s->mac, 64, sframe_key + 32, 64);
     sfr_burn_stack(true);
 }
+
+#define KERNEL(name, bits, crypt, hash, clear)                                    \
+    static void seal##name(sfr_row *const *rows, size_t count)                    \
+    {                                                                             \
+        in_groups(seal_some, &(composite){crypt, hash, clear}, rows, count);      \
+    }                                                                             \
+    static void open##name(sfr_row *const *rows, size_t count)                    \
+    {                                                                             \
+        in_groups(open_some, &(composite){crypt, hash, clear}, rows, count);      \
+    }                                                                             \
+    const sfr_ops sfr_ctr_hmac##name = {.state_size = sizeof(sfr_ctr_hmac_state), \
+                                        .hot_size = sizeof(sfr_ctr_hmac_state),   \
+                                        .key_init = key_init##bits,               \
+                                        .seal = seal##name,                       \
+                                        .open = open##name};
+
+#ifdef SFR_X86
 
 static void clear_xmm(void)
 {
@@ -219,26 +177,25 @@ static void clear_after512(void)
     wide512() ? clear_ymm() : clear_xmm();
 }
 
-#define KERNEL(name, bits, crypt, hash, clear)                                    \
-    static void seal##name(sfr_row *const *rows, size_t count)                    \
-    {                                                                             \
-        in_groups(seal_some, &(composite){crypt, hash, clear}, rows, count);      \
-    }                                                                             \
-    static void open##name(sfr_row *const *rows, size_t count)                    \
-    {                                                                             \
-        in_groups(open_some, &(composite){crypt, hash, clear}, rows, count);      \
-    }                                                                             \
-    const sfr_ops sfr_ctr_hmac##name = {.state_size = sizeof(sfr_ctr_hmac_state), \
-                                        .hot_size = sizeof(sfr_ctr_hmac_state),   \
-                                        .key_init = key_init##bits,               \
-                                        .seal = seal##name,                       \
-                                        .open = open##name};
-
-KERNEL(128_aesni, 128, crypt128, sfr_hash_of(32), clear_xmm)
+KERNEL(128_aesni, 128, sfr_crypt128_aesni, sfr_hash_of(32), clear_xmm)
 KERNEL(128_vaes256, 128, sfr_crypt128_vaes256, sfr_hash_of(32), clear_ymm)
 KERNEL(128_vaes512, 128, sfr_crypt128_vaes512, &sfr_hash256_avx512, clear_zmm)
-KERNEL(256_aesni, 256, crypt256, wide512() ? &sfr_hash512_avx2 : &sfr_hash512_ssse3, clear_after512)
+KERNEL(256_aesni, 256, sfr_crypt256_aesni, wide512() ? &sfr_hash512_avx2 : &sfr_hash512_ssse3,
+       clear_after512)
 KERNEL(256_vaes256, 256, sfr_crypt256_vaes256, &sfr_hash512_avx2, clear_ymm)
 KERNEL(256_vaes512, 256, sfr_crypt256_vaes512, &sfr_hash512_avx512, clear_zmm)
+
+#else
+
+static void clear(void)
+{
+    sfr_clear_registers();
+}
+
+KERNEL(128_armv8, 128, sfr_crypt128_armv8, sfr_hash_of(32), clear)
+KERNEL(256_armv8, 256, sfr_crypt256_armv8, &sfr_hash512_portable, clear)
+KERNEL(256_armv8_sha3, 256, sfr_crypt256_armv8, &sfr_hash512_armv8, clear)
+
+#endif
 
 #endif

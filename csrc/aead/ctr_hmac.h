@@ -6,10 +6,10 @@
 #include "aead/kernels.h"
 #include "hash/hash.h"
 
-#ifdef SFR_X86
+#if defined(SFR_X86) || defined(SFR_ARM64)
 
 typedef struct sfr_ctr_hmac_state {
-    __m128i round_keys[SFR_AES256_ROUNDS + 1];
+    sfr_block round_keys[SFR_AES256_ROUNDS + 1];
     sfr_hmac_key mac;
 } sfr_ctr_hmac_state;
 
@@ -21,34 +21,36 @@ SFR_INLINE const sfr_ctr_hmac_state *sfr_ctr_hmac_state_of(const sfr_row *row)
 /* row->out = in XOR key stream, in both directions. `in` is row->out, or does not overlap it. */
 typedef void sfr_crypt(const sfr_row *, const uint8_t *in);
 
+sfr_crypt sfr_crypt128_aesni, sfr_crypt256_aesni;
 sfr_crypt sfr_crypt128_vaes256, sfr_crypt256_vaes256, sfr_crypt128_vaes512, sfr_crypt256_vaes512;
+sfr_crypt sfr_crypt128_armv8, sfr_crypt256_armv8;
 
 /* RFC 9605 4.5.1: nonce || 00000000 is the first counter block. Block i of the key stream is the
  * encryption of nonce || i, big-endian; here i is kept little-endian in the last word. */
-SFR_INLINE SFR_AESNI __m128i sfr_ctr_start(const sfr_row *row)
+SFR_AES sfr_block sfr_ctr_start(const sfr_row *row)
 {
-    return _mm_loadu_si128((const __m128i *)row->block);
+    return sfr_block_load(row->block);
 }
 
-SFR_INLINE SFR_AESNI __m128i sfr_ctr_swap(void)
+#ifdef SFR_X86
+SFR_AES sfr_block sfr_ctr_swap(void)
 {
     return _mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
 }
+#endif
 
-SFR_INLINE SFR_AESNI void sfr_crypt_block(uint8_t *out, const uint8_t *in, __m128i stream)
+SFR_AES void sfr_crypt_block(uint8_t *out, const uint8_t *in, sfr_block stream)
 {
-    __m128i text = _mm_loadu_si128((const __m128i *)in);
-    _mm_storeu_si128((__m128i *)out, _mm_xor_si128(text, stream));
+    sfr_block_store(out, sfr_block_xor(sfr_block_load(in), stream));
 }
 
 /* Handles the last size < 16 bytes without touching a byte beyond them. */
-SFR_INLINE SFR_AESNI void sfr_crypt_partial(uint8_t *out, const uint8_t *in, size_t size,
-                                            __m128i stream)
+SFR_AES void sfr_crypt_partial(uint8_t *out, const uint8_t *in, size_t size, sfr_block stream)
 {
-    uint64_t word = (uint64_t)_mm_cvtsi128_si64(stream);
+    uint64_t word = sfr_block_low(stream);
     if (size & 8) {
         sfr_store64(out, sfr_load64(in) ^ word);
-        word = (uint64_t)_mm_extract_epi64(stream, 1);
+        word = sfr_block_high(stream);
         in += 8, out += 8;
     }
     if (size & 4) {

@@ -13,8 +13,8 @@
 #include "aead/kernels.h"
 #include "platform/locks.h"
 
-#ifdef SFR_X86
 /* clang-format off */
+#if defined(SFR_X86)
 static sfr_kernel kernels[] = {
     {"vaes512", SFR_CPU_VAES512,
      {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512, &sfr_ctr_hmac128_vaes512, &sfr_ctr_hmac256_vaes512}},
@@ -23,12 +23,20 @@ static sfr_kernel kernels[] = {
     {"aesni", SFR_CPU_AESNI,
      {&sfr_gcm128_aesni, &sfr_gcm256_aesni, &sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}},
 };
-/* clang-format on */
+static const size_t KERNELS = sizeof kernels / sizeof *kernels;
+#elif defined(SFR_ARM64)
+static sfr_kernel kernels[] = {
+    {"armv8_sha3", SFR_CPU_ARMV8_SHA3,
+     {&sfr_gcm128_armv8_sha3, &sfr_gcm256_armv8_sha3, NULL, &sfr_ctr_hmac256_armv8_sha3}},
+    {"armv8", SFR_CPU_ARMV8,
+     {&sfr_gcm128_armv8, &sfr_gcm256_armv8, &sfr_ctr_hmac128_armv8, &sfr_ctr_hmac256_armv8}},
+};
 static const size_t KERNELS = sizeof kernels / sizeof *kernels;
 #else
 static sfr_kernel kernels[1];
 static const size_t KERNELS = 0;
 #endif
+/* clang-format on */
 
 static struct {
     int state;

@@ -31,12 +31,34 @@
 #include "aead/ghash.h"
 
 #define UNROLL SFR_UNROLL
-#define WAVE 8                      /* vectors encrypted at a time: half of the registers */
+
+/* ---- what registers and instructions there are ----
+ * WAVE         vectors encrypted at a time
+ * PAIR_BLOCKS  two frames of fewer blocks run together
+ * HASHED       vectors hashed in each of a wave's first rounds
+ * PINNED       vectors hashed between two pins of the sum
+ * KEY_FIRST    a round of AES begins with its key; else it ends with it, and another one goes before
+ *              all rounds */
+#ifdef SFR_X86 /* 16 registers */
+#define WAVE 8
+#define PAIR_BLOCKS (4 * BLOCKS)
+#define HASHED 1
+#define PINNED 1
+#define KEY_FIRST 0
+#define VECTOR(x) "+x"(x)
+#else /* 32 registers; two products may be added by one instruction */
+#define WAVE 12
+#define PAIR_BLOCKS 12
+#define HASHED 2
+#define PINNED 2
+#define KEY_FIRST 1
+#define VECTOR(x) "+w"(x)
+#endif
+
 #define WAVE_BLOCKS (WAVE * BLOCKS)
-#define PAIR_BLOCKS (4 * BLOCKS)    /* two frames of fewer blocks share a wave */
 #define POWERS (WAVE_BLOCKS + 1)    /* a wave and the block of lengths */
 
-typedef __m128i block;
+typedef sfr_block block;
 
 typedef struct key_state {
     block power[POWERS + 1];           /* H^POWERS, ..., H^1, then zero */
@@ -57,15 +79,13 @@ KERNEL void key_init(key_state *key, const uint8_t *sframe_key, const int rounds
 {
     if (rounds == SFR_AES128_ROUNDS) sfr_aes128_expand(key->round_key, sframe_key);
     else sfr_aes256_expand(key->round_key, sframe_key);
-    block h = key->round_key[0];
-    for (int r = 1; r < rounds; r++) h = _mm_aesenc_si128(h, key->round_key[r]);
-    h = _mm_aesenclast_si128(h, key->round_key[rounds]);
+    block h = sfr_aes_block(sfr_block_zero(), key->round_key, rounds);
     sfr_ghash_powers(key->power, POWERS, sfr_ghash_key(h));
-    key->power[POWERS] = _mm_setzero_si128();
+    key->power[POWERS] = sfr_block_zero();
     memset(key->folded, 0, sizeof key->folded);
     for (int i = 0; i < POWERS; i++) {
-        block swapped = _mm_shuffle_epi32(key->power[i], 0x4e);
-        _mm_storel_epi64((void *)&key->folded[i], _mm_xor_si128(key->power[i], swapped));
+        block folded = sfr_block_xor(key->power[i], sfr_block_swapped(key->power[i]));
+        key->folded[i] = sfr_block_low(folded);
     }
 }
 
@@ -79,24 +99,24 @@ KERNEL hash hash_zero(void) { return (hash){zero(), zero(), zero()}; }
 /* The product of H and the last block, which holds the lengths in bits. */
 KERNEL block lengths_of(const sfr_row *row)
 {
-    return _mm_set_epi64x((long long)row->aad_size * 8, (long long)row->size * 8);
+    return sfr_ghash_lengths((uint64_t)row->aad_size * 8, (uint64_t)row->size * 8);
 }
 
 KERNEL hash hash_lengths(const sfr_row *row, const key_state *key)
 {
     block x = lengths_of(row);
     block h = key->power[POWERS - 1];
-    block fold = _mm_xor_si128(x, _mm_shuffle_epi32(x, 0x4e));
-    block folded = _mm_loadl_epi64((const void *)&key->folded[POWERS - 1]);
-    return (hash){in_low(_mm_clmulepi64_si128(x, h, 0x00)),
-                  in_low(_mm_clmulepi64_si128(fold, folded, 0x00)),
-                  in_low(_mm_clmulepi64_si128(x, h, 0x11))};
+    block fold = sfr_block_xor(x, sfr_block_swapped(x));
+    block folded = sfr_block_pair(key->folded[POWERS - 1], 0);
+    return (hash){in_low(sfr_block_product(x, h, 0x00)),
+                  in_low(sfr_block_product(fold, folded, 0x00)),
+                  in_low(sfr_block_product(x, h, 0x11))};
 }
 
 /* Without this, compilers regroup a sum of many products as a tree and keep all of them alive. */
 KERNEL void pin(hash *sum)
 {
-    __asm__("" : "+x"(sum->low), "+x"(sum->middle), "+x"(sum->high));
+    __asm__("" : VECTOR(sum->low), VECTOR(sum->middle), VECTOR(sum->high));
 }
 
 /* The powers of H that a sequence of vectors meets. */
@@ -122,7 +142,7 @@ KERNEL void hash_vector(hash *sum, const vec *x, vec *fold, const int u, const i
     sum->high = xor(sum->high, product(x[u], h, 0x11));
     if (u % 2 == 0) sum->middle = xor(sum->middle, product(*fold, folded, 0x00));
     else sum->middle = xor(sum->middle, product(*fold, folded, 0x11));
-    pin(sum);
+    if ((u + 1) % PINNED == 0 || u + 1 == n) pin(sum);
 }
 
 KERNEL void hash_vectors(hash *sum, const vec *x, const int n, powers p)
@@ -134,7 +154,7 @@ KERNEL void hash_vectors(hash *sum, const vec *x, const int n, powers p)
 KERNEL block hash_reduce(hash sum)
 {
     block low = add_blocks(sum.low), high = add_blocks(sum.high);
-    block middle = _mm_xor_si128(add_blocks(sum.middle), _mm_xor_si128(low, high));
+    block middle = sfr_block_xor(add_blocks(sum.middle), sfr_block_xor(low, high));
     return sfr_ghash_reduce((sfr_ghash_sum){low, middle, high});
 }
 
@@ -149,7 +169,7 @@ static const _Alignas(64) uint32_t counters[17][4] = {
 
 KERNEL void round_of(vec *state, const int n, const key_state *key, const int r)
 {
-    vec k = both(&key->round_key[r]);
+    vec k = both(&key->round_key[r - KEY_FIRST]);
     UNROLL for (int u = 0; u < n; u++) state[u] = aes_round(state[u], k);
 }
 
@@ -157,15 +177,15 @@ KERNEL void round_of(vec *state, const int n, const key_state *key, const int r)
 
 KERNEL void finish(sfr_row *row, block mask, block y, const bool sealing)
 {
-    block tag = _mm_xor_si128(sfr_block_reflect(y), mask);
+    block tag = sfr_block_xor(sfr_block_reflect(y), mask);
     if (sealing) {
         sfr_block_store(row->tag.write, tag);
         return;
     }
     /* RFC 9605 4.4.4 SHOULD: compares the whole tag at once, wherever it differs. */
-    block wrong = _mm_xor_si128(tag, sfr_block_load(row->tag.read));
+    block wrong = sfr_block_xor(tag, sfr_block_load(row->tag.read));
     row->status = SFR_OK;
-    if (SFR_UNLIKELY(!_mm_testz_si128(wrong, wrong))) {
+    if (SFR_UNLIKELY(!sfr_block_is_zero(wrong))) {
         row->status = SFR_AUTH_FAILED;
         memset(row->out, 0, row->size);
     }
@@ -193,7 +213,7 @@ typedef struct piece {
 KERNEL block load_tail(const piece *p, const int n, const int first)
 {
     const int data = DATA_BLOCKS(n, first);
-    if (data == 0) return _mm_setzero_si128();
+    if (data == 0) return sfr_block_zero();
     if (data == 1) return sfr_block_load_any(p->in, p->end);
     const uint8_t *last = p->in + AT(n - 1, first);
     return sfr_block_down(sfr_block_load(last - 16 + p->end), 16 - p->end);
@@ -209,7 +229,7 @@ KERNEL void store_tail(const piece *p, block before, block tail, const int n, co
         return;
     }
     block moved = sfr_block_up(tail, 16 - p->end);
-    moved = _mm_or_si128(moved, sfr_block_down(before, p->end));
+    moved = sfr_block_or(moved, sfr_block_down(before, p->end));
     sfr_block_store(p->out + AT(n - 1, first) - 16 + p->end, moved);
 }
 
@@ -218,7 +238,7 @@ KERNEL void store_tail(const piece *p, block before, block tail, const int n, co
 
 KERNEL block block_in(const piece *p, block tail, const int i, const int n, const int first)
 {
-    if (AT(i, first) < 0 || i >= n) return _mm_setzero_si128();
+    if (AT(i, first) < 0 || i >= n) return sfr_block_zero();
     return i == n - 1 ? tail : sfr_block_load(p->in + AT(i, first));
 }
 
@@ -247,12 +267,12 @@ KERNEL void last_round(piece *p, const int n, const int first, const int rounds,
                        const bool sealing)
 {
     const int last = (n - 1) / BLOCKS;
-    vec k = both(&p->key->round_key[rounds]);
+    vec before = both(&p->key->round_key[rounds - 1]), k = both(&p->key->round_key[rounds]);
     block tail = load_tail(p, n, first);
     UNROLL for (int u = 0; u <= last; u++) {
         vec in = vector_in(p, tail, u, n, first);
         if (!sealing) SFR_READ_ONCE_VECTOR(in);
-        p->state[u] = aes_last(p->state[u], xor(k, in));
+        p->state[u] = aes_last(p->state[u], before, xor(k, in));
         vector_out(p, u, n, first);
         p->x[u] = sealing ? p->state[u] : in;
     }
@@ -272,7 +292,8 @@ KERNEL void begin(piece *p, const sfr_row *row, const int vectors)
     p->key = state_of(row);
     p->in = row->in;
     p->out = row->out;
-    vec nonce = both_of(_mm_xor_si128(sfr_block_words(row->block), p->key->round_key[0]));
+    block j0 = sfr_block_words(row->block);
+    vec nonce = both_of(KEY_FIRST ? j0 : sfr_block_xor(j0, p->key->round_key[0]));
     UNROLL for (int u = 0; u < vectors; u++)
         p->state[u] = xor(nonce, load_blocks(counters[u * BLOCKS + 1]));
 }
@@ -322,13 +343,17 @@ typedef void (*variant)(sfr_row *const *rows, const block *aad, carried *rest, i
 #define NAME_OPEN_TWO(n) open_two_##n,
 #define TO_3(X) X(0) X(1) X(2) X(3)
 #define TO_7(X) TO_3(X) X(4) X(5) X(6) X(7)
-#define TO_15(X) TO_7(X) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-#if BLOCKS == 1
-#define IN_ONE TO_7
-#define IN_TWO TO_3
-#else
+#define TO_11(X) TO_7(X) X(8) X(9) X(10) X(11)
+#define TO_15(X) TO_11(X) X(12) X(13) X(14) X(15)
+#if WAVE_BLOCKS == 16
 #define IN_ONE TO_15
 #define IN_TWO TO_7
+#elif WAVE_BLOCKS == 12
+#define IN_ONE TO_11
+#define IN_TWO TO_11
+#else
+#define IN_ONE TO_7
+#define IN_TWO TO_3
 #endif
 
 IN_ONE(ONE)
@@ -344,7 +369,7 @@ static const variant two_frames[2][PAIR_BLOCKS] = {{IN_TWO(NAME_OPEN_TWO)},
  * additions. */
 KERNEL void count(piece *p, vec *counter)
 {
-    vec k = both(&p->key->round_key[0]);
+    vec k = KEY_FIRST ? zero() : both(&p->key->round_key[0]);
     UNROLL for (int u = 0; u < WAVE; u++) {
         p->state[u] = xor(swap_counter(*counter), k);
         *counter = add_counter(*counter, BLOCKS);
@@ -358,7 +383,8 @@ KERNEL void wave_rounds(piece *p, hash *sum, const int rounds)
     vec fold;
     UNROLL for (int r = 1; r < SFR_AES128_ROUNDS; r++) {
         round_of(p->state, WAVE, p->key, r);
-        if (sum && r <= WAVE) hash_vector(sum, p->x, &fold, r - 1, WAVE, h);
+        UNROLL for (int i = 0, u = (r - 1) * HASHED; i < HASHED; i++, u++)
+            if (sum && u < WAVE) hash_vector(sum, p->x, &fold, u, WAVE, h);
     }
     if (rounds == SFR_AES256_ROUNDS)
         UNROLL for (int r = SFR_AES128_ROUNDS; r < SFR_AES256_ROUNDS; r++)
@@ -446,8 +472,8 @@ KERNEL void run(sfr_row *const *rows, size_t n, const int rounds, const bool sea
         }
     }
     /* This function's own stack holds a mask, and sums that depend on H. */
-    rest = (carried){_mm_setzero_si128(), _mm_setzero_si128()};
-    aad[0] = aad[1] = _mm_setzero_si128();
+    rest = (carried){sfr_block_zero(), sfr_block_zero()};
+    aad[0] = aad[1] = sfr_block_zero();
     __asm__ __volatile__("" : : "r"(&rest), "r"(aad) : "memory");
     wipe_stack();
     clear_registers();

@@ -20,6 +20,10 @@ extern const sfr_ops sfr_gcm128_vaes512, sfr_gcm256_vaes512;
 extern const sfr_ops sfr_ctr_hmac128_aesni, sfr_ctr_hmac256_aesni;
 extern const sfr_ops sfr_ctr_hmac128_vaes256, sfr_ctr_hmac256_vaes256;
 extern const sfr_ops sfr_ctr_hmac128_vaes512, sfr_ctr_hmac256_vaes512;
+#elif defined(SFR_ARM64)
+extern const sfr_ops sfr_gcm128_armv8, sfr_gcm256_armv8;
+extern const sfr_ops sfr_gcm128_armv8_sha3, sfr_gcm256_armv8_sha3;
+extern const sfr_ops sfr_ctr_hmac128_armv8, sfr_ctr_hmac256_armv8, sfr_ctr_hmac256_armv8_sha3;
 #endif
 
 /* Runs rows of any mix, at most SFR_CHUNK of them: buckets them by kernel, family and size class,

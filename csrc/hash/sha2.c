@@ -110,6 +110,10 @@ const sfr_hash *sfr_hash_of(int nh)
     if (nh == 32 && cpu & SFR_CPU_AESNI) return &sfr_hash256_ssse3;
     if (nh == 64 && cpu & SFR_CPU_AVX2) return &sfr_hash512_bmi2;
     if (nh == 64 && cpu & SFR_CPU_AESNI) return &sfr_hash512_ssse3;
+#elif defined(SFR_ARM64)
+    uint32_t cpu = sfr_cpu();
+    if (nh == 32 && cpu & SFR_CPU_ARMV8) return &sfr_hash256_armv8;
+    if (nh == 64 && cpu & SFR_CPU_ARMV8_SHA3) return &sfr_hash512_armv8;
 #endif
     return nh == 32 ? &sfr_hash256_portable : &sfr_hash512_portable;
 }

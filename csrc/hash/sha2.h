@@ -28,6 +28,8 @@ extern const sfr_hash sfr_hash256_portable, sfr_hash512_portable;
 #ifdef SFR_X86
 extern const sfr_hash sfr_hash256_ssse3, sfr_hash256_ni, sfr_hash256_avx512;
 extern const sfr_hash sfr_hash512_ssse3, sfr_hash512_bmi2, sfr_hash512_avx2, sfr_hash512_avx512;
+#elif defined(SFR_ARM64)
+extern const sfr_hash sfr_hash256_armv8, sfr_hash512_armv8;
 #endif
 
 /* The best hash with digests of nh bytes, 32 or 64, for one stream. */

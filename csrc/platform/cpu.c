@@ -1,4 +1,4 @@
-/* CPUID and XGETBV. This is the only file that asks the CPU.
+/* CPUID and XGETBV; on ARM, what the operating system says. This is the only file that asks the CPU.
  *
  * Rule: a register width counts only if the operating system saves it. Without that a context
  *       switch would leave one process's registers to another.
@@ -93,6 +93,42 @@ uint32_t sfr_cpu_detect(char *features, size_t size)
     if (all(present, vaes512) && (saved & 0xe6) == 0xe6) bits |= SFR_CPU_VAES512;
     if (all(present, shani)) bits |= SFR_CPU_SHANI;
     if (clmul_is_slow()) bits |= SFR_CPU_SLOW_CLMUL;
+    return bits;
+}
+
+#elif defined(SFR_ARM64)
+#include <stdio.h>
+
+/* Whether the operating system says that programs may use it. ARM has no CPUID for them. */
+#if defined(__linux__)
+#include <sys/auxv.h>
+#define LINUX_OR_APPLE(bit, name) (getauxval(AT_HWCAP) >> (bit)&1)
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+static bool told(const char *name)
+{
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value;
+}
+#define LINUX_OR_APPLE(bit, name) told("hw.optional.arm.FEAT_" name)
+#else
+#define LINUX_OR_APPLE(bit, name) false
+#endif
+
+uint32_t sfr_cpu_detect(char *features, size_t size)
+{
+    static const char *const names[] = {"aes", "pmull", "sha2", "sha3", "sha512"};
+    const bool present[] = {LINUX_OR_APPLE(3, "AES"), LINUX_OR_APPLE(4, "PMULL"),
+                            LINUX_OR_APPLE(6, "SHA256"), LINUX_OR_APPLE(17, "SHA3"),
+                            LINUX_OR_APPLE(21, "SHA512")};
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof present; i++)
+        if (present[i])
+            at += (size_t)snprintf(features + at, size - at, "%s%s", at ? " " : "", names[i]);
+    uint32_t bits = 0;
+    if (present[0] && present[1] && present[2]) bits |= SFR_CPU_ARMV8;
+    if (present[3] && present[4]) bits |= SFR_CPU_ARMV8_SHA3;
     return bits;
 }
 #else

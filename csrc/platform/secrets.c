@@ -25,8 +25,8 @@ int sfr_equal(const uint8_t *a, const uint8_t *b, size_t size)
 SFR_INLINE void burnt(void)
 {
     __asm__ __volatile__("" : : "r"(__builtin_frame_address(0)));
-#ifdef SFR_X86
-    sfr_clear_xmm();
+#if defined(SFR_X86) || defined(SFR_ARM64)
+    sfr_clear_registers();
 #endif
 }
 

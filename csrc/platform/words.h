@@ -12,6 +12,8 @@
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define SFR_X86 1
+#elif defined(__aarch64__) || defined(_M_ARM64)
+#define SFR_ARM64 1
 #endif
 
 /* Hidden data that every frame reads: inside the library no access needs to go through a table. */
@@ -31,7 +33,11 @@ SFR_INLINE uint32_t sfr_be32(uint32_t v) { return __builtin_bswap32(v); }
  * this barrier a compiler short of registers may read it again, and the bytes that are opened would
  * not be the bytes that were authenticated. */
 #define SFR_READ_ONCE(x) __asm__("" : "+r"(x))
+#ifdef SFR_ARM64
+#define SFR_READ_ONCE_VECTOR(x) __asm__("" : "+w"(x))
+#else
 #define SFR_READ_ONCE_VECTOR(x) __asm__("" : "+v"(x))
+#endif
 
 typedef struct sfr_span { const uint8_t *data; size_t size; } sfr_span;
 

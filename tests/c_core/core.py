@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import signal
@@ -30,10 +31,17 @@ from cffi import FFI
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CSRC = ROOT / "csrc"
-# The table in aead/dispatch.c, widest first, read without compiling it.
-KERNELS = tuple(
-    re.findall(r'^    \{"(\w+)", SFR_CPU', (CSRC / "aead/dispatch.c").read_text(), re.M)
-)
+MACRO = {"x86_64": "SFR_X86", "aarch64": "SFR_ARM64"}  # how csrc/ calls a machine
+
+
+def kernels(machine: str) -> tuple[str, ...]:
+    """Its table in aead/dispatch.c, widest first, read without compiling it."""
+    text = (CSRC / "aead/dispatch.c").read_text()
+    part = re.search(rf"defined\({MACRO[machine]}\)\n(.*?)^#el", text, re.M | re.S)[1]
+    return tuple(re.findall(r'^    \{"(\w+)", SFR_CPU', part, re.M))
+
+
+KERNELS = kernels(platform.machine())
 # In the order in which they include each other.
 PUBLIC = tuple(CSRC / name for name in ("sfr.h", "sfr_keys.h", "sfr_batch.h"))
 MODULE = "sfr_core"

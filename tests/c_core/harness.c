@@ -100,14 +100,22 @@ static const struct {
     uint32_t needs;
 } hashes[] = {
     {"sha256 portable", &sfr_hash256_portable, 0},
+#ifdef SFR_X86
     {"sha256 ssse3", &sfr_hash256_ssse3, SFR_CPU_AESNI},
     {"sha256 ni", &sfr_hash256_ni, SFR_CPU_SHANI},
     {"sha256 avx512", &sfr_hash256_avx512, SFR_CPU_VAES512},
+#else
+    {"sha256 armv8", &sfr_hash256_armv8, SFR_CPU_ARMV8},
+#endif
     {"sha512 portable", &sfr_hash512_portable, 0},
+#ifdef SFR_X86
     {"sha512 ssse3", &sfr_hash512_ssse3, SFR_CPU_AESNI},
     {"sha512 bmi2", &sfr_hash512_bmi2, SFR_CPU_AVX2},
     {"sha512 avx2", &sfr_hash512_avx2, SFR_CPU_AVX2},
     {"sha512 avx512", &sfr_hash512_avx512, SFR_CPU_VAES512},
+#else
+    {"sha512 armv8", &sfr_hash512_armv8, SFR_CPU_ARMV8_SHA3},
+#endif
 };
 
 const char *hash_name(size_t number)

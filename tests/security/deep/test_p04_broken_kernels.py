@@ -21,8 +21,8 @@ from security.test_p04_self_tests import NO_FAULT, SUITES, faults
 TAKES_ORDERS = (
     Patch(
         "aead/dispatch.c",
-        "static sfr_kernel kernels[] = {",
-        "void sabotage(sfr_kernel *, size_t);\nstatic sfr_kernel kernels[] = {",
+        "/* ---- the ladder ---- */",
+        "void sabotage(sfr_kernel *, size_t);\n\n/* ---- the ladder ---- */",
     ),
     Patch(
         "aead/dispatch.c",

@@ -71,7 +71,11 @@ def test_where_a_verdict_is_made_public():
     used = [line for path in CSRC.rglob("*.[ch]") for line in path.read_text().splitlines()]
     tests = [line for line in used if "_mm_testz_si128" in line]
     masks = [line for line in used if "_mm512_cmpneq_epi64_mask" in line]
-    assert len(tests) == 2 and all("!_mm_testz_si128(wrong, wrong)" in line for line in tests)
+    zeros = [line for line in used if "sfr_block_is_zero" in line]
+    assert len(tests) == 2 and sum("!_mm_testz_si128(wrong, wrong)" in line for line in tests) == 1
+    assert sum("bool sfr_block_is_zero(sfr_block b)" in line for line in tests) == 1
+    # It is defined for two instruction sets, and used for tags.
+    assert len(zeros) == 3 and sum("!sfr_block_is_zero(wrong)" in line for line in zeros) == 1
     assert len(masks) == 1 and "(tags, claimed)" in masks[0]
     # It is declared and defined, and used for tags, a key's fingerprint and the registry's secret.
     assert len(re.findall(r"[^_]sfr_equal\(", "\n".join(used))) == 5

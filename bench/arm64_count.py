@@ -1,0 +1,61 @@
+"""Instructions per frame on an emulated ARM CPU: our kernels beside a libcrypto for ARM.
+
+    python bench/arm64_count.py LIBCRYPTO...
+
+An emulator has no cycles, caches or ports: a count says how much work a program does, not how long
+it takes on a chip. It is exact, and the same on every machine. Run after `make arm64`, which
+installs the cross compiler and the emulator.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from arm64.emulated import CC, KERNELS, QEMU  # noqa: E402
+from security.deep.builds import RELEASE, objects  # noqa: E402
+from security.deep.linking import linked  # noqa: E402
+
+SIZES = (40, 160, 640, 1200)
+FRAMES = 64  # of a batch of count_arm64.c
+SYSTEM = "/usr/aarch64-linux-gnu"  # where Debian's cross compiler has ARM's C library
+
+
+def program() -> Path:
+    own = [Path(__file__).parent / "c" / "count_arm64.c"]
+    flags = RELEASE.replace("c11", "gnu11")
+    return linked("count_arm64", own, CC, flags, objects(CC, RELEASE), "-pthread -ldl")
+
+
+def instructions(program: Path, *arguments: object) -> int:
+    """All that a run takes, its start included: qemu writes a line for each, and wc counts them."""
+    with tempfile.TemporaryDirectory() as folder:
+        pipe = f"{folder}/lines"
+        os.mkfifo(pipe)
+        log = ["-singlestep", "-d", "exec,nochain", "-D", pipe]
+        command = [QEMU, "-L", SYSTEM, "-cpu", "max", *log, program, *map(str, arguments)]
+        with subprocess.Popen(["wc", "-l", pipe], stdout=subprocess.PIPE) as counter:
+            subprocess.run(command, check=True)
+            return int(counter.communicate()[0].split()[0])
+
+
+def per_frame(program: Path, peer: str, operation: str, size: int) -> int:
+    few, more = (instructions(program, peer, operation, size, n) for n in (1, 2))
+    return round((more - few) / FRAMES)
+
+
+def main() -> None:
+    counter = program()
+    peers = [*KERNELS, *(str(Path(path).resolve()) for path in sys.argv[1:])]
+    print("| | " + " | ".join(f"{op} {n}" for op in ("seal", "open") for n in SIZES) + " |")
+    for peer in peers:
+        found = [per_frame(counter, peer, op, n) for op in ("seal", "open") for n in SIZES]
+        print(f"| {Path(peer).name} | " + " | ".join(f"{n:,}" for n in found) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
