@@ -107,6 +107,7 @@ test-c: $(MADE)/test ## the C core without Cython, through cffi
 
 arm64: $(MADE)/test  ## the C core for ARM, compiled here and run by an emulator (root, once, for Debian's packages)
 	@tests/arm64/install
+	@tests/arm64/interpreter
 	@$(BIN)/python -m pytest $(IN_PARALLEL) tests/arm64 $(PYTEST_ARGS)
 
 coverage: $(MADE)/test ## the suite with line and branch coverage of the Python code
