@@ -1,6 +1,9 @@
 """Instructions per frame on an emulated ARM CPU: our kernels beside a libcrypto for ARM.
 
-    python bench/arm64_count.py LIBCRYPTO...
+    python bench/arm64_count.py PEER...
+
+A peer is a kernel, or the path of a libcrypto: `pip download --platform manylinux_2_28_aarch64` has
+the one in psycopg-binary, which bench/c loads on x86.
 
 An emulator has no cycles, caches or ports: a count says how much work a program does, not how long
 it takes on a chip. It is exact, and the same on every machine. Run after `make arm64`, which
@@ -17,18 +20,21 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from arm64.emulated import CC, KERNELS, QEMU  # noqa: E402
+from arm64.test_traces import NO_SELF_TEST  # noqa: E402
 from security.deep.builds import RELEASE, objects  # noqa: E402
 from security.deep.linking import linked  # noqa: E402
 
-SIZES = (40, 160, 640, 1200)
+SIZES = (40, 160, 1200)
 FRAMES = 64  # of a batch of count_arm64.c
-SYSTEM = "/usr/aarch64-linux-gnu"  # where Debian's cross compiler has ARM's C library
+SYSTEM = ROOT / "build" / "arm64" / "root"  # ARM's C library and zlib (tests/arm64/interpreter)
 
 
 def program() -> Path:
     own = [Path(__file__).parent / "c" / "count_arm64.c"]
     flags = RELEASE.replace("c11", "gnu11")
-    return linked("count_arm64", own, CC, flags, objects(CC, RELEASE), "-pthread -ldl")
+    return linked(
+        "count_arm64", own, CC, flags, objects(CC, RELEASE, (NO_SELF_TEST,)), "-pthread -ldl"
+    )
 
 
 def instructions(program: Path, *arguments: object) -> int:
@@ -50,7 +56,7 @@ def per_frame(program: Path, peer: str, operation: str, size: int) -> int:
 
 def main() -> None:
     counter = program()
-    peers = [*KERNELS, *(str(Path(path).resolve()) for path in sys.argv[1:])]
+    peers = [name if name in KERNELS else str(Path(name).resolve()) for name in sys.argv[1:]]
     print("| | " + " | ".join(f"{op} {n}" for op in ("seal", "open") for n in SIZES) + " |")
     for peer in peers:
         found = [per_frame(counter, peer, op, n) for op in ("seal", "open") for n in SIZES]

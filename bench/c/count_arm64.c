@@ -80,7 +80,7 @@ static void *function(void *library, const char *name)
 static void open_library(const char *path)
 {
     void *library = dlopen(path, RTLD_NOW);
-    need(library, path);
+    need(library, library ? path : dlerror());
     *(void **)&init = function(library, "EVP_CipherInit_ex");
     *(void **)&update = function(library, "EVP_CipherUpdate");
     *(void **)&final = function(library, "EVP_CipherFinal_ex");
@@ -116,8 +116,10 @@ int main(int argc, char **argv)
     need(argc == 5, "usage: count_arm64 PEER seal|open SIZE BATCHES");
     bool is_ours = !strchr(argv[1], '/'), sealing = !strcmp(argv[2], "seal");
     size = (size_t)atoi(argv[3]);
-    for (size_t i = 0; i < FRAMES; i++) nonces[i][0] = (uint8_t)i;
-    for (size_t i = 0; i < sizeof plain; i++) plain[0][i] = (uint8_t)(i * 7);
+    for (size_t i = 0; i < FRAMES; i++) {
+        nonces[i][0] = (uint8_t)i;
+        memset(plain[i], (int)(i * 7 + 1), size);
+    }
     is_ours ? make_key(argv[1]) : open_library(argv[1]);
     void (*run)(bool) = is_ours ? ours : theirs;
     run(true);
