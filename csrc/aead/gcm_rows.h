@@ -142,17 +142,13 @@ KERNEL void hash_vector(hash *sum, const vec *x, vec *fold, const int u, const i
     sum->high = xor(sum->high, product(x[u], h, 0x11));
     if (u % 2 == 0) sum->middle = xor(sum->middle, product(*fold, folded, 0x00));
     else sum->middle = xor(sum->middle, product(*fold, folded, 0x11));
-    if (PINNED == 1 || u % 2) pin(sum);
+    if ((u + 1) % PINNED == 0 || u + 1 == n) pin(sum);
 }
 
 KERNEL void hash_vectors(hash *sum, const vec *x, const int n, powers p)
 {
     vec fold;
-    UNROLL for (int u = 0; u < n / 2 * 2; u += 2) {
-        hash_vector(sum, x, &fold, u, n, p);
-        hash_vector(sum, x, &fold, u + 1, n, p);
-    }
-    if (n % 2) hash_vector(sum, x, &fold, n - 1, n, p);
+    UNROLL for (int u = 0; u < n; u++) hash_vector(sum, x, &fold, u, n, p);
 }
 
 KERNEL block hash_reduce(hash sum)
