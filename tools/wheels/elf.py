@@ -1,7 +1,7 @@
 """What an ELF file says of itself, as far as a wheel's check asks."""
 
 import io
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
@@ -49,7 +49,7 @@ def _symbols(elf: ELFFile) -> tuple[list[str], list[Needed]]:
     return exports, needs
 
 
-def _versions(elf: ELFFile) -> dict[int, str]:
+def _versions(elf: ELFFile) -> dict[Any, str]:
     """Number of a symbol version -> its name."""
     for section in elf.iter_sections():
         if isinstance(section, GNUVerNeedSection):
@@ -58,7 +58,7 @@ def _versions(elf: ELFFile) -> dict[int, str]:
     return {}
 
 
-def _faults(elf: ELFFile, tags: dict) -> list[str]:
+def _faults(elf: ELFFile, tags: dict[str, Any]) -> list[str]:
     segments = {segment["p_type"]: segment["p_flags"] for segment in elf.iter_segments()}
     marks = [("DT_FLAGS", DF_BIND_NOW), ("DT_FLAGS_1", DF_1_NOW)]
     bound = any(name in tags and tags[name]["d_val"] & bit for name, bit in marks)

@@ -42,10 +42,10 @@ def applications(wheel: Path, python: Path, folder: Path) -> list[str]:
     run(folder / "bin/pyinstaller", "--noconfirm", "--log-level=ERROR", code, folder=folder)
     # Native modules cannot be loaded from a zip archive. One of shiv's unpacks itself.
     run(folder / "bin/shiv", "-e", "pysframe_command:main", "-o", zipped, wheel)
-    unpacked = {"SHIV_ROOT": str(folder / "unpacked")}
+    place = str(folder / "unpacked")
     return [
         f"frozen: {_engine(run(folder / 'dist/app/app', 'doctor', '--json', folder=Path('/')))}",
-        f"zipped: {_engine(run(python, '-I', zipped, 'doctor', '--json', **unpacked))}",
+        f"zipped: {_engine(run(python, '-I', zipped, 'doctor', '--json', SHIV_ROOT=place))}",
     ]
 
 
