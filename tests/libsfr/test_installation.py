@@ -99,3 +99,9 @@ def test_the_prefix_is_in_the_pkg_config_file():
     told = (here("gcc") / "lib/pkgconfig/libsfr.pc").read_text()
     assert "prefix=/opt/sfr\n" in told and "libdir=/opt/sfr/lib\n" in told
     assert f"Version: {__version__}\n" in told and "@" not in told
+
+
+def test_the_manual_page_is_set_without_a_warning(tmp_path):
+    page = here("gcc") / "share/man/man3/libsfr.3"
+    assert run(f"groff -mandoc -Tutf8 -ww {page} 2>&1 >{tmp_path}/page") == ""
+    assert "sfr_protect" in run(f"sed 's/.\\x08//g; s/\\x1b\\[[0-9;]*m//g' {tmp_path}/page")
