@@ -17,7 +17,8 @@ from c_core.core import CSRC, ROOT, kept, library_files, public_declarations, ru
 MACOS, WINDOWS = ("aarch64-macos", "x86_64-macos"), "x86_64-windows-gnu"
 ON_MACOS = pytest.mark.parametrize("target", MACOS)
 ZIG = f"ZIG_GLOBAL_CACHE_DIR={ROOT}/build/zig {sys.executable} -m ziglang cc"
-STRICT = "-std=c11 -O1 -Wall -Wextra -Wpedantic -Werror -fvisibility=hidden"
+# At -O1 clang keeps a loop that it was asked to unroll, and says so.
+STRICT = "-std=c11 -O1 -Wall -Wextra -Wpedantic -Werror -Wno-pass-failed -fvisibility=hidden"
 # What a linker for macOS adds to every library.
 LINKERS_OWN = {"__dso_handle", "_mh_dylib_header"}
 OF_WINDOWS = {
