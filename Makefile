@@ -14,6 +14,9 @@ BUILD := $(or $(PYSFRAME_BUILD),auto)
 # The suite in as many processes as there are cores, four at most.
 IN_PARALLEL := -n auto --maxprocesses=4 --dist=loadgroup
 
+# The linter of .github/workflows, built from its source: the package on PyPI downloads a binary.
+ACTIONLINT := actionlint@v1.7.12
+
 NATIVE_SOURCES := setup.py tools/native.py pyproject.toml $(wildcard csrc/*.h csrc/*/*.[ch]) \
                   $(wildcard src/pysframe/engine/*.px[di] src/pysframe/engine/*.pyx)
 C_FILES = $(wildcard csrc/*/*.c)
@@ -22,7 +25,7 @@ WEB_SOURCES := $(wildcard web/*.ts web/*/*.ts web/*.json web/build.mjs)
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint format types web e2e e2e-parts arm64 \
         bench bench-gate bench-record bench-tables bench-compare bench-peers \
-        test-c test-deep test-gates test-nightly mutants coverage typing wheel wheels clean
+        test-c test-deep test-gates test-libsfr test-nightly mutants coverage typing wheel wheels install-c clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +50,7 @@ test-nightly: $(MADE)/test ## far more of it; hours
 mutants: $(MADE)/mutants ## mutation testing of the Python code: do the tests notice small faults?
 	@$(BIN)/python tools/mutants.py $(MODULES)
 
-lint: $(MADE)/dev    ## every linter: ruff, mypy, import rules, clang-format, Cython
+lint: $(MADE)/dev $(MADE)/$(ACTIONLINT) ## every linter: ruff, mypy, import rules, C, Cython, workflows (needs Go)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -55,6 +58,8 @@ lint: $(MADE)/dev    ## every linter: ruff, mypy, import rules, clang-format, Cy
 	$(BIN)/lint-imports
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src
 	clang-format --dry-run --Werror $(C_FILES)
+	$(BIN)/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/python tools/seeded_faults.py
 
 format: $(MADE)/dev  ## rewrite Python and C in the house style
@@ -110,6 +115,12 @@ arm64: $(MADE)/test  ## the C core for ARM, compiled here and run by an emulator
 	@tests/arm64/interpreter
 	@$(BIN)/python -m pytest $(IN_PARALLEL) tests/arm64 $(PYTEST_ARGS)
 
+install-c:       ## the C library, headers, manual page: PREFIX=/usr/local DESTDIR= CC= CFLAGS=
+	@$(MAKE) --no-print-directory -C csrc install
+
+test-libsfr: $(MADE)/libsfr ## that, by gcc, clang and musl, and the vectors through it; csrc/ compiled for macOS and Windows
+	$(BIN)/python -m pytest tests/libsfr $(PYTEST_ARGS)
+
 coverage: $(MADE)/test ## the suite with line and branch coverage of the Python code
 	$(BIN)/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS)
 
@@ -162,7 +173,14 @@ web/node_modules/.made: web/package.json web/package-lock.json tools/node_is_her
 web/dist/page.js: web/node_modules/.made $(WEB_SOURCES)
 	@npm --prefix web run build
 
-$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench $(MADE)/mutants $(MADE)/e2e $(MADE)/wheels: $(MADE)/engine-$(BUILD) pyproject.toml
+$(MADE)/$(ACTIONLINT): tools/go_is_here.sh | $(MADE)/python
+	@PATH="$$PATH:/usr/local/go/bin" sh tools/go_is_here.sh
+	@echo "== building actionlint into $(VENV)"
+	@PATH="$$PATH:/usr/local/go/bin" GOTOOLCHAIN=local GOBIN="$(CURDIR)/$(BIN)" \
+	    go install github.com/rhysd/actionlint/cmd/$(ACTIONLINT)
+	@touch $@
+
+$(MADE)/call $(MADE)/test $(MADE)/dev $(MADE)/bench $(MADE)/mutants $(MADE)/e2e $(MADE)/wheels $(MADE)/libsfr: $(MADE)/engine-$(BUILD) pyproject.toml
 	@echo "== installing what '$(@F)' needs into $(VENV)"
 	@$(PIP) install 'pysframe[$(@F)]'
 	@$(BIN)/python -c "import pysframe; b = pysframe.backend_info(); print('== engine:', b.engine, b.kernel)"

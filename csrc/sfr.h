@@ -19,6 +19,9 @@
 #ifndef SFR_PRIVATE                /* with it, a module that contains these files exports none */
 #pragma GCC visibility push(default)
 #endif
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define SFR_MAX_HEADER 17          /* config byte, 8-byte KID, 8-byte CTR: RFC 9605 4.3 */
 #define SFR_MAX_TAG 16
@@ -97,6 +100,9 @@ int sfr_receiver_add(sfr_receiver *, uint64_t kid, const sfr_secret *, int kind)
 int sfr_unprotect(sfr_receiver *, sfr_frame *);
 void sfr_receiver_free(sfr_receiver *);              /* wipes the keys; NULL is fine */
 
+#ifdef __cplusplus
+}
+#endif
 #ifndef SFR_PRIVATE
 #pragma GCC visibility pop
 #endif

@@ -13,6 +13,9 @@
 #ifndef SFR_PRIVATE
 #pragma GCC visibility push(default)
 #endif
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* ---- one frame ---- */
 
@@ -87,6 +90,9 @@ int sfr_screen(sfr_receiver *, sfr_frame *);
 void sfr_open_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count);
 
+#ifdef __cplusplus
+}
+#endif
 #ifndef SFR_PRIVATE
 #pragma GCC visibility pop
 #endif

@@ -8,6 +8,9 @@
 #ifndef SFR_PRIVATE
 #pragma GCC visibility push(default)
 #endif
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* ---- cipher suites (RFC 9605 4.5; 6-8: draft-barnes-sframe-iana-256) ---- */
 
@@ -140,6 +143,9 @@ void sfr_receiver_totals(sfr_receiver *, sfr_receiver_stats *);
 /* Returns the number of keys, whether or not there was room for all of them. */
 size_t sfr_receiver_keys(sfr_receiver *, sfr_key_stats *, size_t room);
 
+#ifdef __cplusplus
+}
+#endif
 #ifndef SFR_PRIVATE
 #pragma GCC visibility pop
 #endif

@@ -27,6 +27,7 @@ DEEP = Path(__file__).parent / "security" / "deep"
 WEB = Path(__file__).parent / "browser"  # for `make web`, which names it: it needs Node
 CALL = Path(__file__).parent / "e2e"  # for `make e2e`: it needs root, servers and browsers
 ARM = Path(__file__).parent / "arm64"  # for `make arm64`: it needs a cross compiler and an emulator
+LIBSFR = Path(__file__).parent / "libsfr"  # for `make test-libsfr`: it needs three C compilers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     deep = collection_path == DEEP and config.option.tier == "quick"
-    return True if deep or collection_path in (WEB, CALL, ARM) else None
+    return True if deep or collection_path in (WEB, CALL, LIBSFR, ARM) else None
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -18,7 +18,7 @@ BUDGET = [
         if not line.startswith("#")
     )
 ]
-PUSHED = ("call", "test", "dev", "bench", "wheels", "e2e")  # extras that a push installs
+PUSHED = ("call", "test", "dev", "bench", "wheels", "e2e", "libsfr")  # extras that a push installs
 WHOLE_RUN, GROUND = 75, 25  # minutes: all that may come, and the parts below
 GROUND_PARTS = [
     *("packages", "make test", "native engine"),

@@ -73,7 +73,18 @@ C_FILES = {
     if path.parent.name not in ("fuzz", "tests")
 }
 FILES = r"^\| (`[a-z/_0-9]+\.h.*?|`[a-z]+/.*?) \|"  # the first cell of a row about files
-OPERATING_SYSTEM = {"errno", "fcntl", "pthread", "sched", "signal", "time", "unistd"}
+OPERATING_SYSTEM = {
+    *("errno", "fcntl", "pthread", "sched", "signal", "time", "unistd"),
+    *("windows", "bcrypt"),
+}
+# What only one file may ask of the operating system, in the words of each system.
+CALLS = {
+    "pages.c": r"\b(mmap|munmap|madvise|mlock|Virtual\w+)\(",
+    "process.c": r"\b(pthread_atfork|getpid)\(|\bSYS_timer_",
+    "random.c": r"\bSYS_getrandom\b|/dev/urandom\"|\b(getentropy|BCryptGenRandom)\(",
+    "secrets.c": r"\bvoid sfr_wipe\(.*\)$|\bexplicit_bzero\(|\bSecureZeroMemory\(",
+    "waits.c": r"\b(sched_yield|nanosleep|SwitchToThread|Sleep)\(",
+}
 
 
 def test_the_table_of_csrc_has_every_file():
@@ -96,6 +107,12 @@ def test_one_file_asks_the_cpu_and_one_room_the_operating_system():
         if headers & OPERATING_SYSTEM or any(header.startswith("sys/") for header in headers)
     ]
     assert asking and {name.partition("/")[0] for name in asking} == {"platform"}
+
+
+@pytest.mark.parametrize("file", CALLS)
+def test_each_matter_of_the_operating_system_lies_in_one_file(file):
+    calling = [name for name, text in C_FILES.items() if re.search(CALLS[file], text, re.M)]
+    assert calling == [f"platform/{file}"]
 
 
 def test_kernels_know_nothing_of_frames():

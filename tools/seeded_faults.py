@@ -21,6 +21,9 @@ STUB, PUBLIC = "src/pysframe/engine/_native.pyi", "tests/typing/public_api.py"
 STUBTEST = "python -m mypy.stubtest pysframe.engine._native --allowlist tests/typing/unstubbed.txt"
 TYPING = "mypy --config-file tests/typing/mypy.ini tests/typing/public_api.py"
 WRONG_TYPE = "\ndef seeded(sender: Sender) -> int:\n    return sender.protect(b'')\n"
+WORKFLOW = ".github/workflows/bench.yml"
+JOB = "\n  seeded:\n    runs-on: ubuntu-24.04\n    steps: [{ uses: actions/checkout@v7 }]\n"
+NO_SUCH = JOB.replace("24", "0")
 UPWARD = "\nimport pysframe.receiver\n"
 IMPORTS, CRYPTO = "Imports point down BROKEN", "Only the engine touches a crypto library BROKEN"
 NUMPY = "The core does not import NumPy BROKEN"
@@ -44,6 +47,8 @@ FAULTS = [
     ("the same", PUBLIC, WRONG_TYPE, "pyright -p tests/typing", "reportReturnType"),
     ("an unused import", KID, "\nimport sched\n", f"ruff check {KID}", "sched"),
     ("C out of style", C_FILE, "\nint  x ;\n", f"clang-format --dry-run --Werror {C_FILE}", ""),
+    ("a runner that is not", WORKFLOW, NO_SUCH, f"actionlint {WORKFLOW}", "ubuntu-0"),
+    ("an action without a pin", WORKFLOW, JOB, f"zizmor --offline {WORKFLOW}", "unpinned-uses"),
 ]
 NOT_COPIED = shutil.ignore_patterns(".*_cache", ".git", ".venv", "build")
 

@@ -7,6 +7,5 @@
 extern SFR_HIDDEN _Atomic bool sfr_arena_is_large; /* its contents have outgrown the L2 cache */
 void *sfr_arena_alloc(size_t size);            /* zeroed, 64-byte aligned; NULL without memory */
 void sfr_arena_free(void *, size_t size);      /* wipes */
-void *sfr_map_pages(size_t size);              /* ordinary zeroed pages; NULL without memory */
 
 #endif

@@ -4,14 +4,9 @@
  * until each count has been zero at least once since the key was unlinked; newcomers count under
  * the other parity, so they cannot starve it. The counts live in the process state, which starts
  * zeroed in a forked child: sections of threads that do not exist there are forgotten. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "platform/locks.h"
 
-#include <sched.h>
-#include <time.h>
-
+#include "platform/waits.h"
 #include "sfr_keys.h"
 
 bool sfr_serialized;
@@ -23,20 +18,6 @@ void sfr_serialize_callers(void)
 
 /* ---- locks ---- */
 
-static void wait_a_little(unsigned attempt)
-{
-    if (attempt < 64) {
-#ifdef SFR_X86
-        __builtin_ia32_pause();
-#endif
-    } else if (attempt < 96) {
-        sched_yield();
-    } else {
-        struct timespec pause = {0, 20000};
-        nanosleep(&pause, NULL);
-    }
-}
-
 void sfr_lock_wait(sfr_lock *lock, uint32_t generation)
 {
     for (unsigned attempt = 0;; attempt++) {
@@ -46,7 +27,7 @@ void sfr_lock_wait(sfr_lock *lock, uint32_t generation)
             atomic_compare_exchange_strong_explicit(&lock->word, &holder, generation,
                                                     memory_order_acquire, memory_order_relaxed))
             return;
-        wait_a_little(attempt);
+        sfr_wait_a_little(attempt);
     }
 }
 
@@ -68,7 +49,7 @@ void sfr_read_leave(unsigned ticket)
 static void wait_for_readers(const sfr_process_state *now, unsigned parity)
 {
     for (unsigned attempt = 0; atomic_load(&now->readers[parity]) != 0; attempt++)
-        wait_a_little(attempt);
+        sfr_wait_a_little(attempt);
 }
 
 void sfr_read_synchronize(void)

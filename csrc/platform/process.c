@@ -9,26 +9,35 @@
  * record. Any other fork shows in a timer that never rings: a child has none of its parent's
  * timers, and a random interval tells our timer from others. A process id alone does not tell,
  * because ids are reused and are 1 in every namespace.
+ *
+ * macOS wipes no page and has no such timers: there a fork through libc drops the record, a process
+ * id of another shows the rest, and programs do not fork past libc. Windows has no fork.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include "platform/process.h"
 
+#ifdef _WIN32
+static sfr_process_state only = {.generation = 1};
+
+const _Atomic uint32_t *sfr_generation_page = &only.generation;
+
+uint32_t sfr_process_generation_slow(void)
+{
+    return 1;
+}
+
+sfr_process_state *sfr_this_process(void)
+{
+    return &only;
+}
+#else
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "platform/arena.h"
-#include "platform/random.h"
-
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
+#include "platform/pages.h"
+#include "platform/waits.h"
 
 static sfr_process_state unwiped_page; /* where the kernel cannot wipe; its generation stays 0 */
 static sfr_process_state *page;        /* NULL there */
@@ -54,6 +63,13 @@ static void forget_process(void)
     atomic_store(&unwiped, NULL);
 }
 
+#ifdef __linux__
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "platform/random.h"
+
 static uint64_t interval_of(int timer)
 {
     struct itimerspec set = {0};
@@ -78,6 +94,18 @@ static void set_timer(process *p)
     else
         syscall(SYS_timer_delete, p->timer);
 }
+#else
+static uint64_t interval_of(int timer)
+{
+    (void)timer;
+    return 0;
+}
+
+static void set_timer(process *p)
+{
+    (void)p; /* whose interval stays 0 */
+}
+#endif
 
 static bool is_this_one(const process *p)
 {
@@ -99,22 +127,13 @@ static process *this_process(void)
 
 /* ---- where it does ---- */
 
-/* qemu-user answers "done" to any advice; a real kernel refuses advice -1. */
-static bool wipe_on_fork(void *p, size_t size)
-{
-    return madvise(p, size, -1) != 0 && madvise(p, size, MADV_WIPEONFORK) == 0;
-}
-
 static void make_page(void)
 {
-    void *p = sfr_map_pages(sizeof(sfr_process_state));
-    if (p && wipe_on_fork(p, sizeof(sfr_process_state))) {
-        page = p;
+    page = sfr_map_wiped_on_fork(sizeof *page);
+    if (page)
         sfr_generation_page = &page->generation;
-        return;
-    }
-    if (p) munmap(p, sizeof(sfr_process_state));
-    (void)pthread_atfork(NULL, NULL, forget_process);
+    else
+        (void)pthread_atfork(NULL, NULL, forget_process);
 }
 
 static void make_page_once(void)
@@ -124,7 +143,7 @@ static void make_page_once(void)
         make_page();
         atomic_store(&page_state, 2);
     }
-    while (atomic_load(&page_state) != 2) sched_yield();
+    for (unsigned attempt = 0; atomic_load(&page_state) != 2; attempt++) sfr_wait_a_little(attempt);
 }
 
 uint32_t sfr_process_generation_slow(void)
@@ -139,3 +158,4 @@ sfr_process_state *sfr_this_process(void)
 {
     return page ? page : &this_process()->state;
 }
+#endif

@@ -1,9 +1,37 @@
-/* getrandom(2), or /dev/urandom on kernels that lack it. */
+/* The operating system's randomness: getrandom(2), or /dev/urandom on kernels that lack it;
+ * getentropy(2) on macOS; BCryptGenRandom on Windows. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include "platform/random.h"
 
+#ifdef _WIN32
+#include <windows.h>
+
+#include <bcrypt.h>
+
+int sfr_random(uint8_t *out, size_t size)
+{
+    while (size) {
+        ULONG part = size < (1u << 30) ? (ULONG)size : 1u << 30;
+        if (BCryptGenRandom(NULL, out, part, BCRYPT_USE_SYSTEM_PREFERRED_RNG) != 0) return -1;
+        out += part, size -= part;
+    }
+    return 0;
+}
+#elif defined(__APPLE__)
+#include <sys/random.h>
+
+int sfr_random(uint8_t *out, size_t size)
+{
+    while (size) {
+        size_t part = size < 256 ? size : 256; /* it gives no more at once */
+        if (getentropy(out, part) != 0) return -1;
+        out += part, size -= part;
+    }
+    return 0;
+}
+#else
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -33,3 +61,4 @@ int sfr_random(uint8_t *out, size_t size)
     }
     return 0;
 }
+#endif

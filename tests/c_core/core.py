@@ -149,8 +149,8 @@ def public_declarations() -> str:
 
 
 def declarations(header: str) -> str:
-    """What cffi understands of a header: no comments, no directives but plain numbers."""
-    text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    """What cffi understands of a header: C, no comments, no directives but plain numbers."""
+    text = re.sub(r"/\*.*?\*/|^#ifdef __cplusplus$.*?^#endif$", "", header, flags=re.DOTALL | re.M)
     numbers = re.findall(r"^#define (SFR_\w+) (\d+)\s*$", text, flags=re.MULTILINE)
     rest = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     return "\n".join([*(f"#define {name} {value}" for name, value in numbers), *rest])
