@@ -26,8 +26,9 @@ SFR_INLINE void sfr_copy_secret(uint8_t *to, const uint8_t *from, size_t size)
     }
 }
 
-/* Overwrites the stack below the caller's frame and clears the vector registers (xmm0-15). `deep` covers everything in
- * hash/; otherwise the wipe covers an HMAC of as many streams as sfr_hash.shallow allows. */
+/* Overwrites the stack below the caller's frame and clears the vector registers (xmm0-15 on x86).
+ * `deep` covers everything in hash/; otherwise the wipe covers an HMAC of as many streams as
+ * sfr_hash.shallow allows. */
 void sfr_burn_little_stack(void);
 void sfr_burn_much_stack(void);
 SFR_INLINE void sfr_burn_stack(bool deep)

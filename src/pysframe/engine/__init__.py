@@ -59,7 +59,7 @@ BACKENDS = ("auto", "native", "fallback")
 MODULES = {"native": _parts.native, "fallback": _parts.fallback}  # best first
 
 # Platforms with native wheels, where the absence of the native engine deserves a warning.
-NATIVE_PLATFORMS = {("linux", "x86_64")}
+NATIVE_PLATFORMS = {("linux", "x86_64"), ("linux", "aarch64")}
 
 _policies: dict[str, type] = {}
 _bound: dict[str, Engine] = {}
