@@ -119,10 +119,11 @@ def _keep_less(found: dict[str, float], name: str, ns: float) -> None:
 
 def once(contender: Contender, warm: bool = False) -> float:
     """Nanoseconds per operation of one checked run."""
-    given = contender.prepare()
     run = contender.run
-    if warm:
-        run(contender.prepare())
+    before = contender.prepare() if warm else None  # first: SRTP accepts numbers in their order
+    given = contender.prepare()
+    if before is not None:
+        run(before)
     with _no_collector():
         start = perf_counter_ns()
         result = run(given)
@@ -144,8 +145,9 @@ def _blocks(contender: Contender, blocks: int) -> list[float]:
     found: list[float] = []
     run = contender.run
     while len(found) < blocks:
-        given, result, times = contender.prepare(), [], []
-        run(contender.prepare())
+        before, given = contender.prepare(), contender.prepare()
+        result, times = [], []
+        run(before)
         with _no_collector():
             for block in given:
                 switched = _switched()

@@ -57,6 +57,13 @@ def test_a_store_that_was_not_made_can_be_shown(path, more):
     assert repr(store) == f"<CounterStore {str(path)!r}>"
 
 
+def test_a_store_with_no_path_can_be_shown():
+    store = CounterStore.__new__(CounterStore)
+    with pytest.raises(TypeError):
+        store.__init__(5)
+    assert repr(store) == "<CounterStore '.'>"
+
+
 def test_paths_that_lead_nowhere(path, tmp_path):
     path.symlink_to(path)
     for odd, words in (path, f"^{path}: Too many .*circle"), (tmp_path / ("x" * 300), "shorter"):

@@ -4,6 +4,9 @@ import hashlib
 import os
 import stat
 import threading
+import time
+import traceback
+from pathlib import Path
 
 import isolated
 import pytest
@@ -12,6 +15,7 @@ from racing import in_threads
 from pysframe import CounterExhausted, CounterStore, CounterStoreError, MisuseError
 from pysframe.counters import fingerprint
 from pysframe.counters._blocks import AT_LEAST
+from pysframe.counters._locks import Opening
 from pysframe.limits import KEY_BUDGET
 
 KEY = bytes(range(16))
@@ -191,6 +195,13 @@ def test_renew_cares_for_the_others_when_one_key_has_no_counter_left(path, monke
     assert store.renew() == 0, "and then without a look at the disk"
 
 
+def test_no_key_in_the_traceback_of_a_fingerprint():
+    with pytest.raises(OverflowError) as raised:
+        fingerprint(4, -1, KEY)
+    frames = [frame for frame, _ in traceback.walk_tb(raised.value.__traceback__)][1:]
+    assert frames and all(KEY not in frame.f_locals.values() for frame in frames)
+
+
 # ---- at the same time ----
 
 
@@ -199,6 +210,51 @@ def test_threads_get_disjoint_leases(path):
     each = in_threads(*[lambda: [store.lease(NAME) for _ in range(25)]] * 4)
     leases = [lease for mine in each for lease in mine]
     assert sorted(leases) == [(10 * n, 10 * n + 9) for n in range(100)]
+
+
+def test_renew_while_another_thread_opens_the_file(path):
+    """The list of openings changes under the one who reads it: a long one here, to be met."""
+    store = CounterStore(path, lease=10, timeout=60)
+    store.lease(NAME)
+    others = [Opening(path) for _ in range(500)]
+    done = threading.Event()
+
+    def opens():
+        for _ in range(30):
+            store.lease(NAME)
+        done.set()
+
+    def renews():
+        while not done.is_set():
+            store.renew()
+
+    in_threads(opens, renews)
+    assert len(others) == 500
+
+
+def test_a_fork_waits_for_whoever_opens_the_file(path, monkeypatch):
+    """Else the child would share an opening that it does not know, and with it later locks."""
+    store, opened = CounterStore(path, lease=10), threading.Event()
+    store.lease(NAME)
+    real = os.open
+
+    def slow(*given, **more):
+        fd = real(*given, **more)
+        if str(given[0]) == str(path):
+            opened.set()
+            time.sleep(0.2)
+        return fd
+
+    def leaked():
+        links = [Path("/proc/self/fd", fd) for fd in os.listdir("/proc/self/fd")]
+        return any(os.readlink(link) == str(path) for link in links if link.is_symlink())
+
+    monkeypatch.setattr(os, "open", slow)
+    thread = threading.Thread(target=store.lease, args=(NAME,))
+    thread.start()
+    assert opened.wait(60)
+    assert isolated.in_child(leaked) is False
+    thread.join()
 
 
 def test_processes_get_disjoint_leases(path):

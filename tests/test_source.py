@@ -384,21 +384,42 @@ WRONG = {
     "it needs at least 16": lambda key: hers(key[:15], 301),
     "no key to seal with is here under KID 0x9": lambda key: Use("me", 9),
     "under KID 0x7 of 'alice'": lambda key: Use("alice", 7),
+    "key 0x12c belongs to 'alice'": lambda key: hers(key, sender="bob"),
     "kid is -1": lambda key: hers(key, -1),
 }
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["scope first", "key first"])
 @pytest.mark.parametrize("words", WRONG)
-def test_what_cannot_be_followed_changes_nothing(keyring, rng, words):
+def test_what_cannot_be_followed_changes_nothing(keyring, rng, words, first):
+    """Neither what opens now nor a scope that is made afterwards."""
     key = rng.randbytes(17)
-    scope = keyring.scope()
+    scope = keyring.scope() if first else None
     keyring.apply(hers(key))
     keyring.apply(mine(rng.randbytes(16)))
     keyring.apply(Use("me", 7))
     with pytest.raises(MisuseError, match=words) as raised:
         keyring.apply(WRONG[words](key))
     assert leaks(raised.value, key[:16], key[1:]) == []
+    scope = scope or keyring.scope()
     assert scope.receiver.kids == (300,) and keyring.sealing.kid == 7
+
+
+def test_no_key_in_the_traceback_of_a_scope(keyring, rng):
+    key = rng.randbytes(16)
+    keyring.apply(
+        InstallSenderKey(sender="alice", suite=GCM, generation=1, step=0, base_key=key, envelope=1)
+    )
+    with pytest.raises(MisuseError) as raised:
+        keyring.scope()
+    assert leaks(raised.value, key) == []
+
+
+def test_a_key_that_is_none_does_not_name_the_rooms_suite(keyring, rng):
+    with pytest.raises(MisuseError, match="short"):
+        keyring.apply(hers(rng.randbytes(16), suite=CipherSuite(3)))
+    keyring.apply(hers(rng.randbytes(16)))
+    assert keyring.scope("alice").receiver.kids == (300,)
 
 
 def test_a_scope_is_of_the_first_keys_suite(keyring, rng):

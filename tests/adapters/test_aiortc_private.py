@@ -18,12 +18,27 @@ def receiver(**changed):
     return SimpleNamespace(**vars(real) | changed)
 
 
+class WithoutKeyFrame:
+    def __init__(self):
+        self._RTCRtpSender__encoder = None
+
+
+class WithoutEncoder:
+    def __init__(self):
+        pass
+
+    def _send_keyframe(self):
+        pass
+
+
 AMISS = {
     "RTCRtpReceiver.__decoder_queue": {"receiver": receiver(**{_private.DECODER_QUEUE: []})},
     "RTCRtpReceiver.__decoder_error": {"receiver": receiver(**{_private.DECODER_ERROR: None})},
     "RTCRtpReceiver.__decoder_thread": {"receiver": receiver(**{_private.DECODER_THREAD: 1})},
     "RTCPeerConnection.__createTransceiver": {"connection": object},
-    "RTCRtpSender._send_keyframe": {"sender": object},
+    "RTCRtpSender._send_keyframe": {"sender": WithoutKeyFrame},
+    "RTCRtpSender.__encoder": {"sender": WithoutEncoder},
+    "RTCRtpTransceiver._codecs": {"transceiver": SimpleNamespace(codecs=[])},
     "Vp8Encoder._packetize": {"video": [type("Vp8Encoder", (), {})]},
 }
 

@@ -293,6 +293,13 @@ def test_the_recording_is_not_its_own_output(room, name, capsys):
     assert (room / "audio.mjr").read_bytes() == before
 
 
+def test_the_keys_are_not_replaced(room, capsys):
+    before = (room / "keys.json").read_bytes()
+    assert run(room, "audio.mjr", out="keys.json", options=["--force"]) == 2
+    assert "is the file of the keys" in capsys.readouterr().err
+    assert (room / "keys.json").read_bytes() == before
+
+
 @pytest.mark.parametrize("nameless", [True, False])
 def test_ctrl_c_leaves_nothing(room, nameless, monkeypatch):
     if not nameless:

@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         files = [stack.enter_context(_opened(path)) for path in args.recordings]
         if new.is_one_of(files):
             raise CommandError(f"{named(args.output)} is the recording itself")
+        if new.is_one_of([stack.enter_context(_opened(args.keys))]):
+            raise CommandError(f"{named(args.output)} is the file of the keys")
         pairs = zip(args.recordings, files, strict=True)
         recordings = [_recording(path, file, names) for path, file in pairs]
         shown = stack.enter_context(progress(recordings, silent=args.json))

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from .._common import policy_lock
+from .._tracebacks import without_locals
 from ..errors import CounterExhausted, MisuseError
 from ..limits import KEY_BUDGET, LAST_CTR, checked
 from ._blocks import charge, give_back, lease_of
@@ -86,6 +87,8 @@ class CounterStore:
     >>> start().next_ctr
     100
     """
+
+    _path = Path()  # for repr(), also of one that was never made
 
     def __init__(
         self, path: str | os.PathLike[str], *, lease: int = 1 << 20, timeout: float = 3.0
@@ -270,6 +273,7 @@ def _seconds(timeout: float) -> float:
     return float(timeout)
 
 
+@without_locals
 def fingerprint(suite: int, kid: int, base_key: bytes | bytearray | memoryview) -> str:
     """Names a key in a store without revealing it: base_key has 16 random bytes or more."""
     digest = hashlib.sha256(b"pysframe counter store 1")

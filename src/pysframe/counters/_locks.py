@@ -7,7 +7,8 @@ Rules of this file:
   2. An opening is a file object. Whatever exception occurs, it is closed when the last reference
      goes, and its locks are released.
   3. A forked child shares its parent's openings and would keep their locks after the parent's
-     death, so the child closes them before it runs anything else.
+     death, so the child closes them before it runs anything else. Whoever forks waits until each
+     file that another thread opens is on the list.
 """
 
 import errno
@@ -30,6 +31,7 @@ TURN = 0  # the byte to lock while pages are read and written; each key has its 
 _FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, len, pid
 
 _openings: WeakSet["Opening"] = WeakSet()
+_listing = threading.RLock()  # of the list; a signal handler may interrupt its holder
 
 
 class Opening(FileIO):
@@ -39,8 +41,9 @@ class Opening(FileIO):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        super().__init__(path, "r+", opener=_open)
-        _openings.add(self)
+        with _listing:
+            super().__init__(path, "r+", opener=_open)
+            _openings.add(self)
 
     def __del__(self) -> None:
         self.close()  # on purpose, so without the ResourceWarning
@@ -103,13 +106,21 @@ def succeeds_within(timeout: float, attempt: Callable[[], bool]) -> bool:
 def is_inside(path: Path) -> bool:
     """Whether this thread has a turn, or waits for one, and a signal handler interrupted it."""
     me = threading.get_ident()
-    return any(o.path == path and o.thread == me and not o.closed for o in list(_openings))
+    return any(o.path == path and o.thread == me and not o.closed for o in _listed())
+
+
+def _listed() -> list[Opening]:
+    with _listing:
+        return list(_openings)
 
 
 def _close_all() -> None:
-    for opening in list(_openings):
+    for opening in _listed():
         opening.close()
+    _listing.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_all)
+    os.register_at_fork(
+        before=_listing.acquire, after_in_parent=_listing.release, after_in_child=_close_all
+    )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from hmac import compare_digest
 from types import MappingProxyType
 
 import pysframe  # of Sender and Receiver, which belong to an engine
@@ -112,6 +113,7 @@ class Keyring:
         """The Sender to seal with now; None while there is none, and then nothing is sent."""
         return self._sealing
 
+    @without_locals
     def scope(self, sender: str | None = None) -> Scope:
         """The scope of this sender's frames, or of anybody's in the room; always the same one."""
         with self._lock:
@@ -170,7 +172,8 @@ class Keyring:
         """Follows one event. Roster and Trouble change no key.
 
         Raises MisuseError for what cannot be followed: another suite, an envelope that is not
-        known, another key under a KID in use, a key to seal with that says no beginning.
+        known, another key under a KID in use or another sender's KID, a key to seal with that says
+        no beginning.
         """
         with self._turn:
             self._refuse_closed()
@@ -204,6 +207,8 @@ class Keyring:
             raise MisuseError(f"KID {event.kid:#x} is sealed with here; no key is for both ways")
         if isinstance(event, InstallSenderKey) and None in self._scopes:
             raise MisuseError(NO_SENDER)
+        self._refuse_another(event)
+        self._try(event, suite)
         scopes = [scope for scope in self._scopes.values() if _concerns(event, scope)]
         for scope in scopes:
             if scope.receiver.suite is not suite:
@@ -212,6 +217,25 @@ class Keyring:
         self._held[_name(event)] = event
         for scope in scopes:
             scope._added()
+
+    def _refuse_another(self, event: Install) -> None:
+        """A Drop, and who is named as speaking, hang on a number being one sender's alone."""
+        held = self._held.get(_name(event))
+        if held is None:
+            return
+        if held.sender != event.sender:
+            kind, number = _name(event)
+            raise MisuseError(f"{kind} {number:#x} belongs to {held.sender!r} in this room")
+        if isinstance(event, InstallKey) and not compare_digest(held.base_key, event.base_key):
+            raise MisuseError(f"another key is in use under KID {event.kid:#x}")
+
+    def _try(self, event: Install, suite: CipherSuite) -> None:
+        """Raises what a receiver would: a key that is kept for a later scope must be one."""
+        trial = Scope(event.sender, suite)
+        try:
+            self._install(trial, event)
+        finally:
+            trial.receiver.close()
 
     def _install(self, scope: Scope, event: Install) -> None:
         receiver, key = scope.receiver, event.base_key

@@ -25,11 +25,16 @@ DECODER_THREAD = "_RTCRtpReceiver__decoder_thread"  # None until it runs
 CREATE_TRANSCEIVER = "_RTCPeerConnection__createTransceiver"
 SEND_KEY_FRAME = "_send_keyframe"  # called when the other side asks for a key frame
 PACKETIZER = "_RTCRtpSender__encoder"  # its target_bitrate is what the other side can take
+CODECS = "_codecs"  # of a transceiver: the first is sent, once it has been negotiated
 PACKETIZE = "_packetize"  # the second half of an encoder: packets of a frame
 
 
 def missing(
-    receiver: Any = None, connection: Any = None, sender: Any = None, video: Iterable[Any] = ()
+    receiver: Any = None,
+    connection: Any = None,
+    sender: Any = None,
+    transceiver: Any = None,
+    video: Iterable[Any] = (),
 ) -> list[str]:
     """The private names that this aiortc lacks. The arguments are for tests."""
     transport: Any = SimpleNamespace(state="new")
@@ -41,8 +46,15 @@ def missing(
         lacks.append(f"RTCRtpReceiver.{_short(DECODER_THREAD)}")
     if not callable(getattr(connection or RTCPeerConnection, CREATE_TRANSCEIVER, None)):
         lacks.append(f"RTCPeerConnection.{_short(CREATE_TRANSCEIVER)}")
-    if not callable(getattr(sender or RTCRtpSender, SEND_KEY_FRAME, None)):
+    sender = sender or RTCRtpSender  # the class, since making one needs an event loop
+    if not callable(getattr(sender, SEND_KEY_FRAME, None)):
         lacks.append(f"RTCRtpSender.{SEND_KEY_FRAME}")
+    if PACKETIZER not in sender.__init__.__code__.co_names:
+        lacks.append(f"RTCRtpSender.{_short(PACKETIZER)}")
+    nobody: Any = SimpleNamespace()
+    transceiver = transceiver or RTCRtpTransceiver("video", receiver, nobody)
+    if not isinstance(getattr(transceiver, CODECS, None), list):
+        lacks.append(f"RTCRtpTransceiver.{CODECS}")
     for encoder in video or (Vp8Encoder, H264Encoder):
         if not callable(getattr(encoder, PACKETIZE, None)):
             lacks.append(f"{encoder.__name__}.{PACKETIZE}")
@@ -114,7 +126,7 @@ def bitrate_of(sender: RTCRtpSender) -> int | None:
 
 def negotiated(transceiver: RTCRtpTransceiver) -> Any:
     """The codec in which it sends, or None before there is one."""
-    codecs = getattr(transceiver, "_codecs", None)
+    codecs = getattr(transceiver, CODECS)
     return codecs[0] if codecs else None
 
 
