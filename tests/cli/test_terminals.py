@@ -58,7 +58,7 @@ def _plain(text, encoding):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-@pytest.mark.parametrize("words", [("call",), ("bench", "--seconds", "20")], ids=lambda w: w[0])
+@pytest.mark.parametrize("words", [("call",), ("bench", "--seconds", "300")], ids=lambda w: w[0])
 def test_a_deadly_signal_gives_the_cursor_back(words, number):
     """And it is what the command dies of."""
     out, status = on_a_terminal.run(*words, send=number)
@@ -66,7 +66,7 @@ def test_a_deadly_signal_gives_the_cursor_back(words, number):
     assert out.rindex(SHOWN) > out.rindex(HIDDEN)
 
 
-@pytest.mark.parametrize("words", [("call",), ("bench", "--seconds", "20")], ids=lambda w: w[0])
+@pytest.mark.parametrize("words", [("call",), ("bench", "--seconds", "300")], ids=lambda w: w[0])
 def test_ctrl_c_gives_the_cursor_back(words):
     out, status = on_a_terminal.run(*words, send=signal.SIGINT)
     assert status == 130 and b"Traceback" not in out
