@@ -3,8 +3,9 @@
 import pytest
 
 from pysframe import CounterStore, CounterStoreError
-from pysframe.counters import fingerprint
+from pysframe.counters import _pages, fingerprint
 
+PAGES = 2 * _pages.SIZE  # bytes that a page takes, with its copy
 NAME = fingerprint(4, 7, bytes(range(16)))
 
 
@@ -14,6 +15,17 @@ def lease(path, name=NAME):
 
 def names(count):
     return [fingerprint(4, kid, bytes(16)) for kid in range(count)]
+
+
+def fill(path, keys, following=1000):
+    """A store of several pages."""
+    path.write_bytes(
+        _pages.FIRST_PAGE * 2
+        + b"".join(
+            page.sealed() * 2
+            for page in _pages.tree([(bytes.fromhex(name), following, 0) for name in keys])
+        )
+    )
 
 
 def damages(path):
