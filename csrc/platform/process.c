@@ -21,7 +21,7 @@
 #ifdef _WIN32
 static sfr_process_state only = {.generation = 1};
 
-const _Atomic uint32_t *sfr_generation_page = &only.generation;
+const _Atomic uint32_t *_Atomic sfr_generation_page = &only.generation;
 
 uint32_t sfr_process_generation_slow(void)
 {
@@ -37,13 +37,12 @@ sfr_process_state *sfr_this_process(void)
 #include <unistd.h>
 
 #include "platform/pages.h"
-#include "platform/waits.h"
 
-static sfr_process_state unwiped_page; /* where the kernel cannot wipe; its generation stays 0 */
-static sfr_process_state *page;        /* NULL there */
-static _Atomic uint32_t generations, page_state;
+static sfr_process_state unwiped_page;  /* where the kernel cannot wipe; its generation stays 0 */
+static sfr_process_state *_Atomic page; /* that one there; NULL before anyone has looked */
+static _Atomic uint32_t generations;
 
-const _Atomic uint32_t *sfr_generation_page = &unwiped_page.generation;
+const _Atomic uint32_t *_Atomic sfr_generation_page = &unwiped_page.generation;
 
 /* ---- where the kernel wipes no page ---- */
 
@@ -127,35 +126,37 @@ static process *this_process(void)
 
 /* ---- where it does ---- */
 
-static void make_page(void)
+/* Nobody waits here for another thread, which a child that was forked meanwhile would not have:
+ * whoever comes makes a page, and the first one stays. */
+static sfr_process_state *make_page(void)
 {
-    page = sfr_map_wiped_on_fork(sizeof *page);
-    if (page)
-        sfr_generation_page = &page->generation;
-    else
-        (void)pthread_atfork(NULL, NULL, forget_process);
+    sfr_process_state *none = NULL, *fresh = sfr_map_wiped_on_fork(sizeof *fresh);
+    if (!fresh) (void)pthread_atfork(NULL, NULL, forget_process);
+    if (atomic_compare_exchange_strong(&page, &none, fresh ? fresh : &unwiped_page))
+        return atomic_load(&page);
+    if (fresh) sfr_unmap_pages(fresh, sizeof *fresh);
+    return none;
 }
 
-static void make_page_once(void)
+static sfr_process_state *the_page(void)
 {
-    uint32_t untouched = 0;
-    if (atomic_compare_exchange_strong(&page_state, &untouched, 1)) {
-        make_page();
-        atomic_store(&page_state, 2);
-    }
-    for (unsigned attempt = 0; atomic_load(&page_state) != 2; attempt++) sfr_wait_a_little(attempt);
+    sfr_process_state *made = atomic_load(&page);
+    return SFR_LIKELY(made != NULL) ? made : make_page();
 }
 
 uint32_t sfr_process_generation_slow(void)
 {
-    make_page_once();
-    if (!page) return this_process()->generation;
+    sfr_process_state *mine = the_page();
+    if (mine == &unwiped_page) return this_process()->generation;
     uint32_t none = 0, fresh = atomic_fetch_add(&generations, 1) + 1;
-    return atomic_compare_exchange_strong(&page->generation, &none, fresh) ? fresh : none;
+    uint32_t now = atomic_compare_exchange_strong(&mine->generation, &none, fresh) ? fresh : none;
+    atomic_store(&sfr_generation_page, &mine->generation);
+    return now;
 }
 
 sfr_process_state *sfr_this_process(void)
 {
-    return page ? page : &this_process()->state;
+    sfr_process_state *mine = the_page();
+    return mine == &unwiped_page ? &this_process()->state : mine;
 }
 #endif

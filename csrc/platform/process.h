@@ -7,11 +7,12 @@
 /* The generation is a number that differs in a forked child, however it was forked. It lives in a
  * page that the kernel wipes on fork. Where the kernel cannot wipe, the page always reads 0 and the
  * slow path finds out by asking the kernel. */
-extern SFR_HIDDEN const _Atomic uint32_t *sfr_generation_page;
+extern SFR_HIDDEN const _Atomic uint32_t *_Atomic sfr_generation_page;
 uint32_t sfr_process_generation_slow(void);
 SFR_INLINE uint32_t sfr_process_generation(void)
 {
-    uint32_t generation = atomic_load_explicit(sfr_generation_page, memory_order_relaxed);
+    const _Atomic uint32_t *at = atomic_load_explicit(&sfr_generation_page, memory_order_relaxed);
+    uint32_t generation = atomic_load_explicit(at, memory_order_relaxed);
     return SFR_LIKELY(generation) ? generation : sfr_process_generation_slow();
 }
 

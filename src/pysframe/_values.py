@@ -5,7 +5,28 @@ those who use its functions on a value, or assign to one.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn
+from functools import wraps
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+_Class = TypeVar("_Class", bound=type)
+
+
+def showable(cls: _Class) -> _Class:
+    """Class decorator: repr() of what was never made, or not wholly, says that alone.
+
+    A debugger, or an error report with local variables, shows objects whose __init__ raised.
+    """
+    shown: Callable[[object], str] = vars(cls)["__repr__"]
+
+    @wraps(shown)
+    def __repr__(self: object) -> str:
+        try:
+            return shown(self)
+        except AttributeError:
+            return f"<{type(self).__qualname__}, never made>"
+
+    cls.__repr__ = __repr__  # type: ignore[assignment]
+    return cls
 
 
 class _Fields:
@@ -41,6 +62,7 @@ def made_already(value: object) -> AttributeError:
     return AttributeError(f"a {type(value).__name__} is immutable; make another one")
 
 
+@showable
 class Value:
     """A base class. __match_args__ names the fields; __init__ sets them by object.__setattr__."""
 

@@ -104,7 +104,7 @@ class FrameBatch(BatchCore):
     def __repr__(self) -> str:
         try:
             return f"<FrameBatch of {len(self)} rows, {self._rejected()} rejected>"
-        except AttributeError:  # __init__ raised, or never ran
+        except (AttributeError, TypeError):  # __init__ raised, or never ran
             return "<FrameBatch, never filled>"
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], object]:

@@ -24,6 +24,10 @@ def use_loopback(monkeypatch):
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["127.0.0.1"])
 
 
+def run(test):
+    asyncio.run(test())
+
+
 async def until(condition, what="what was waited for"):
     """Returns as soon as the condition holds."""
     for _ in range(int(PATIENCE / 0.02)):

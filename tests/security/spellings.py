@@ -1,6 +1,10 @@
-"""How a key is written down by people and programs."""
+"""How a key is written down by people and programs, and where an error shows one."""
 
 import base64
+import traceback
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
 
 PIECE = 8  # bytes of a key; a dozen in a row have one of the pieces that are looked for
 
@@ -17,3 +21,27 @@ def spellings(secret: bytes) -> set[str]:
 
 def shown(said: str, *secrets: bytes) -> list[str]:
     return [s for secret in secrets for s in spellings(secret) if s in said]
+
+
+def leaks(error: BaseException, *secrets: bytes) -> list[str]:
+    """Where an error, its causes and contexts show a secret: words, attributes, and the local
+    variables of all code that is not a test's own."""
+    said: list[str] = []
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        waiting += [one.__cause__, one.__context__]
+        said.append(f"{one!r} {one} {one.args!r} {vars(one)!r}")
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if not Path(frame.f_code.co_filename).is_relative_to(TESTS):
+                said += [repr(value) for value in frame.f_locals.values()]
+                said += [repr(vars(value)) for value in frame.f_locals.values() if is_plain(value)]
+    return shown("\n".join(said), *secrets)
+
+
+def is_plain(value: object) -> bool:
+    return hasattr(value, "__dict__") and not isinstance(value, type)

@@ -49,7 +49,8 @@ class Claim:
             claims.drop(self._at)
 
     def __del__(self) -> None:
-        self.release()
+        if hasattr(self, "_claims"):  # not where __init__ never ran
+            self.release()
 
 
 class Claims:

@@ -7,7 +7,8 @@ Rules of this file:
      `pysframe` itself. With a native engine of its own it would have a second registry of senders,
      and a counter could be used twice under one key (RFC 9605 4.4.3 MUST NOT).
   3. A part may fail in any way, and is then refused with the reason. A panic of Rust code, as in
-     `cryptography`, is not even an Exception; Ctrl-C is not a failure.
+     `cryptography`, is not even an Exception. Only KeyboardInterrupt passes, whoever raised it:
+     Ctrl-C during an import must end it, and cannot be told from a library that raises the same.
 """
 
 from collections.abc import Callable

@@ -56,8 +56,7 @@ class SenderKeyLayout(Value):
     R: int
 
     def __init__(self, R: int) -> None:
-        object.__setattr__(self, "R", R)
-        _field("R", self.R, KID_BITS + 1)
+        object.__setattr__(self, "R", _field("R", R, KID_BITS + 1))
 
     def pack(self, generation: int, ratchet_step: int = 0) -> int:
         """The KID of a step, of which the low R bits are kept.
@@ -98,10 +97,8 @@ class MLSLayout(Value):
     S: int
 
     def __init__(self, E: int, S: int) -> None:
-        object.__setattr__(self, "E", E)
-        object.__setattr__(self, "S", S)
-        _field("E", self.E, KID_BITS + 1)
-        _field("S", self.S, KID_BITS - self.E + 1)
+        object.__setattr__(self, "E", _field("E", E, KID_BITS + 1))
+        object.__setattr__(self, "S", _field("S", S, KID_BITS - self.E + 1))
 
     def pack(self, epoch: int, sender_index: int, context: int = 0) -> int:
         """The KID of a sender in an epoch, of which the low E bits are kept.

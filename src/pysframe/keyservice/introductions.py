@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .._values import showable
 from .credentials import (
     Membership,
     PublicKey,
@@ -43,6 +44,7 @@ _FIELDS = {
 }
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class Member:
     """A member as the others have verified it.

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
+from .._values import showable
 from ..media import VERSION as ENVELOPE
 from ..suites import CipherSuite
 from .errors import Refusal, Refused
@@ -39,6 +40,7 @@ _NAME = re.compile(rf"(?!\.{{1,2}}\Z)[A-Za-z0-9._:@+=~-]{{1,{MOST_NAME}}}")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
+@showable
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyHeader:
     """Whose key this is, which, for whom, and what it commits to; the signed part of a message."""
@@ -103,6 +105,7 @@ class KeyHeader:
         )
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class SealedKey:
     """One key message: a signed header, and a seal for each member, or for one of them.

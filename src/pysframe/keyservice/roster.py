@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from .._values import showable
 from .errors import Refusal
 from .introductions import Member
 from .limits import LAST_INDEX, LAST_REVISION, MOST_MEMBERS, MOST_SEALS
@@ -21,6 +22,7 @@ from .protocol import number, refuse
 _LABEL = b"pysframe roster v1\0"
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class Seat:
     """A member and the index that the room has given to it."""
@@ -29,6 +31,7 @@ class Seat:
     member: Member
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class Roster:
     """The members of a room at one revision.

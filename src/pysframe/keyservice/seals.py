@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from .._tracebacks import without_locals
+from .._values import showable
 from .errors import Refusal
 from .limits import MOST_KEY
 from .protocol import refuse
@@ -59,6 +60,7 @@ _SUITES = {
 }
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class SealingKey:
     """A member's public key, to which others seal. raw: as its hello has it."""
@@ -85,6 +87,7 @@ class SealingKey:
             refuse(f"a public key of {self.kem} is malformed")
 
 
+@showable
 class OpeningKey:
     """The key pair of one session, replaced with each credential and then forgotten.
 

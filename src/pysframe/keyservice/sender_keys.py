@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from .._tracebacks import without_locals
+from .._values import showable
 from ..source.events import InstallSenderKey
 from ..suites import CipherSuite
 from .credentials import Signer, is_valid, refuse_expired, signed, unverified
@@ -41,6 +42,7 @@ WHAT = "the key message"
 _REMEMBERED = 64  # revisions whose hash a member still knows
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class OpenedKey:
     """A key that its sender sealed to this member, and that its header commits to."""

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, NoReturn
 import pysframe  # of protect_many and unprotect_many, which belong to an engine
 
 from .._buffers import ReadableBuffer, byte_view
+from .._values import showable
 from ..errors import FrameStatus, MalformedFrame, MisuseError
 from ..receiver import Receiver
 from ..sender import Sender
@@ -37,6 +38,7 @@ STATUSES = tuple(FrameStatus)  # by their numbers
 AUDIO = {"OPUS", "MULTIOPUS", "RED", "G722", "PCMU", "PCMA", "L16", "CN"}
 
 
+@showable
 class Envelope:
     """How the frames of one codec are sealed, so that they pass through packetizers and SFUs.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NoReturn, Protocol
 
+from .._values import showable
 from ..counters import CounterStore
 from ..engine import KeyFlow
 from ..media import VERSION
@@ -27,6 +28,7 @@ class _Secretive:
         raise TypeError(f"an {type(self).__name__} holds a key; it cannot be pickled or copied")
 
 
+@showable
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallKey(_Secretive):
     """One key of one member.
@@ -49,6 +51,7 @@ start=None, envelope=1)
     envelope: int = VERSION
 
 
+@showable
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallSenderKey(_Secretive):
     """A member's sender key, which its owner may ratchet: RFC 9605 5.1 with R = 8.
@@ -66,6 +69,7 @@ class InstallSenderKey(_Secretive):
     envelope: int = VERSION
 
 
+@showable
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallEpoch(_Secretive):
     """An MLS epoch, from which every member's key follows: RFC 9605 5.2 with E = 4.
@@ -83,6 +87,7 @@ class InstallEpoch(_Secretive):
     envelope: int = VERSION
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class Use:
     """Seal under this KID of this sender from now on.
@@ -94,6 +99,7 @@ class Use:
     kid: int
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class Drop:
     """Forget this sender's key of this KID; of a sender key or an epoch, all of it."""
@@ -102,6 +108,7 @@ class Drop:
     kid: int
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class Roster:
     """Who is in the room. revision counts up; hash: of the list that its members agreed on."""
@@ -123,6 +130,7 @@ class TroubleKind(StrEnum):
     SOURCE_ENDED = "source ended"  # the source failed: no more keys will come
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """Something is wrong, and media is lost until it is put right.

@@ -18,6 +18,7 @@ from types import MappingProxyType
 import pysframe  # of Sender and Receiver, which belong to an engine
 
 from .._tracebacks import without_locals
+from .._values import showable
 from ..counters import CounterStore, fingerprint
 from ..engine import KeyFlow
 from ..errors import MisuseError
@@ -38,6 +39,7 @@ NO_SENDER = (
 Install = InstallKey | InstallSenderKey | InstallEpoch
 
 
+@showable
 class Scope:
     """The receiving half for one sender, or for the whole room.
 
@@ -75,6 +77,7 @@ def _receiver(suite: CipherSuite) -> pysframe.Receiver:
     return pysframe.Receiver(suite, replay_window=ROOM_WINDOW)
 
 
+@showable
 class Keyring:
     """The keys of one room, kept as the events of its KeySource say.
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from .._tracebacks import without_locals
+from .._values import showable
 from ..counters import CounterStore
 from ..engine import KeyFlow
 from ..errors import MisuseError
@@ -37,6 +38,7 @@ class KeyFileError(MisuseError):
     """The file of keys cannot be used; no key of it was handed over."""
 
 
+@showable
 class StaticKeys:
     """A KeySource that reads its keys once, from a file only its owner can read (mode 0600).
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from aiortc import MediaStreamTrack, RTCRtpReceiver
 
+from ..._values import showable
 from ...errors import FrameRejected, FrameStatus
 from ...media import Envelope
 from ...source import Scope
@@ -30,6 +31,7 @@ log = logging.getLogger("pysframe")
 _WAKE = object()  # in the queue: a key came
 
 
+@showable
 class Incoming:
     """One received track: whose it is, and what became of its frames.
 

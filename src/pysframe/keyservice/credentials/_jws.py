@@ -18,6 +18,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey
 
+from ..._values import showable
 from ..errors import Refusal
 from ..protocol import from_base64url, read, refuse, to_base64url, write
 
@@ -40,6 +41,7 @@ class Signer(Protocol):
     def sign(self, data: bytes) -> bytes: ...
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class PublicKey:
     """A public key for signatures: Ed25519, or P-256 for ES256.
@@ -89,6 +91,7 @@ class PublicKey:
         return key
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class Unverified:
     """A signed text, taken apart. Nothing in it may be believed before verified()."""

@@ -20,11 +20,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ..._tracebacks import without_locals
+from ..._values import showable
 from ...errors import MisuseError
 from ..protocol import to_base64url
 from ._jws import ED25519, ES256, PublicKey
 
 
+@showable
 class SigningKey:
     """A Signer whose key is in memory: a member's for a session, a tenant's in small set-ups.
 

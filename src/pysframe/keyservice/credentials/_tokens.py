@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ..._values import showable
 from ...errors import MisuseError
 from ..errors import Refusal
 from ..limits import LAST_REVISION, MOST_LIFE, MOST_TOKEN, SKEW
@@ -45,6 +46,7 @@ class Role(StrEnum):
         return self is not Role.AUDITOR
 
 
+@showable
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
     """What a verified credential says. Times are seconds since 1970.
@@ -110,6 +112,7 @@ class TenantIssuer:
         return signed(self._signer, TYP, write(claims), kid=self.kid)
 
 
+@showable
 class TenantKeys:
     """The public keys of one tenant, which the application has from the tenant itself."""
 

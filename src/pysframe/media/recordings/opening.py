@@ -17,6 +17,7 @@ from typing import Protocol
 import pysframe  # of Receiver and Header, which belong to an engine
 
 from ..._tracebacks import without_locals
+from ..._values import showable
 from ...errors import AuthenticationFailed, MalformedFrame, MisuseError, UnknownKey
 from ...suites import CipherSuite
 from ..envelope import Envelope, checked_version
@@ -42,6 +43,7 @@ class Key(Protocol):
     def envelope(self) -> int: ...
 
 
+@showable
 @dataclass
 class Flow:
     """What became of the frames that named one KID; sender: "" when no key is here for it.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from io import SEEK_END
 from typing import BinaryIO, NamedTuple
 
+from ..._values import showable
 from ...errors import MisuseError
 from ..envelope import Envelope
 from . import codecs, mjr, packets, pcap, red
@@ -30,6 +31,7 @@ MOST_STREAMS = 1000
 STEP = 256  # packets
 
 
+@showable
 @dataclass
 class Track:
     """One codec of one stream (SSRC), and what became of it.
