@@ -4,6 +4,9 @@
     introductions    a member's hello: the key that others seal to, verified from the tenant down
     roster           who is in the room, and the hash by which two members compare what they see
     sender_keys      key messages: one signed header, one HPKE seal per member
+    member           one member of one room: the log's entries in, key events and messages out
+    entries          what a room's log holds
+    own_keys, heard_keys   when a member makes, uses and drops keys
     seals, protocol  HPKE, and how messages are spelled
     errors, limits   why something is refused, and how much a room may have
 
@@ -17,7 +20,9 @@ Rules of this package:
 
 from .credentials import Membership, PublicKey, Role, Signer, SigningKey, TenantIssuer, TenantKeys
 from .errors import Refusal, Refused
-from .introductions import Member, introduced, say_hello
+from .introductions import Member, Session, introduced, say_hello
+from .member import Outcome, RoomMember
+from .own_keys import Pace
 from .protocol import KeyHeader, SealedKey
 from .roster import Roster, Seat
 from .seals import Kem, OpeningKey, SealingKey
@@ -31,15 +36,19 @@ __all__ = [
     "Membership",
     "OpenedKey",
     "OpeningKey",
+    "Outcome",
+    "Pace",
     "PublicKey",
     "Refusal",
     "Refused",
     "Role",
+    "RoomMember",
     "Roster",
     "RosterHashes",
     "SealedKey",
     "SealingKey",
     "Seat",
+    "Session",
     "Signer",
     "SigningKey",
     "TenantIssuer",

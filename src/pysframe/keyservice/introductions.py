@@ -28,7 +28,7 @@ from .credentials import (
 from .errors import Refusal
 from .limits import LAST_REVISION, MOST_HELLO
 from .protocol import VERSION, from_base64url, name, number, read, refuse, to_base64url, write
-from .seals import Kem, SealingKey
+from .seals import Kem, OpeningKey, SealingKey
 
 TYP = "sframe-hello+jwt"
 WHAT = "the hello"
@@ -121,6 +121,25 @@ def introduced(keys: TenantKeys, token: object, hello: object, *, room: str) -> 
 def hello_digest(hello: str) -> bytes:
     """SHA-256 of the hello's text: what seals and rosters know it by."""
     return digest_of(hello)
+
+
+class Session:
+    """A member's own credential and hello, and the private keys that go with them."""
+
+    __slots__ = ("credential", "digest", "hello", "membership", "opening", "signer")
+
+    def __init__(
+        self, keys: TenantKeys, room: str, credential: str, signer: Signer, opening: OpeningKey,
+        now: float,
+    ) -> None:  # fmt: skip
+        """now: seconds since 1970. Raises Refused, if others would refuse the credential."""
+        self.membership = keys.verify(credential, room=room, now=now)
+        self.credential, self.signer, self.opening = credential, signer, opening
+        self.hello = say_hello(signer, self.membership, opening.public, now=now)
+        self.digest = hello_digest(self.hello)
+
+    def __repr__(self) -> str:
+        return f"<Session of {self.membership.member} in {self.membership.room}>"
 
 
 def _opens(fields: dict[str, str]) -> SealingKey:
