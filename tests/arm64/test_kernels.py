@@ -5,9 +5,11 @@ and in batches, in place and not, and with a spoiled tag.
 """
 
 import random
+import re
+import subprocess
 
 import pytest
-from arm64.emulated import BEST, CC, DEEP, HERE, KERNELS, SECURITY, answers, on, program
+from arm64.emulated import BEST, CC, DEEP, HERE, KERNELS, QEMU, SECURITY, answers, on, program
 from c_core.core import CSRC, run
 from security.deep import known_answers
 from security.deep.builds import RELEASE, Patch
@@ -109,3 +111,25 @@ def test_all_that_a_kernel_leaves_on_the_stack_is_wiped(kernel, tmp_path):
     stack = {place.rsplit(":", 1)[1]: int(size) for place, size, _how in lines}
     assert len(stack) > 50
     assert {name for name, size in stack.items() if size > stack["wipe_stack"]} == set()
+
+
+# ---- what a cap forbids is never executed ----
+
+IN_ASM = re.compile(r"^0x[0-9a-f]+:\s+([0-9a-f]{8})\s", re.MULTILINE)
+ASKS_THE_CPU = Patch("hash/sha2.c", "nh == 64 && cpu & SFR_CPU_ARMV8_SHA3", "nh == 64")
+
+
+def uses_sha3(made, path, folder, *cap) -> bool:
+    """Whether code of armv8_sha3 was run: instructions for SHA-512 and SHA-3 begin with CE."""
+    log = folder / "in_asm"
+    done = subprocess.run([QEMU, "-cpu", "max", "-d", "in_asm", "-D", log, made, path, *cap])
+    words = IN_ASM.findall(log.read_text())
+    assert done.returncode == 0 and len(words) > 10_000
+    return any(word.startswith("ce") for word in words)
+
+
+def test_a_cap_holds_for_hashes_too(few_frames, tmp_path):
+    path, _ = few_frames
+    assert uses_sha3(answers(), path, tmp_path)
+    assert not uses_sha3(answers(), path, tmp_path, "armv8")
+    assert uses_sha3(answers(ASKS_THE_CPU), path, tmp_path, "armv8")

@@ -11,8 +11,9 @@ import subprocess
 import pytest
 from c_core.core import kernel_or_skip
 from security.deep import known_answers
-from security.deep.builds import Patch
-from security.deep.test_p04_emulated_cpus import all_right, answers
+from security.deep.builds import RELEASE, Patch, objects
+from security.deep.linking import linked
+from security.deep.test_p04_emulated_cpus import FLAGS, HERE, all_right, answers, on
 
 ASKED = "return is_amd() && family() >= 0x1a;"
 WAYS = {
@@ -53,3 +54,17 @@ def test_a_fault_in_the_products_of_three(way, frames):
     """They are what one build runs, and what the other does not."""
     said = said_by(frames, WAYS[way], FAULT)
     assert (all_right("vaes512", frames[1]) in said) == (way == "four")
+
+
+@pytest.mark.parametrize(
+    ("vendor", "family", "said"),
+    [
+        ("AuthenticAMD", 0x1A, "slow"),  # Zen 5
+        ("AuthenticAMD", 0x19, "quick"),  # Zen 3 and 4
+        ("AuthenticAMD", 0x0F, "quick"),  # the highest that needs no extended family
+        ("GenuineIntel", 0x1A, "quick"),
+    ],
+)
+def test_which_way_a_cpu_goes(vendor, family, said):
+    program = linked("detected", [HERE / "detected.c"], "gcc", FLAGS, objects("gcc", RELEASE))
+    assert on(f"max,vendor={vendor},family={family}", program) == [said]

@@ -47,8 +47,8 @@ def frames(tmp_path_factory, request):
     return path, known_answers.write(path, random.Random(request.config.option.seed), most)
 
 
-def on(cpu: str, program: Path, path: Path) -> list[str]:
-    command = [QEMU, "-cpu", cpu, program, path]
+def on(cpu: str, program: Path, *arguments: Path) -> list[str]:
+    command = [QEMU, "-cpu", cpu, program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
