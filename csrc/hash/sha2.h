@@ -18,7 +18,7 @@ typedef void sfr_compress(sfr_sha_state *const *states, const uint8_t *const *da
 typedef struct sfr_hash {
     size_t size, block;            /* bytes of a state (and of a digest), bytes of a block */
     sfr_compress *compress;
-    size_t shallow;                /* up to so many streams need only a little stack */
+    size_t shallow;                /* so many streams, or fewer, need little stack */
 } sfr_hash;
 
 #define SFR_MAX_BLOCK 128
@@ -70,12 +70,12 @@ typedef struct sfr_stream {
 /* `written` bytes of the message, fewer than SFR_MAX_BLOCK, are in `head` already. */
 void sfr_stream_begin(sfr_stream *, const sfr_hash *, const sfr_hmac_key *, size_t written);
 void sfr_stream_absorb(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size);
-/* Data too long for `head` are copied to `copy`, unless that is `data`, and hashed there by finish.
- * Returns where the bytes lie that the MAC covers, whatever happens to `data` afterwards. */
+/* Data too long for `head` are copied to `copy`, unless that is `data`; finish hashes them there.
+ * Returns where the bytes lie that the MAC covers: another thread may change `data` meanwhile. */
 const uint8_t *sfr_stream_last(sfr_stream *, const sfr_hash *, const uint8_t *data, size_t size,
                                uint8_t *copy);
 /* Leaves each MAC, hash->size bytes, in `mac`. */
-#define SFR_STREAMS 16             /* count at most */
+#define SFR_STREAMS 16             /* the largest count */
 void sfr_stream_finish(sfr_stream *, size_t count, const sfr_hash *);
 
 #endif

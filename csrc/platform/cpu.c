@@ -99,7 +99,7 @@ uint32_t sfr_cpu_detect(char *features, size_t size)
 #elif defined(SFR_ARM64)
 #include <stdio.h>
 
-/* Whether the operating system says that programs may use it. ARM has no CPUID for them. */
+/* Whether the operating system reports the feature: on ARM, programs cannot ask the CPU. */
 #if defined(__linux__)
 #include <sys/auxv.h>
 #define LINUX_OR_APPLE(bit, name) (getauxval(AT_HWCAP) >> (bit)&1)

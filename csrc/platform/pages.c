@@ -1,8 +1,9 @@
 /* Memory straight from the operating system. This is the only file that asks for any.
  *
- * Rule: what the system would not do for a secret's page is counted, never passed over. A limit on
- *       locked memory (RLIMIT_MEMLOCK, a working set on Windows) is often a few MiB, and neither
- *       macOS nor Windows leaves a page out of a core dump.
+ * Rule: a secret's page that the system did not lock, or did not exclude from core dumps, is
+ *       counted and reported, never ignored. The limit on locked memory (RLIMIT_MEMLOCK, the working
+ *       set on Windows) is often a few MiB, and neither macOS nor Windows can exclude a page from a
+ *       dump.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -23,7 +24,7 @@ size_t sfr_memory_dumped(void)
     return atomic_load_explicit(&dumped, memory_order_relaxed);
 }
 
-/* ---- each system: map, unmap, lock, keep out of dumps; false where it cannot ---- */
+/* ---- each system: map, unmap, lock, exclude from dumps; false if it could not ---- */
 
 #ifdef _WIN32
 #include <windows.h>
@@ -91,7 +92,7 @@ static void *map_huge_page(void)
     return p + before;
 }
 
-/* qemu-user answers "done" to any advice; a real kernel refuses advice -1. */
+/* qemu-user accepts any advice and ignores it; a real kernel refuses advice -1. */
 static bool wipe_on_fork(void *p, size_t size)
 {
     return madvise(p, size, -1) != 0 && madvise(p, size, MADV_WIPEONFORK) == 0;

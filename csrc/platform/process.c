@@ -1,17 +1,17 @@
 /* Noticing a fork, however it was made.
  *
- * Rule: after a fork whatever threads of the parent held is void. The state of a process is wiped
- *       on fork, so a child starts with no runs under way and another process generation.
+ * Rule: after a fork, whatever threads of the parent held is void. The state of a process is wiped
+ *       on fork, so a child starts with no runs under way and a new process generation.
  *
- * Linux 4.14 wipes a page on fork when asked to (MADV_WIPEONFORK), and then a look at the
- * generation is one load. Where the kernel cannot do that, each look takes a system call (about 400
- * ns), and the first look in a new process makes a record of it. A fork through libc drops the
- * record. Any other fork shows in a timer that never rings: a child has none of its parent's
- * timers, and a random interval tells our timer from others. A process id alone does not tell,
- * because ids are reused and are 1 in every namespace.
+ * Since 4.14, Linux wipes a page on fork when asked to (MADV_WIPEONFORK); reading the generation is
+ * then one load. Where the kernel cannot wipe, each check takes a system call (about 400 ns), and
+ * the first check in a new process makes a record of that process. A fork through libc drops the
+ * record. Any other fork is detected by a timer that never fires: a child inherits no timers, and a
+ * random interval tells our timer from others. The process id alone does not suffice, because ids
+ * are reused and every namespace has a process 1.
  *
- * macOS wipes no page and has no such timers: there a fork through libc drops the record, a process
- * id of another shows the rest, and programs do not fork past libc. Windows has no fork.
+ * macOS has neither wiped pages nor such timers. There, a fork through libc drops the record and
+ * any other shows in the process id; programs do not fork without libc. Windows has no fork.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -50,7 +50,7 @@ typedef struct process {
     sfr_process_state state;
     uint32_t generation;
     int timer;
-    uint64_t interval; /* in nanoseconds; 0: no timer was to be had, and the process id must do */
+    uint64_t interval; /* in nanoseconds; 0: there is no timer, so the pid decides */
     long pid;
 } process;
 
@@ -102,7 +102,7 @@ static uint64_t interval_of(int timer)
 
 static void set_timer(process *p)
 {
-    (void)p; /* whose interval stays 0 */
+    (void)p; /* its interval stays 0 */
 }
 #endif
 
@@ -124,7 +124,7 @@ static process *this_process(void)
     return atomic_compare_exchange_strong(&unwiped, &before, fresh) ? fresh : before;
 }
 
-/* ---- where it does ---- */
+/* ---- where the kernel wipes a page ---- */
 
 /* Nobody waits here for another thread, which a child that was forked meanwhile would not have:
  * whoever comes makes a page, and the first one stays. */

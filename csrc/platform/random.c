@@ -25,7 +25,7 @@ int sfr_random(uint8_t *out, size_t size)
 int sfr_random(uint8_t *out, size_t size)
 {
     while (size) {
-        size_t part = size < 256 ? size : 256; /* it gives no more at once */
+        size_t part = size < 256 ? size : 256; /* its limit for one call */
         if (getentropy(out, part) != 0) return -1;
         out += part, size -= part;
     }

@@ -4,6 +4,6 @@
 
 #include "platform/words.h"
 
-int sfr_random(uint8_t *out, size_t size);     /* 0, or -1 when the system has none to give */
+int sfr_random(uint8_t *out, size_t size);     /* 0, or -1 if the system has none */
 
 #endif

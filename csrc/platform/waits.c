@@ -1,4 +1,4 @@
-/* Waiting for another thread. This is the only file that gives the processor away. */
+/* Waiting for another thread. This is the only file that yields the processor. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

@@ -1,8 +1,9 @@
-/* Waiting for another thread that is about to be done. */
+/* Waiting for another thread that will be done in a moment. */
 #ifndef SFR_WAITS_H
 #define SFR_WAITS_H
 
-/* Once around a loop that waits, for the attempt-th time from 0: spins, gives way, then sleeps. */
+/* One pass of a waiting loop. attempt counts from 0: the first passes spin, later ones yield the
+ * processor, the last ones sleep. */
 void sfr_wait_a_little(unsigned attempt);
 
 #endif

@@ -1,10 +1,10 @@
 """A file that is there whole, or not at all.
 
 Rules of this file:
-  1. Until it is whole it has no name: Ctrl-C, a full disk, or SIGKILL leave nothing. Where the file
-     system knows no nameless files it has a name of its own that begins with a dot.
-  2. No file is replaced unless that was asked for, and none is written through a link: what lies at
-     its end is another's to choose.
+  1. The file has no name until it is complete: Ctrl-C, a full disk or SIGKILL leaves nothing
+     behind. Where a file system has no nameless files, its temporary name begins with a dot.
+  2. No file is replaced unless the user asked for that, and none is written through a link, whose
+     target somebody else may have chosen.
   3. Only its owner can read it.
 """
 
@@ -29,7 +29,7 @@ NOT_HERE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 
 
 class NewFile:
-    """`with NewFile(path) as file:` write, then keep(). Left before that, nothing was there."""
+    """`with NewFile(path) as file:` write, then keep(). Without keep() no file remains."""
 
     def __init__(self, path: str, *, replace: bool = False) -> None:
         self.path, self._replace = Path(path), replace
@@ -83,7 +83,7 @@ class NewFile:
                 self._part.unlink()
 
     def keep(self) -> None:
-        """Gives the whole file its name. Raises CommandError when that cannot be any more."""
+        """Gives the complete file its name. Raises CommandError when that is no longer possible."""
         self.refuse()
         try:
             self._file.flush()
@@ -105,7 +105,7 @@ class NewFile:
         self._part = None
 
     def _linked(self, name: Path) -> bool:
-        """Gives the name if nobody has it; False where the file system knows no hard links."""
+        """Gives the file its name unless that is taken; False where there are no hard links."""
         if self._part is None:
             # With a directory Python calls linkat(), which alone follows what /proc has.
             directory = os.open(DESCRIPTORS, os.O_RDONLY)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH = 78  # columns
 REDRAW = 0.1  # seconds between two redraws of the bar
-QUIET = 5.0  # seconds between two plain lines; what is quicker needs none
+QUIET = 5.0  # seconds between two plain lines; a quicker run prints none
 
 
 class Progress(Protocol):

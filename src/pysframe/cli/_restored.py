@@ -44,7 +44,7 @@ class Outcome:
 
     @property
     def may_be_written(self) -> bool:
-        """Whether every KID opened: one that did not may be half of a conversation."""
+        """Whether every KID opened; one that did not may carry half of a conversation."""
         shut = [flow for flow in self.flows.values() if flow.rejected and not flow.opened]
         return bool(self.plans) and not shut and not self.unplayable
 
@@ -54,7 +54,7 @@ class Outcome:
 
     @property
     def problems(self) -> list[str]:
-        """What keeps the outcome from being whole, in words."""
+        """Why the outcome is incomplete, in words."""
         found = [_shut(kid, flow) for kid, flow in self.flows.items() if flow.rejected]
         found += [f"{_track(track)}: {UNPLAYABLE}" for track in self.unplayable]
         if self.refused:
@@ -137,7 +137,7 @@ def _tracks(outcome: Outcome, recordings: Sequence[str]) -> Table:
 
 
 def _length(seconds: float) -> str:
-    minutes, tenths = divmod(round(seconds * 10), 600)  # rounded first: no minute has 60.0 s
+    minutes, tenths = divmod(round(seconds * 10), 600)  # so that no minute has 60.0 s
     return f"{minutes}:{tenths / 10:04.1f}"
 
 

@@ -3,7 +3,7 @@
 Rules of this file:
   1. No name, argument or variable can steer a terminal: `visible` shows control characters as
      escapes.
-  2. What the encoding of a stream does not have becomes a plain mark, never an exception.
+  2. A character that a stream's encoding lacks becomes a plain mark, never an exception.
   3. A standard output that takes nothing raises WriteFailed, which main() puts into words. A
      standard error that takes nothing is left alone: nobody is there to be told.
 """

@@ -86,7 +86,7 @@ def display(*, transient: bool = False) -> Iterator[Display]:
     """Starts a display, and stops it at the end."""
     shown = Display(transient=transient)
     with _handled(DEADLY, shown.die), _handled((signal.SIGTSTP,), shown.ask_to_rest):
-        try:  # also Ctrl-C in the middle of start() gives the cursor back
+        try:  # Ctrl-C in the middle of start() must show the cursor, too
             shown.start()
             yield shown
         finally:

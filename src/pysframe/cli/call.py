@@ -36,7 +36,7 @@ Exit status: 0 when every expectation holds, 1 when one failed, 130 after Ctrl-C
 DIGITS, SECONDS, MAX_SECONDS = 12, 10.0, 600.0
 BUDGET_US = {"native": 100.0, "fallback": 1000.0}  # of the 20,000 us that a frame lasts
 REDRAW_S = 0.1
-STALL_S = 0.5  # the most that is caught up when behind the clock, as after Ctrl-Z
+STALL_S = 0.5  # of a delay at most this much is made up: Ctrl-Z may cause hours
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _play(stage: Stage, args: argparse.Namespace, about: About) -> bool:
 def _tick_along(stage: Stage, shown: Screen, *, fast: bool) -> None:
     from ..demo.parties import TICK_S
 
-    started, drawn = time.monotonic(), -math.inf  # so that the first picture appears at once
+    started, drawn = time.monotonic(), -math.inf  # shows the first picture at once
     while not stage.done:
         stage.tick()
         now = time.monotonic()

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _keys(path: str) -> list[InstallKey]:
-    import asyncio  # here, because no other command needs it
+    import asyncio  # imported here because no other command needs it
 
     async def events() -> list[InstallKey]:
         return [event async for event in source.events() if isinstance(event, InstallKey)]
@@ -172,7 +172,7 @@ def _write(
 def _explain_nothing(
     paths: Sequence[str], recordings: Sequence[Recording], outcome: Outcome
 ) -> None:
-    """No frame of a known stream: often nobody said what the payload types are."""
+    """No frame belongs to a known stream, most often because the payload types were not given."""
     lines = [
         f"{named(path)}: {count} packets of payload type {kind}, SSRC {ssrc:#010x}"
         for path, recording in zip(paths, recordings, strict=True)

@@ -27,7 +27,7 @@ class Claim:
     last_block: int  # and where they end
 
     def __init__(self, claims: "Claims", name: bytes) -> None:
-        self._claims: Claims | None = None  # until the lock is ours
+        self._claims: Claims | None = None  # until this process holds the lock
         self._at, self.name = 1 + int.from_bytes(name[:8]) // 16, name
         claims.take(self._at)
         self._claims = claims

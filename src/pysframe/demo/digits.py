@@ -57,7 +57,7 @@ class DigitReader:
     """Reads DTMF digits from a stream of 48 kHz samples: Goertzel's eight bins, every 20 ms.
 
     `digits` grows by one when a pair of tones has stood for 60 ms. The same digit again needs
-    40 ms of silence between: a muddled window, which a lost frame leaves, ends nothing.
+    40 ms of silence between: an unclear window, which a lost frame leaves, does not end a digit.
     """
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ class Arrival(NamedTuple):
     format: Format = SFRAME
 
     def parse(self, suite: CipherSuite, max_frame: int, strict: bool) -> "Parsed":
-        """Reads the mark, or raises MalformedFrame; the receiver's constants suffice."""
+        """Reads the mark, or raises MalformedFrame; needs no lock."""
         least = self.clear + self.format.least + suite.Nt
         if len(self.wire) < least:
             raise too_short(len(self.wire), least)
@@ -57,7 +57,7 @@ class Parsed(NamedTuple):
     places: Places
     kid: int
     ctr: int
-    size: int  # bytes of the frame it may open to, clear bytes included
+    size: int  # bytes that it may open to, clear bytes included
 
     def check_out(self, out: memoryview | None) -> None:
         """Refuses an `out` that is too small, or that overlaps other than exactly in place."""

@@ -30,7 +30,7 @@ class SenderCore(Unshareable):
 
     __slots__ = ("_twin",)
 
-    _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best there is
+    _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best one available
     _format: ClassVar[Format] = SFRAME
     _twin: SenderState | None
 
@@ -140,7 +140,7 @@ class ReceiverCore(Unshareable):
 
     __slots__ = ("_twin",)
 
-    _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best there is
+    _kernel: ClassVar[str | None] = None  # AEAD provider; None: the best one available
     _format: ClassVar[Format] = SFRAME
     _twin: ReceiverState | None
 

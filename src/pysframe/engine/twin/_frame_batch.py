@@ -63,7 +63,7 @@ class BatchCore(ColumnsCore):
     @property
     def data(self) -> "ReadableBuffer":
         """The buffer in which the rows lie."""
-        self._rows()  # was it ever filled?
+        self._rows()  # raises if it was never filled
         return self._data
 
     def __getitem__(self, row: int) -> memoryview:
@@ -86,7 +86,7 @@ class BatchCore(ColumnsCore):
         return [bytes(row) for row in self]
 
     def _rejected(self) -> int:
-        """How many rows have another status than OK, which is 0."""
+        """The number of rows whose status is not OK, which is 0."""
         return self._rows() - self._columns[28 * self._rows() :].count(0)
 
 
@@ -107,7 +107,7 @@ def pack_columns(
 
 
 def _pack(starts: "array[int]", sizes: "array[int]") -> bytes:
-    """The block of rows of which only their places are known; FrameStatus.OK is 0."""
+    """The block of columns when only offsets and lengths are known; FrameStatus.OK is 0."""
     count = len(starts)
     return b"".join((starts, bytes(16 * count), sizes, bytes(count)))
 

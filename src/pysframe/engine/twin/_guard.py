@@ -24,12 +24,12 @@ class Unshareable:
 def new_lock() -> "threading.RLock":
     """A lock that is free in a forked child, unless the forking thread holds it.
 
-    To be used in `with`. It is reentrant because a finalizer that takes it may run wherever the
-    holder allocates. Taking and dropping it runs no Python code, which could fail when memory is
-    exhausted and leave the lock held forever.
+    Use it in a `with` statement. It is reentrant because a finalizer that takes it may run wherever
+    the holder allocates. Taking and dropping it runs no Python code, which could fail when memory
+    is exhausted and leave the lock held forever.
     """
     lock = threading.RLock()
-    # Not a set: when CPython cannot grow one, it fills up, and a look-up never ends.
+    # Not a set: a set that CPython has no memory to grow fills up, and a look-up in it never ends.
     _locks[lock] = None
     return lock
 

@@ -153,7 +153,7 @@ class KeyFlowMonitor:
         return flows
 
     def _leave_out_inventions(self, flows: dict[int | None, KeyFlow], kids: set[int]) -> None:
-        """Media in the clear, read as headers, may name another KID in each frame."""
+        """Media in the clear, read as headers, may name a different KID in each frame."""
         for kid, stranger in self._strangers.items():
             if kid not in kids and not stranger.pace.looks_sent:
                 flows.pop(kid, None)

@@ -75,7 +75,7 @@ class BadShare:
         self._began = now
 
     def see(self, good: int, bad: int, now: float) -> bool:
-        """Adds frames since the last call; half the limit takes back what the limit told."""
+        """Adds frames since the last call; the verdict is withdrawn below half the limit."""
         self._bad, self._frames = self._bad + bad, self._frames + good + bad
         if self._bad >= self._least and self._bad > self._limit * self._frames:
             self.restart(now, True)

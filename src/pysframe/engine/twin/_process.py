@@ -87,7 +87,7 @@ class Marked:
 
 class SilentTimer(Marked):
     """Detects every fork: a child inherits no timers, and the interval tells ours from others. The
-    timer never fires. A look takes a microsecond; OSError where the system has no timers."""
+    timer never fires. A check takes a microsecond; OSError where the system has no timers."""
 
     __slots__ = ("_get", "_id", "_interval", "_libc")
 

@@ -12,7 +12,7 @@ import secrets
 
 from .._types import Reach
 
-ALLOWANCE = 64  # derivations for KIDs that share which may come at once
+ALLOWANCE = 64  # derivations that KIDs which share may get at once
 FRAMES_PER_ALLOWANCE = 256  # frames opened that earn one more
 WAIT = 192  # frames until a KID alone in its bucket is served
 SHARES = 1024  # buckets
@@ -39,7 +39,7 @@ class Shares:
         self._reaches[reach.group] = reach
 
     def forget(self, group: int) -> None:
-        """Nothing of this group can be derived from now on."""
+        """From now on no key of this group can be derived."""
         self._reaches.pop(group, None)
 
     def may_derive(self, kid: int) -> bool:

@@ -27,7 +27,7 @@ class Strangers:
 
     def __init__(self) -> None:
         self.frames = 0
-        self.kids: dict[int, Stranger] = {}  # recently unknown ones, in order of arrival
+        self.kids: dict[int, Stranger] = {}  # by KID, in order of arrival
 
     def note(self, kid: int, ctr: int) -> None:
         """Counts a frame under an unknown KID.
