@@ -8,13 +8,13 @@ import runpy
 import socket
 import wave
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from adapters.peers import RATE
+from adapters.peers import RATE, Heard, Keys, Tone, to_open, to_seal, until
 from test_readme import code_blocks
 
+from pysframe.adapters.aiortc import Session
 from pysframe.source import TroubleKind
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -109,14 +109,48 @@ def test_they_are_short():
         assert len(path.read_text().splitlines()) < 40, path
 
 
-def test_the_how_to_runs():
-    """Its code blocks are defined and can be called."""
-    scope = {}
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_how_to_runs(tmp_path, rng, capsys, monkeypatch, shared):
+    """Its code joins a call as the page says, hears, is heard, and says why it hears nothing."""
+    how_to = {}
     for block in code_blocks("docs/agent.md"):
-        exec(compile(block, "docs/agent.md", "exec"), scope)
-    seen = []
-    scope["watch"](SimpleNamespace(on=lambda name, call: seen.append(name)))
-    assert seen == ["trouble", "recovered"] and asyncio.iscoroutinefunction(scope["join"])
+        exec(compile(block, "docs/agent.md", "exec"), how_to)
+    hers, its = rng.randbytes(16), rng.randbytes(16)
+    theirs = hers if shared else rng.randbytes(16)
+    keys_file(tmp_path / "keys.json", "agent", 7, its, "alice", 300, theirs)
+    monkeypatch.chdir(tmp_path)  # the page names keys.json alone
+    heard, answered = [], []
+
+    async def talk():
+        async with Session(Keys(*to_seal(hers), to_open(its, 7, "agent"))) as alice:
+            pc = alice.connection(sender="agent")
+            pc.on("track", lambda track: answered.append(Heard(track)))
+            alice.send(pc, Tone(440))
+            await pc.setLocalDescription(await pc.createOffer())
+            session, _, answer = await how_to["join"](
+                pc.localDescription, Tone(1000), lambda track: heard.append(Heard(track))
+            )
+            how_to["watch"](session)
+            async with session:
+                await pc.setRemoteDescription(answer)
+                await until(lambda: answered and len(answered[0]) > 50, "the agent's voice")
+                enough = (lambda: len(heard[0]) > 50) if shared else (lambda: "open them" in said())
+                await until(enough, "alice's voice, or why it is not heard")
+
+    printed = []
+
+    def said():
+        printed.append(capsys.readouterr().out)
+        return "".join(printed)
+
+    asyncio.run(talk())
+    hertz, share = answered[0].pitch()
+    assert abs(hertz - 1000) < 5 and share > 0.8
+    if shared:
+        hertz, share = heard[0].pitch()
+        assert abs(hertz - 440) < 5 and share > 0.8 and not said()
+    else:
+        assert len(heard[0]) == 0 and "wrong key" in said().replace("_", " ").lower()
 
 
 def test_the_how_to_names_every_trouble():

@@ -12,7 +12,7 @@ import numpy as np
 from aiortc import MediaStreamTrack, RTCSessionDescription
 from hearing import RATE, Tone, mono, tone_of
 from keys import SUITE, Key
-from waiting import until
+from waiting import NotYet, until
 
 from pysframe.adapters.aiortc import Session
 from pysframe.source import Drop, InstallKey, KeyEvent, Trouble, Use
@@ -194,10 +194,20 @@ class Agent:
                 self._heard.pop(0)
 
     async def listens(self) -> Tone:
-        """What it hears in the next seconds."""
-        self._heard.clear()
-        await asyncio.sleep(LISTENING)
-        return self.hears()
+        """What it hears of the next seconds of sound. A while in which packets were lost, as on a
+        busy machine, tells nothing of the tone: it is waited for one in which none was."""
+
+        async def enough() -> bool:
+            return sum(map(len, self._heard)) > 0.9 * LISTENING * RATE
+
+        async def probe() -> Any:
+            lost = await self.lost("audio")
+            self._heard.clear()
+            await until("sound at an agent", enough)
+            more = await self.lost("audio") - lost
+            return self.hears() if not more else NotYet(f"{more} packets were lost")
+
+        return await until("sound at an agent of which nothing was lost", probe)
 
     def hears(self) -> Tone:
         return tone_of(np.concatenate(self._heard) if self._heard else np.zeros(0))

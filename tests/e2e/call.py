@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agent import ANSWER, Agent
+from agent import Agent
 from chromium import Party
 from hearing import SILENCE, Tone
 from keys import Key, new_key
@@ -32,8 +32,11 @@ SIMULCAST = [
     {"rid": "l", "maxBitrate": 100_000, "scaleResolutionDownBy": 4},
 ]
 PYTHON = ("agent", "spy", "stranger")
-LISTENINGS = 20  # of some seconds each, until a tone is heard
+SAMPLES = ("totalSamplesReceived", "concealedSamples")
+INVENTED = 0.1  # of the samples, by a browser to which no sound came: it was not listening
 SINGLE = [{"maxBitrate": 400_000}]
+# Of VP9. A spatial layer is predicted from the one below on key frames alone.
+SVC = [{"maxBitrate": 1_200_000, "scalabilityMode": "L3T3_KEY"}]
 
 
 @dataclass
@@ -46,9 +49,10 @@ class Seen:
     bob_hears_alice: Tone = SILENCE
     bob_hears_agent: Tone = SILENCE
     pictures_of_agent: int = 0
-    bob_video: Counts = field(default_factory=dict)  # framesDecoded, frameWidth
+    video: dict[str, Any] = field(default_factory=dict)  # of bob's connections: getStats()
     counts: dict[str, Counts] = field(default_factory=dict)  # of bob's transforms
     widths: list[int] = field(default_factory=list)  # after the smallest, then the largest layer
+    other_widths: list[int] = field(default_factory=list)  # of the control
     agent: Agent | None = None
     spy: Agent | None = None
     stranger: Agent | None = None
@@ -73,27 +77,29 @@ class Call:
         self._stack.push_async_callback(made.close)
         return made
 
-    async def publishes(self, page: Party, name: str, seal: str | None, *, simulcast: bool) -> None:
-        size = {"width": 1280, "height": 720} if simulcast else {"width": 320, "height": 180}
+    async def publishes(self, page: Party, name: str, seal: str | None, *, layered: bool) -> None:
+        size = {"width": 1280, "height": 720} if layered else {"width": 320, "height": 180}
+        layers = SVC if self.codec == "VP9" else SIMULCAST
         offer = await page.call(
             "publish", name=name, seal=seal, codec=self.codec, rate=15,
-            layers=SIMULCAST if simulcast else SINGLE, **size,
+            layers=layers if layered else SINGLE, **size,
         )  # fmt: skip
         self.answers[name] = await self.server.publish(name, offer)
         await page.call("accept", name=name, answer=self.answers[name])
 
-    async def begin(self, alice: Party, bob: Party, *, simulcast: bool) -> None:
+    async def begin(self, alice: Party, bob: Party, *, layered: bool) -> None:
         """Everybody joins; at the end alice's sound has come to everybody."""
         self.alice, self.bob, server = alice, bob, self.server
         await seals(alice, self.alice_key)
         await opens(bob, self.alice_key, self.agent_key)
         await opens(bob, self.alice_key.wrong._replace(sender="spy"))
-        await self.publishes(alice, "alice", "alice", simulcast=simulcast)
+        await self.publishes(alice, "alice", "alice", layered=layered)
         await agent_publishes(server, self.agent(), self.agent_key)
         self.seen.agent = await self._python("agent", self.alice_key)
         self.seen.spy = await self._python("spy", self.alice_key.wrong)
         self.seen.stranger = await self._python("stranger")
-        if simulcast:  # Python takes the small pictures: it is to be in time on a busy machine
+        if layered and self.codec in OF_AIORTC:
+            # Python takes the small pictures: it is to be in time on a busy machine.
             for name in PYTHON:
                 await server.layer(f"{name}-in", largest=False)
         for name, of, key in [
@@ -123,7 +129,8 @@ class Call:
             wanted = {
                 "bob-alice audio": "passed", "bob-alice video": "passed",
                 "bob-agent audio": "passed", "bob-spy audio": "authentication",
-                "bob-stranger audio": "keyID",
+                "bob-spy video": "authentication", "bob-stranger audio": "keyID",
+                "bob-stranger video": "keyID",
             }  # fmt: skip
             flow = all(counts.get(name, {}).get(what, 0) > 50 for name, what in wanted.items())
             return flow or NotYet(counts)
@@ -134,43 +141,68 @@ class Call:
     async def listen(self) -> None:
         seen = self.seen
         assert seen.agent
-        seen.agent_hears = await sounds(seen.agent.listens, seen.spoken)
-        seen.bob_hears_alice = await sounds(lambda: self.bob.hear("bob-alice"), seen.spoken)
-        seen.bob_hears_agent = await sounds(lambda: self.bob.hear("bob-agent"), ANSWER)
+        seen.agent_hears, seen.bob_hears_alice, seen.bob_hears_agent = await asyncio.gather(
+            seen.agent.listens(), self.bob_hears("bob-alice"), self.bob_hears("bob-agent")
+        )
         seen.counts = await self.bob.call("counts")
-        seen.bob_video = await self.video("bob-alice")
+        for name in ("bob-alice", "bob-spy", "bob-stranger"):
+            seen.video[name] = await self.video(name)
         seen.pictures_of_agent = len(seen.agent.pictures)
 
-    async def video(self, name: str) -> dict[str, Any]:
-        stats = await self.bob.call("stats", name=name, type="inbound-rtp")
-        return next((entry for entry in stats if entry["kind"] == "video"), {})
+    async def bob_hears(self, name: str) -> Tone:
+        """What a connection of bob's plays for a while. Where no sound comes, as on a busy machine,
+        the browser invents some, which tells nothing of the tone: that while is not judged."""
 
-    async def switch_layers(self) -> None:
+        async def probe() -> Any:
+            before = await self.sound(name)
+            tone = await self.bob.hear(name)
+            after = await self.sound(name)
+            played, invented = (after[what] - before[what] for what in SAMPLES)
+            return tone if played > 0 and invented <= INVENTED * played else NotYet((before, after))
+
+        return await until(f"sound without a break at {name}", probe)
+
+    async def sound(self, name: str) -> dict[str, Any]:
+        return await inbound(self.bob, name, "audio")
+
+    async def video(self, name: str) -> dict[str, Any]:
+        return await inbound(self.bob, name, "video")
+
+    async def switch_layers(self, *, beside: bool = False) -> None:
+        """beside: another connection is looked at, too, that is asked for no layer."""
+        if beside:
+            await opens(self.bob, self.alice_key._replace(sender="beside"))
+            await self.server.page_subscribes(self.bob, "bob-beside", "alice", "beside")
+            await self._width_becomes(1280, "bob-beside")
         for largest, width in ((False, 320), (True, 1280)):
             await self.server.layer("bob-alice", largest=largest)
             self.seen.widths.append(await self._width_becomes(width))
+            if beside:
+                video = await self.video("bob-beside")
+                self.seen.other_widths.append(video.get("frameWidth", 0))
 
-    async def _width_becomes(self, wanted: int) -> int:
-        async def probe() -> int:
-            return int((await self.video("bob-alice")).get("frameWidth", 0) == wanted)
+    async def _width_becomes(self, wanted: int, name: str = "bob-alice") -> int:
+        async def probe() -> Any:
+            video = await self.video(name)
+            return video.get("frameWidth") == wanted or NotYet(video)
 
-        await until(f"pictures {wanted} wide at bob", probe)
+        await until(f"pictures {wanted} wide at {name}", probe)
         return wanted
 
     async def end(self) -> None:
         """alice leaves, so that what the server has recorded of her is complete."""
-        await self.alice.call("close", name="alice")
-        await self.server.end("alice")
+        await self.leaves(self.alice, "alice")
         await asyncio.sleep(0.2)
 
+    async def leaves(self, page: Party, name: str) -> None:
+        await page.call("close", name=name)
+        await self.server.end(name)
 
-async def sounds(hear: Callable[[], Coroutine[Any, Any, Tone]], hz: float) -> Tone:
-    """What is heard once this tone is, or at last: sound may stall where a machine is busy."""
-    for _ in range(LISTENINGS):
-        heard = await hear()
-        if heard.is_at(hz):
-            break
-    return heard
+
+async def inbound(page: Party, name: str, kind: str) -> dict[str, Any]:
+    """What the browser says of a medium that a connection receives."""
+    stats = await page.call("stats", name=name, type="inbound-rtp")
+    return next((entry for entry in stats if entry["kind"] == kind), {})
 
 
 async def seals(page: Party, key: Key) -> None:

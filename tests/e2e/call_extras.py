@@ -5,12 +5,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from call import Call, Counts, opens, seals, sounds
+from call import Call, Counts, opens, seals
 from chromium import Party
 from keys import Key, new_key
 from measures import missing, refused
-from programs import Pion
-from waiting import until
+from programs import WORKER, Pion
+from waiting import NotYet, until
 
 T = TypeVar("T")
 WHO = ("alice", "carol")  # seals, sends in the clear
@@ -20,41 +20,65 @@ QUIET, LOOKS = 8, 100  # a tenth of a second each: until nothing comes any more;
 
 
 async def clear_media(call: Call, carol: Party) -> None:
-    """carol publishes in the clear. bob listens once as to plain WebRTC, and once, as an agent
-    does, as to sealed media, with alice's keys."""
+    """carol publishes in the clear. bob and an agent take it for sealed media, and have alice's
+    keys."""
     call.carol = carol
-    await call.publishes(carol, "carol", None, simulcast=False)
+    await call.publishes(carol, "carol", None, layered=False)
     agent = call.seen.more["agent of clear media"] = call.agent(call.alice_key)
     await call.server.agent_subscribes(agent, "agent-of-carol", "carol")
-    await call.server.page_subscribes(call.bob, "bob-carol", "carol", None)
     await call.server.page_subscribes(call.bob, "bob-clear", "carol", "alice")
 
-    async def probe() -> bool:
-        counts = (await call.bob.call("counts")).get("bob-clear audio", {})
-        return agent.refused("audio") > 100 and sum(counts.values()) > 100
+    async def probe() -> Any:
+        counts = await call.bob.call("counts")
+        came = [sum(counts.get(f"bob-clear {kind}", {}).values()) for kind in ("audio", "video")]
+        return (agent.refused("audio") > 100 and min(came) > 50) or NotYet((agent, counts))
 
     await until("carol's media in the clear", probe)
-    call.seen.counts |= await _bob_counts(call, "bob-clear")
+    await _look_at(call, "bob-clear")
 
 
-async def nothing_clear(call: Call, dave: Party) -> None:
-    """dave seals whole frames, and shows a server nothing of them."""
+async def nothing_clear(call: Call, dave: Party, *, layered: bool = True) -> None:
+    """dave seals whole frames, and shows nothing of them: neither to a server nor to the packetizer
+    of his own browser, which may send no packet of them."""
     key = new_key("dave", 500)
+    await dave.call("start", script="bare-worker.js")
     await seals(dave, key)
     await opens(call.bob, key)
-    await call.publishes(dave, "dave", "dave", simulcast=True)
-    await call.server.page_subscribes(call.bob, "bob-bare", "dave", "dave")
-    widths = call.seen.more["bare widths"] = []
+    await call.publishes(dave, "dave", "dave", layered=layered)
+    await until("dave's encoder", lambda: _encodes(dave))
+    sends = bool((await _pictures(dave, "dave"))["bytesSent"])
+    await call.server.page_subscribes(call.bob, "bob-bare", "dave", "dave", pictures=sends)
     for largest in (False, True):
-        await call.server.layer("bob-bare", largest=largest)
-        passed = (await call.bob.call("counts"))["bob-bare audio"]["passed"]
+        if sends and layered:
+            await call.server.layer("bob-bare", largest=largest)
+        passed = (await call.bob.call("counts")).get("bob-bare audio", {}).get("passed", 0)
         await until("dave's sound", lambda more=passed + 100: _passes(call, more))
-        widths.append((await call.video("bob-bare")).get("frameWidth", 0))
-    call.seen.counts |= await _bob_counts(call, "bob-bare")
+        call.seen.other_widths.append((await call.video("bob-bare")).get("frameWidth", 0))
+    call.seen.more["bare"] = await _pictures(dave, "dave")
+    await _look_at(call, "bob-bare")
+    await call.leaves(dave, "dave")
+
+
+async def _encodes(dave: Party) -> Any:
+    pictures = await _pictures(dave, "dave")
+    return pictures["framesEncoded"] > 30 or NotYet(pictures)
+
+
+async def _pictures(page: Party, name: str) -> Counts:
+    """What a publisher's browser has made of its pictures, all layers together."""
+    stats = await page.call("stats", name=name, type="outbound-rtp")
+    video = [entry for entry in stats if entry["kind"] == "video"]
+    wanted = ("framesEncoded", "framesSent", "bytesSent", "packetsSent")  # packets may be padding
+    return {what: sum(entry.get(what, 0) for entry in video) for what in wanted}
 
 
 async def _passes(call: Call, frames: int) -> bool:
-    return (await call.bob.call("counts"))["bob-bare audio"]["passed"] >= frames
+    return (await call.bob.call("counts")).get("bob-bare audio", {}).get("passed", 0) >= frames
+
+
+async def _look_at(call: Call, connection: str) -> None:
+    call.seen.counts |= await _bob_counts(call, connection)
+    call.seen.video[connection] = await call.video(connection)
 
 
 # ---- rotation ----
@@ -63,10 +87,11 @@ async def _passes(call: Call, frames: int) -> bool:
 async def rekeys(call: Call) -> None:
     """A new KID again and again, each used for a frame at least. Receivers have a key two rekeys
     before it is used, and forget it when they are three further and have all that came under it."""
-    late = call.alice_key._replace(sender="late")
-    await opens(call.bob, late)
-    await call.server.page_subscribes(call.bob, "bob-late", "alice", "late")
-    await until("the late connection", lambda: _late(call))
+    await opens(call.bob, call.alice_key._replace(sender="late"))
+    await call.server.page_subscribes(call.bob, "bob-late", "alice", "late", pictures=False)
+    late = call.seen.more["agent that is late"] = call.agent(call.alice_key)
+    await call.server.agent_subscribes(late, "late-in", "alice", pictures=False)
+    await until("those who get no new key", lambda: _late(call))
     first = call.alice_key.kid
     keys = [call.alice_key, *(new_key("alice", first + 1 + n) for n in range(REKEYS))]
     await _give(call, *keys[1:AHEAD])
@@ -87,14 +112,14 @@ async def rekeys(call: Call) -> None:
         "keys": REKEYS,
         "seconds": took,
         "the agent is": call.seen.agent.connection.connectionState,
-        "tone": await sounds(call.seen.agent.listens, call.seen.spoken),
+        "tone": await call.seen.agent.listens(),
     }
     call.seen.more["keys"] = keys
 
 
 async def _late(call: Call) -> bool:
-    counts = await call.bob.call("counts")
-    return counts.get("bob-late audio", {}).get("passed", 0) > 10
+    counts, agent = await call.bob.call("counts"), call.seen.more["agent that is late"]
+    return counts.get("bob-late audio", {}).get("passed", 0) > 10 < agent.opened("audio")
 
 
 async def _give(call: Call, *keys: Key) -> None:
@@ -129,11 +154,11 @@ async def _all_has_come(call: Call, before: Counts) -> Counts:
 
 async def _counted(call: Call) -> Counts:
     """Frames of sound, each of which is one packet; at alice's end first."""
-    sent = await _audio(call.alice, "alice", "outbound-rtp")
+    sent = await _sends(call.alice, "alice")
     alice = (await call.alice.call("counts"))["alice audio"]
     bob = await call.bob.call("counts")
-    received = await _audio(call.bob, "bob-alice", "inbound-rtp")
-    agent = call.seen.agent
+    received = await call.sound("bob-alice")
+    agent, late = call.seen.agent, call.seen.more["agent that is late"]
     return {
         "sealed": alice["passed"],
         "not sealed": refused(alice),
@@ -141,15 +166,16 @@ async def _counted(call: Call) -> Counts:
         "opened by bob": bob["bob-alice audio"]["passed"],
         "refused by bob": refused(bob["bob-alice audio"]),
         "lost on the way to bob": received["packetsLost"],
-        "opened by who got no new key": bob["bob-late audio"]["passed"],
+        "opened by a bob without the new keys": bob["bob-late audio"]["passed"],
+        "opened by an agent without them": late.opened("audio"),
         "opened by the agent": agent.opened("audio"),
         "refused by the agent": agent.refused("audio"),
         "lost on the way to the agent": await agent.lost("audio"),
     }
 
 
-async def _audio(page: Party, name: str, type: str) -> dict[str, Any]:
-    stats = await page.call("stats", name=name, type=type)
+async def _sends(page: Party, name: str) -> dict[str, Any]:
+    stats = await page.call("stats", name=name, type="outbound-rtp")
     return next(entry for entry in stats if entry["kind"] == "audio")
 
 
@@ -161,12 +187,19 @@ def _between(before: Counts, after: Counts) -> Counts:
 
 
 async def losses(call: Call, sfu: Pion, packets: int) -> None:
-    """The same packets are dropped of alice's sealed media and of carol's plain media."""
+    """The same packets are dropped of alice's sealed media and of carol's plain media, which bob
+    takes for what it is."""
+    await call.server.page_subscribes(call.bob, "bob-carol", "carol", None)
+    await until("carol's media", lambda: _carol(call))
     call.seen.more["loss"] = {
         f"{percent} %": await _lost(call, sfu, drop=percent, packets=packets) for percent in (1, 5)
     }
     altered = await _lost(call, sfu, drop=5, alter=10, packets=packets // 2)
     call.seen.more["loss"]["altered"] = altered
+
+
+async def _carol(call: Call) -> bool:
+    return (await call.bob.call("counts"))["bob-carol video"]["passed"] > 10
 
 
 async def _lost(call: Call, sfu: Pion, *, packets: int, **how: float) -> dict[str, Any]:
@@ -239,7 +272,7 @@ async def _is_hit(call: Call, sfu: Pion, who: str, before: dict[str, Counts]) ->
 
 async def _sound(call: Call, sfu: Pion, who: str) -> tuple[int, int, int]:
     """Packets dropped, samples that the browser invented, and all samples."""
-    audio = await _audio(call.bob, f"bob-{who}", "inbound-rtp")
+    audio = await call.sound(f"bob-{who}")
     sent = (await sfu.stats(f"{call.codec}-bob-{who}"))["audio"]
     return sent["dropped"], audio["concealedSamples"], audio["totalSamplesReceived"]
 
@@ -256,7 +289,7 @@ async def abuse(call: Call, sfu: Pion, packets: int) -> None:
     call.seen.more["abused"] = {
         "counts": _between(before["bob-alice audio"], after["bob-alice audio"]),
         "sfu": {what: sent[what] - sent_before[what] for what in counted},
-        "tone": await sounds(lambda: call.bob.hear("bob-alice"), call.seen.spoken),
+        "tone": await call.bob_hears("bob-alice"),
     }
 
 
@@ -267,8 +300,9 @@ async def _bob_counts(call: Call, connection: str) -> dict[str, Counts]:
 
 async def withheld(call: Call, erin: Party) -> None:
     """erin's page believes that it seals, and its transform never comes."""
+    await erin.call("start", script=WORKER, withheld=True)
     await seals(erin, new_key("erin", 600))
-    await call.publishes(erin, "erin", "erin", simulcast=False)
+    await call.publishes(erin, "erin", "erin", layered=False)
 
     async def probe() -> bool:
         stats = await erin.call("stats", name="erin", type="outbound-rtp")
@@ -276,6 +310,6 @@ async def withheld(call: Call, erin: Party) -> None:
         return sent["audio"] > 150 and sent["video"] > 20
 
     await until("what erin sends", probe)
-    call.seen.more["live of erin"] = await erin.call("live")
-    await erin.call("close", name="erin")
-    await call.server.end("erin")
+    live = await erin.call("live")
+    call.seen.more["live of erin"] = [name for name in live if name.startswith("erin ")]
+    await call.leaves(erin, "erin")

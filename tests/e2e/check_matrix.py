@@ -34,8 +34,11 @@ def check_cell(seen_on, line, measure):
     MEASURES[measure].holds(seen_on(line))
 
 
-@pytest.mark.parametrize(("line", "measure"), SHOWN)
-def check_control(seen_on, line, measure):
+@pytest.mark.parametrize(
+    ("line", "measure", "broken"),
+    [(line, measure, broken) for line, measure in SHOWN for broken in MEASURES[measure].broken],
+)
+def check_control(seen_on, line, measure, broken):
     seen = seen_on(line)
     with pytest.raises(AssertionError):
-        MEASURES[measure].holds(MEASURES[measure].broken(seen))
+        MEASURES[measure].holds(MEASURES[measure].broken[broken](seen))

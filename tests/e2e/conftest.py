@@ -1,6 +1,7 @@
 """The stage: everything that runs for the whole of a run, and one scenario for each line."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from playwright.async_api import Browser
 from servers import JanusRoom, PionRoom, Server
 
 BUILT = programs.ROOT / "build" / "e2e"
+DEBIAN = ("chromium", "firefox-esr", "janus")
 
 
 class Stage:
@@ -34,14 +36,12 @@ class Stage:
         await self._stack.aclose()
 
     @asynccontextmanager
-    async def page(
-        self, name: str, *, script: str = programs.WORKER, withheld: bool = False
-    ) -> AsyncIterator[chromium.Party]:
+    async def page(self, name: str) -> AsyncIterator[chromium.Party]:
         if self._browser is None:
             browser = chromium.browser(self.folder)
             self._browser = await self._stack.enter_async_context(browser)
         party = await chromium.party(self._browser, self._address, name)
-        await party.call("start", script=script, withheld=withheld)
+        await party.call("start", script=programs.WORKER)
         try:
             yield party
         finally:
@@ -64,6 +64,12 @@ class Stage:
             sfu = programs.pion(BUILT / "sfu", self.folder)
             self._pion = await self._stack.enter_async_context(sfu)
         return PionRoom(self._pion, codec)
+
+
+def pytest_report_header() -> str:
+    """Of what has no exact version; tests/e2e/install says why."""
+    command = ["dpkg-query", "-W", "-f", "${Package} ${Version}; ", *DEBIAN]
+    return "Debian: " + subprocess.run(command, capture_output=True, text=True).stdout.rstrip("; ")
 
 
 @pytest.fixture(scope="session")

@@ -11,19 +11,24 @@ from programs import ROOMS, Pion
 
 # Codecs that aiortc can receive. Of others an agent takes the sound alone.
 OF_AIORTC = {"VP8", "H264"}
+SOUND = ["0"]  # the mid of a publisher's sound
 
 
 class Server(Protocol):
     async def publish(self, who: str, offer: str) -> str:
         """The answer to a publisher's offer."""
 
-    async def page_subscribes(self, page: Party, name: str, of: str, open: str | None) -> None:
+    async def page_subscribes(
+        self, page: Party, name: str, of: str, open: str | None, *, pictures: bool = True
+    ) -> None:
         """The connection `name` of a page receives what `of` publishes, with the keys of `open`."""
 
-    async def agent_subscribes(self, agent: Agent, name: str, of: str) -> None: ...
+    async def agent_subscribes(
+        self, agent: Agent, name: str, of: str, *, pictures: bool = True
+    ) -> None: ...
 
     async def layer(self, name: str, *, largest: bool) -> None:
-        """The largest or the smallest simulcast layer from now on for a subscriber."""
+        """The largest or the smallest layer from now on for a subscriber."""
 
     async def end(self, name: str) -> None:
         """Forgets a publisher or subscriber; what was recorded of it is complete."""
@@ -44,16 +49,21 @@ class JanusRoom:
         self._feeds[who] = await handle.join(self._room, who)
         return await handle.publish(offer, f"{self._codec}-{who}")
 
-    async def page_subscribes(self, page: Party, name: str, of: str, open: str | None) -> None:
+    async def page_subscribes(
+        self, page: Party, name: str, of: str, open: str | None, *, pictures: bool = True
+    ) -> None:
         handle = await self._handle_for(name, of)
-        offer = await handle.subscribe(self._room, self._feeds[of])
+        kinds = None if pictures else SOUND
+        offer = await handle.subscribe(self._room, self._feeds[of], mids=kinds)
         await handle.start(
             await page.call("answer", name=name, open=open, offer=offer, codec=self._codec)
         )
 
-    async def agent_subscribes(self, agent: Agent, name: str, of: str) -> None:
+    async def agent_subscribes(
+        self, agent: Agent, name: str, of: str, *, pictures: bool = True
+    ) -> None:
         handle = await self._handle_for(name, of)
-        kinds = None if self._codec in OF_AIORTC else ["0"]
+        kinds = None if pictures and self._codec in OF_AIORTC else SOUND
         offer = await handle.subscribe(self._room, self._feeds[of], mids=kinds)
         await handle.start(await agent.answer(offer))
 
@@ -84,14 +94,18 @@ class PionRoom:
     async def publish(self, who: str, offer: str) -> str:
         return await self.sfu.publish(self._name(who), offer)
 
-    async def page_subscribes(self, page: Party, name: str, of: str, open: str | None) -> None:
-        kinds = ["audio"] if of == "agent" else ["audio", "video"]
+    async def page_subscribes(
+        self, page: Party, name: str, of: str, open: str | None, *, pictures: bool = True
+    ) -> None:
+        kinds = ["audio", "video"] if pictures and of != "agent" else ["audio"]
         offer = await page.call("ask", name=name, open=open, codec=self._codec, kinds=kinds)
         answer = await self.sfu.subscribe(self._name(of), self._name(name), offer)
         await page.call("accept", name=name, answer=answer)
 
-    async def agent_subscribes(self, agent: Agent, name: str, of: str) -> None:
-        kinds = ["audio", "video"] if self._codec in OF_AIORTC else ["audio"]
+    async def agent_subscribes(
+        self, agent: Agent, name: str, of: str, *, pictures: bool = True
+    ) -> None:
+        kinds = ["audio", "video"] if pictures and self._codec in OF_AIORTC else ["audio"]
         offer = await agent.ask(*kinds)
         name = self._name(name)
         await agent.accept(await self.sfu.subscribe(self._name(of), name, offer, rid="l"))

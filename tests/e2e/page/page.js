@@ -23,6 +23,7 @@ class Withheld extends FrameWorker {
 }
 
 const calls = {
+  /** A frame worker for what is attached from now on; before, it was another one's. */
   start({ script, withheld }) {
     const kind = withheld ? Withheld : FrameWorker;
     frames = new kind(new Worker(script, { type: "module" }), {

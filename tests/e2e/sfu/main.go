@@ -3,7 +3,8 @@
 //	POST   /whip/{party}               an SDP offer to publish; the body of the reply is the answer
 //	POST   /whep/{party}?as={name}     an SDP offer to receive what {party} publishes, as {name};
 //	                                   with &rid={rid} beginning with that simulcast layer
-//	POST   /layer/{name}?rid={rid}     another simulcast layer, from its next key frame on
+//	POST   /layer/{name}?rid={rid}     another simulcast layer, from its next key frame on; of VP9 the
+//	                                   spatial layers up to l, m or h
 //	POST   /impair/{name}?kind={kind}  what to do to the packets for {name}: an Impairment in JSON
 //	GET    /stats/{name}               what was forwarded to {name}, in JSON
 //	DELETE /party/{name}               ends a connection

@@ -26,10 +26,14 @@ type Out struct {
 	lastTS   uint32
 	lastTime time.Time
 	asked    time.Time // for a key frame
+	layers   *layers   // of VP9
 	impaired impaired
 	frames   *frames
 	counted  Stats
 }
+
+// The spatial layers that are called by the names of simulcast's.
+var spatial = map[string]uint8{"l": 0, "m": 1, "h": everyLayer}
 
 // Stats is what became of the packets for one Out.
 type Stats struct {
@@ -55,6 +59,7 @@ func newOut(track *Track, conn *webrtc.PeerConnection, rid string) (*Out, error)
 		return nil, err
 	}
 	out := &Out{track: track, local: local, wanted: track.first(rid), frames: newFrames()}
+	out.layers = newLayers(track.codec.MimeType)
 	out.impair(Impairment{})
 	track.mu.Lock()
 	track.outs = append(slices.Clone(track.outs), out)
@@ -84,7 +89,10 @@ func (o *Out) kind() string { return o.track.kind }
 func (o *Out) wish(rid string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.kind() == "video" {
+	switch {
+	case o.layers != nil:
+		o.layers.wanted = spatial[rid]
+	case o.kind() == "video":
 		o.wanted = rid
 	}
 }
@@ -123,7 +131,12 @@ func (o *Out) take(rid string, packet *rtp.Packet) {
 		o.mu.Unlock()
 		return
 	}
-	sent := o.rewritten(packet)
+	sent := packet.Clone()
+	if !o.isSent(sent) {
+		o.mu.Unlock()
+		return
+	}
+	o.rewrite(sent)
 	ways := o.impaired.apply(sent, &o.counted)
 	o.mu.Unlock()
 	for _, way := range ways {
@@ -135,10 +148,7 @@ func (o *Out) take(rid string, packet *rtp.Packet) {
 // codecs in one layer nothing is known here: they begin anywhere.
 func (o *Out) begin(rid string, packet *rtp.Packet) {
 	if rid != "" && !startsKeyFrame(o.track.codec.MimeType, packet.Payload) {
-		if time.Since(o.asked) > 500*time.Millisecond {
-			o.asked = time.Now()
-			go o.track.askForKeyFrame(rid)
-		}
+		o.askForKeyFrame(rid)
 		return
 	}
 	if o.started {
@@ -153,8 +163,26 @@ func (o *Out) begin(rid string, packet *rtp.Packet) {
 	o.now, o.started = rid, true
 }
 
-func (o *Out) rewritten(packet *rtp.Packet) *rtp.Packet {
-	sent := packet.Clone()
+func (o *Out) askForKeyFrame(rid string) {
+	if time.Since(o.asked) > 500*time.Millisecond {
+		o.asked = time.Now()
+		go o.track.askForKeyFrame(rid)
+	}
+}
+
+// isSent leaves out packets of spatial layers that are not wanted.
+func (o *Out) isSent(packet *rtp.Packet) bool {
+	if o.layers == nil {
+		return true
+	}
+	sent, needsKey := o.layers.take(packet)
+	if needsKey {
+		o.askForKeyFrame(o.now)
+	}
+	return sent
+}
+
+func (o *Out) rewrite(sent *rtp.Packet) {
 	sent.SequenceNumber += o.seq
 	sent.Timestamp += o.ts
 	// The subscriber has agreed on other numbers of extensions than the publisher.
@@ -162,5 +190,4 @@ func (o *Out) rewritten(packet *rtp.Packet) *rtp.Packet {
 	if int16(sent.SequenceNumber-o.lastSeq) > 0 || o.lastTime.IsZero() {
 		o.lastSeq, o.lastTS, o.lastTime = sent.SequenceNumber, sent.Timestamp, time.Now()
 	}
-	return sent
 }

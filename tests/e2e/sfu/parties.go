@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"log"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +24,6 @@ type SFU struct {
 	mu      sync.Mutex
 	changed *sync.Cond // a track has come
 	conns   map[string]*webrtc.PeerConnection
-	wanted  map[string]int // how many tracks a publisher has announced
 	tracks  map[string]map[string]*Track
 	outs    map[string][]*Out
 }
@@ -31,7 +32,6 @@ func newSFU(api *webrtc.API, dump string) *SFU {
 	s := &SFU{
 		api: api, dump: dump,
 		conns:  map[string]*webrtc.PeerConnection{},
-		wanted: map[string]int{},
 		tracks: map[string]map[string]*Track{},
 		outs:   map[string][]*Out{},
 	}
@@ -58,11 +58,7 @@ func (s *SFU) publish(party, offer string) (string, error) {
 	conn.OnTrack(func(remote *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 		s.receive(party, conn, remote)
 	})
-	answer, err := negotiate(conn, offer)
-	s.mu.Lock()
-	s.wanted[party] = len(conn.GetTransceivers())
-	s.mu.Unlock()
-	return answer, err
+	return negotiate(conn, offer)
 }
 
 func (s *SFU) subscribe(party, name, rid, offer string) (string, error) {
@@ -70,7 +66,7 @@ func (s *SFU) subscribe(party, name, rid, offer string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	tracks, err := s.tracksOf(party)
+	tracks, err := s.tracksOf(party, offer)
 	if err != nil {
 		return "", err
 	}
@@ -121,21 +117,32 @@ func negotiate(conn *webrtc.PeerConnection, offer string) (string, error) {
 	return conn.LocalDescription().SDP, nil
 }
 
-// tracksOf waits until the party's tracks have come: their codecs are known by then.
-func (s *SFU) tracksOf(party string) (map[string]*Track, error) {
+// tracksOf waits until the tracks of the media in an offer have come: their codecs are known by then.
+func (s *SFU) tracksOf(party, offer string) ([]*Track, error) {
+	kinds := slices.DeleteFunc([]string{"audio", "video"}, func(kind string) bool {
+		return !strings.Contains(offer, "m="+kind+" ")
+	})
 	late := time.Now().Add(patience)
 	timer := time.AfterFunc(patience, s.changed.Broadcast)
 	defer timer.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.wanted[party] == 0 || len(s.tracks[party]) < s.wanted[party] {
+	for {
+		var tracks []*Track
+		for _, kind := range kinds {
+			if track := s.tracks[party][kind]; track != nil {
+				tracks = append(tracks, track)
+			}
+		}
+		if len(tracks) == len(kinds) {
+			return tracks, nil
+		}
 		if time.Now().After(late) {
-			return nil, fmt.Errorf("%q has announced %d tracks and sent packets of %d in %s",
-				party, s.wanted[party], len(s.tracks[party]), patience)
+			return nil, fmt.Errorf("%q has sent packets of %d tracks of %v in %s",
+				party, len(tracks), kinds, patience)
 		}
 		s.changed.Wait()
 	}
-	return s.tracks[party], nil
 }
 
 // receive dumps and forwards one layer of a track until its party ends.
@@ -231,7 +238,6 @@ func (s *SFU) end(name string) error {
 	delete(s.conns, name)
 	delete(s.outs, name)
 	delete(s.tracks, name)
-	delete(s.wanted, name)
 	s.mu.Unlock()
 	for _, out := range outs {
 		out.leave()
