@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import agents
+import browser
 import c_peers
 import peers
 import scale
@@ -50,6 +52,8 @@ def parts(kernels: list[str]) -> dict[str, Part]:
     for name in SHAPES:
         found[f"shapes/{name}"] = partial(shape, name)
     found["ticks"] = tick_times
+    found["agents"] = agents.figures
+    found["browser"] = browser.figures
     found["scale"] = scale.curve
     return found
 

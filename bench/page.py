@@ -28,6 +28,23 @@ One frame of each of 500 streams, 160 bytes, AES-128-GCM, median nanoseconds per
 service has to do is inside the measurement: building batches and columns, the call, and reading
 what it returned. cryptography's figure has its AESGCM and the least Python that reads or writes
 the SFrame header, makes the nonce and finds the key by its KID, without a replay window."""
+AGENTS = """\
+What `pysframe.adapters.aiortc` adds to the queue that aiortc's decoder thread reads: 120 bytes,
+suite 4, the best turns of each. cryptography's figure is the same adapter over its AESGCM and
+the least Python that is right, without a replay window. Below, an agent host that opens one
+frame of each call a tick of 20 ms, in one batch: median nanoseconds, and how many calls that
+would be if a core did nothing else."""
+BROWSER = """\
+The frame worker and that of `livekit-client` in Chromium, on the same frames in turns, from
+putting a frame into the transform to taking it out; AES-128-GCM. Middle and tail are of the
+best quarter of the blocks of 100 frames, and `make web` holds ours to 1.1 of theirs; the 99th
+percentile of all frames has whatever else ran on the machine in it."""
+LATENCY = """\
+A call in one page, on one clock: from mouth to ear without microphone and loudspeaker, sealed
+and plain, and what a frame spends in the transforms."""
+TAILS = {"middle": "middle", "tail": "tail", "p99": "p99 of all"}
+WORKERS = ("ours", "LiveKit's")
+TICK_NS = 20e6
 SHAPES = """\
 Ours against ours, at the worse of suites 4 and 5; `bench/shapes.py` says how. The bars are in
 `bench/budgets.toml`, and `make bench-gate` holds them."""
@@ -58,6 +75,10 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     yield from scale(report["scale"])
     if "ticks" in report:
         yield from ticks(report)
+    if "agents" in report:
+        yield from agents(report)
+    if "browser" in report:
+        yield from browser(report)
     yield from shapes(report["shapes"])
     yield from peers(report["about"])
 
@@ -242,6 +263,59 @@ def ticks(report: dict[str, Any]) -> Iterator[str]:
         times_faster = f"{peer / ns:.1f}" if peer else "-"
         rows.append([name, digits(ns), digits(peer) if peer else "-", times_faster])
     yield from ("", *table(["tick", "pysframe", "cryptography", "times"], rows))
+
+
+def agents(report: dict[str, Any]) -> Iterator[str]:
+    part = report["agents"]
+    yield from ("", "## An agent's frames", "")
+    yield AGENTS
+    yield from ("", measured(report, "agents", part["load"]))
+    peer = part["adds"]["cryptography"]
+    rows = [[name, digits(ns), f"{ns / peer:.2f}"] for name, ns in part["adds"].items()]
+    yield from (
+        "",
+        *table(["the adapter over", "ns it adds to a frame", "of cryptography's"], rows),
+    )
+    rows = [
+        [calls, *(text for ns in by.values() for text in (digits(ns), f"{TICK_NS / ns:,.0f}"))]
+        for calls, by in part["hosts"].items()
+    ]
+    head = ["calls in a batch", "pysframe, ns a frame", "calls a core"]
+    yield from ("", *table([*head, "cryptography, ns a frame", "calls a core"], rows))
+
+
+def browser(report: dict[str, Any]) -> Iterator[str]:
+    part = report["browser"]
+    yield from ("", "## In a browser", "")
+    if "missing" in part:
+        yield f"Not measured: the machine has not got {part['missing']}."
+        return
+    yield BROWSER
+    yield from ("", measured(report, "browser", part["load"]))
+    rows = [
+        [line["name"], *(us(line[who][what]) for what in TAILS for who in ("ours", "theirs"))]
+        for line in part["frames"]
+    ]
+    head = ["us a frame", *(f"{what}, {who}" for what in TAILS.values() for who in WORKERS)]
+    yield from ("", *table(head, rows))
+    latency = part["latency"]
+    yield from ("", LATENCY, "", measured(report, "browser", latency["load"]))
+    rows = [
+        [r["name"], f"{r['median']:.2f}", f"{r['p99']:.2f}", str(r["of"])] for r in latency["rows"]
+    ]
+    yield from ("", *table(["ms", "median", "99th percentile", "of"], rows))
+
+
+def us(ms: float) -> str:
+    return f"{1000 * ms:.1f}"
+
+
+def measured(report: dict[str, Any], name: str, load: list[float]) -> str:
+    """When a part was measured, where that is not when the others were, and beside what else."""
+    said = f"Load of the machine: {load[0]:.1f} before, {load[1]:.1f} after."
+    if part := report.get("refreshed", {}).get(name):
+        said = f"Measured on {part['date']}, commit {part['commit'] or 'unknown'}. {said}"
+    return said
 
 
 def shapes(found: dict[str, Any]) -> Iterator[str]:

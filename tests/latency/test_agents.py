@@ -49,4 +49,4 @@ def test_a_slow_adapter_is_seen(agents, monkeypatch):
 def test_an_agent_host_opens_what_was_sealed(agents):
     for calls in agents.CALLS:
         timings = agents.race(agents.host(calls), 2)
-        assert agents.calls_a_core(timings["ours"]) > 1
+        assert agents.calls_a_core(timings["ours"].median) > 1

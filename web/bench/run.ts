@@ -1,7 +1,7 @@
 /**
  * The frame worker and LiveKit's in Chromium, frame by frame in turns.
  *
- *     node build/bench/run.js          figures; exit status 1 when a row is beyond the bar
+ *     node build/bench/run.js [--json]      figures; exit status 1 when a row is beyond the bar
  */
 
 import { pathToFileURL } from "node:url";
@@ -74,8 +74,10 @@ async function timings(frames: number, names: string[], slower: number): Promise
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const lines = await judged();
   const [middles, tails] = [mean(lines, "middle"), mean(lines, "tail")];
-  const words = lines.map((line) => line.words);
-  process.stdout.write(`${words.join("\n")}\n`);
-  process.stdout.write(`together: ${middles.toFixed(2)}, p99 ${tails.toFixed(2)}\n`);
+  if (process.argv.includes("--json")) process.stdout.write(JSON.stringify(lines));
+  else {
+    for (const { words } of lines) process.stdout.write(`${words}\n`);
+    process.stdout.write(`together: ${middles.toFixed(2)}, tail ${tails.toFixed(2)}\n`);
+  }
   process.exitCode = lines.every(isWithin) ? 0 : 1;
 }

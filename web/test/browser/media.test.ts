@@ -45,21 +45,39 @@ async function inBrowser<T>(
 }
 
 interface Capture {
+  /** Frames by label, a tab and a worker: "tab-1:worker-1". */
   readonly frames: Map<string, number>;
   readonly clear: number;
+  /** Counters a second time, by the way in which something started again. */
+  readonly again: Readonly<Record<Way, number>>;
   readonly duplicates: number;
 }
 
+const WAYS = ["another worker", "another tab", "a reload", "inside a worker"] as const;
+type Way = (typeof WAYS)[number];
+
 function counted(lines: readonly string[]): Capture {
-  const [frames, nonces] = [new Map<string, number>(), new Set<string>()];
+  const [frames, nonces] = [new Map<string, number>(), new Map<string, string[]>()];
   let clear = 0;
   for (const line of lines) {
     const [label = "", ...said] = line.split(" ");
     frames.set(label, (frames.get(label) ?? 0) + 1);
     if (said[0] === "clear") clear++;
-    else nonces.add(said.join(" "));
+    else nonces.set(label, [...(nonces.get(label) ?? []), said.join(" ")]);
   }
-  return { frames, clear, duplicates: lines.length - clear - nonces.size };
+  const of = (label: string) => new Set(nonces.get(label));
+  const both = (a: string, b: string) => [...of(a)].filter((nonce) => of(b).has(nonce)).length;
+  const labels = [...nonces.keys()];
+  const again = {
+    "another worker": both("tab-1:worker-1", "tab-1:worker-2"),
+    "another tab": both("tab-1:worker-1", "tab-2:worker-1"),
+    "a reload": both("tab-1:worker-1", "reloaded:worker-1"),
+    "inside a worker": labels.reduce((sum, label) => {
+      return sum + (nonces.get(label) as string[]).length - of(label).size;
+    }, 0),
+  };
+  const distinct = new Set([...nonces.values()].flat()).size;
+  return { frames, clear, again, duplicates: lines.length - clear - distinct };
 }
 
 /** Two tabs at once, each with two workers, a key set twice and a renegotiation; then a reload. */
@@ -78,9 +96,12 @@ async function captureOf(page: Page, server: Server, lease: boolean): Promise<Ca
   return counted(server.captured);
 }
 
-function tell(t: TestContext, what: string, { frames, duplicates, clear }: Capture): void {
+function tell(t: TestContext, what: string, { frames, again, duplicates, clear }: Capture): void {
   const all = [...frames.values()].reduce((a, b) => a + b, 0);
-  t.diagnostic(`${what}: ${all} frames, ${duplicates} counters a second time, ${clear} clear`);
+  const ways = WAYS.map((way) => `${way} ${again[way]}`).join(", ");
+  t.diagnostic(
+    `${what}: ${all} frames, ${duplicates} counters a second time (${ways}), ${clear} clear`,
+  );
 }
 
 for (const name of NAMES) {
@@ -97,7 +118,13 @@ for (const name of NAMES) {
       assert.equal(clear, 0);
     }
     assert.equal(leased.duplicates, 0);
-    assert.ok(forgetful.duplicates > 0, "the detector found nothing");
+    // Without a store each way to start again is seen to repeat counters, but for those that are no new
+    // start: a renegotiation makes no Sender, and a worker in which a key is set twice knows how far
+    // the key was used, whatever it is told (counters.test.ts: a lease that goes back is refused).
+    for (const way of WAYS) {
+      const isStart = way !== "inside a worker";
+      assert.equal(forgetful.again[way] > 0, isStart, `${way}: ${forgetful.again[way]}`);
+    }
   });
 
   test(`${name}: without its transform a track stays silent`, async (t) => {
