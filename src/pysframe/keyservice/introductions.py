@@ -123,6 +123,7 @@ def hello_digest(hello: str) -> bytes:
     return digest_of(hello)
 
 
+@showable
 class Session:
     """A member's own credential and hello, and the private keys that go with them."""
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from .._values import showable
 from ..engine import KeyFlow
 from ..source.events import Drop, InstallSenderKey, KeyEvent, Trouble, TroubleKind, Use
 from ..source.events import Roster as RosterEvent
@@ -36,6 +37,7 @@ from .roster import Roster, Seat
 from .sender_keys import KeyNumbers, RosterHashes, open_key, seal_key
 
 
+@showable
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What follows from what happened, each list in its order."""

@@ -22,11 +22,13 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from math import inf
 
+from .._values import showable
 from ..keys.ratchet import ratchet_base_key
 from ..suites import CipherSuite
 from .limits import LAST_GENERATION, LAST_STEP
 
 
+@showable
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """How soon, how long, how often, in seconds."""
