@@ -2,8 +2,9 @@
 
     python bench/arm64_count.py PEER...
 
-A peer is a kernel, or the path of a libcrypto: `pip download --platform manylinux_2_28_aarch64` has
-the one in psycopg-binary, which bench/c loads on x86.
+A peer is a kernel as gcc makes it; `zig:` and a kernel, as zig does, which compiles the wheels; or
+the path of a libcrypto: `pip download --platform manylinux_2_28_aarch64` has OpenSSL's in
+psycopg-binary, which bench/c loads on x86, and bench/c/aws_lc_arm64 builds AWS-LC's.
 
 An emulator has no cycles, caches or ports: a count says how much work a program does, not how long
 it takes on a chip. It is exact, and the same on every machine. Run after `make arm64`, which
@@ -29,11 +30,14 @@ FRAMES = 64  # of a batch of count_arm64.c
 SYSTEM = ROOT / "build" / "arm64" / "root"  # ARM's C library and zlib (tests/arm64/interpreter)
 
 
-def program() -> Path:
+ZIG = Path(__file__).parent / "c" / "zig_arm64"
+
+
+def program(cc: str) -> Path:
     own = [Path(__file__).parent / "c" / "count_arm64.c"]
     flags = RELEASE.replace("c11", "gnu11")
     return linked(
-        "count_arm64", own, CC, flags, objects(CC, RELEASE, (NO_SELF_TEST,)), "-pthread -ldl"
+        "count_arm64", own, cc, flags, objects(cc, RELEASE, (NO_SELF_TEST,)), "-pthread -ldl"
     )
 
 
@@ -54,13 +58,18 @@ def per_frame(program: Path, peer: str, operation: str, size: int) -> int:
     return round((more - few) / FRAMES)
 
 
+def counted(peer: str) -> list[int]:
+    compiler, _, kernel = peer.rpartition(":")
+    name = kernel if kernel in KERNELS else str(Path(peer).resolve())
+    counter = program(str(ZIG) if compiler == "zig" else CC)
+    return [per_frame(counter, name, op, n) for op in ("seal", "open") for n in SIZES]
+
+
 def main() -> None:
-    counter = program()
-    peers = [name if name in KERNELS else str(Path(name).resolve()) for name in sys.argv[1:]]
     print("| | " + " | ".join(f"{op} {n}" for op in ("seal", "open") for n in SIZES) + " |")
-    for peer in peers:
-        found = [per_frame(counter, peer, op, n) for op in ("seal", "open") for n in SIZES]
-        print(f"| {Path(peer).name} | " + " | ".join(f"{n:,}" for n in found) + " |", flush=True)
+    for peer in sys.argv[1:]:
+        cells = " | ".join(f"{n:,}" for n in counted(peer))
+        print(f"| {Path(peer).name} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

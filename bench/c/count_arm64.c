@@ -3,7 +3,7 @@
  *
  *     count_arm64 PEER seal|open SIZE BATCHES
  *
- * PEER is a kernel of csrc/, or the path of a libcrypto. A batch is 64 frames under one key, each with
+ * PEER is a kernel of csrc/, or the path of a libcrypto, OpenSSL's or AWS-LC's. A batch is 64 frames under one key, each with
  * another nonce and 9 bytes of AAD, as a batch of SFrame has them. Every result is checked.
  */
 #include <dlfcn.h>
@@ -77,10 +77,8 @@ static void *function(void *library, const char *name)
     return found;
 }
 
-static void open_library(const char *path)
+static void open_evp(void *library)
 {
-    void *library = dlopen(path, RTLD_NOW);
-    need(library, library ? path : dlerror());
     *(void **)&init = function(library, "EVP_CipherInit_ex");
     *(void **)&update = function(library, "EVP_CipherUpdate");
     *(void **)&final = function(library, "EVP_CipherFinal_ex");
@@ -89,13 +87,13 @@ static void open_library(const char *path)
     *(void **)&new = function(library, "EVP_CIPHER_CTX_new");
     *(void **)&cipher = function(library, "EVP_aes_128_gcm");
     for (int sealing = 0; sealing < 2; sealing++) {
-        contexts[sealing] = new();
+        contexts[sealing] = new ();
         need(init(contexts[sealing], cipher(), NULL, key_bytes, nonces[0], sealing) == 1, "init");
     }
 }
 
 /* A context and key that are kept, and a nonce for each frame: the quickest that the API allows. */
-static void theirs(bool sealing)
+static void evp(bool sealing)
 {
     void *context = contexts[sealing];
     int some;
@@ -111,6 +109,47 @@ static void theirs(bool sealing)
     }
 }
 
+/* ---- AWS-LC's own interface, which the crate aws-lc-rs calls; it keeps the key, and no nonce ---- */
+
+static int (*aead_seal)(const void *, uint8_t *, uint8_t *, size_t *, size_t, const uint8_t *,
+                        size_t, const uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *,
+                        size_t);
+static int (*aead_open)(const void *, uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t,
+                        const uint8_t *, size_t, const uint8_t *, size_t);
+static void *aead_key;
+
+static void open_aead(void *library)
+{
+    void *(*new)(const void *, const uint8_t *, size_t, size_t), *(*algorithm)(void);
+    *(void **)&new = function(library, "EVP_AEAD_CTX_new");
+    *(void **)&algorithm = function(library, "EVP_aead_aes_128_gcm");
+    *(void **)&aead_seal = function(library, "EVP_AEAD_CTX_seal_scatter");
+    *(void **)&aead_open = function(library, "EVP_AEAD_CTX_open_gather");
+    need(aead_key = new (algorithm(), key_bytes, 16, 16), "EVP_AEAD_CTX_new");
+}
+
+static void aead(bool sealing)
+{
+    size_t made;
+    for (size_t i = 0; i < FRAMES; i++)
+        need(sealing ? aead_seal(aead_key, sealed[i], tags[i], &made, 16, nonces[i], 12, plain[i],
+                                 size, NULL, 0, aad, AAD)
+                     : aead_open(aead_key, opened[i], nonces[i], 12, sealed[i], size, tags[i], 16,
+                                 aad, AAD),
+             "EVP_AEAD");
+}
+
+typedef void batch(bool sealing);
+
+static batch *open_library(const char *path)
+{
+    void *library = dlopen(path, RTLD_NOW);
+    need(library, library ? path : dlerror());
+    bool has_aead = dlsym(library, "EVP_AEAD_CTX_new");
+    has_aead ? open_aead(library) : open_evp(library);
+    return has_aead ? aead : evp;
+}
+
 int main(int argc, char **argv)
 {
     need(argc == 5, "usage: count_arm64 PEER seal|open SIZE BATCHES");
@@ -120,8 +159,8 @@ int main(int argc, char **argv)
         nonces[i][0] = (uint8_t)i;
         memset(plain[i], (int)(i * 7 + 1), size);
     }
-    is_ours ? make_key(argv[1]) : open_library(argv[1]);
-    void (*run)(bool) = is_ours ? ours : theirs;
+    if (is_ours) make_key(argv[1]);
+    batch *run = is_ours ? ours : open_library(argv[1]);
     run(true);
     for (int i = 0; i < atoi(argv[4]); i++) run(sealing);
     run(false);
