@@ -12,7 +12,7 @@ COMMANDS = ("pysframe.cli", "pysframe.demo", "pysframe.__main__")
 # Imported by those who use them.
 RECORDINGS = "pysframe.media.recordings"
 MEDIA, SOURCE, ADAPTERS = "pysframe.media", "pysframe.source", "pysframe.adapters"
-KEYSERVICE = "pysframe.keyservice"
+KEYSERVICE, STORES = "pysframe.keyservice", "pysframe.keyservice.store"
 
 
 def found_by_imports(code: str, tmp_path) -> set[str]:
@@ -38,7 +38,8 @@ def test_every_module_is_found(tmp_path):
     core = {name for name in wanted if not name.startswith(others)}
     media = {n for n in wanted if n.startswith(MEDIA) and not n.startswith(RECORDINGS)}
     source = {name for name in wanted if name.startswith(SOURCE)}
-    keyservice = {name for name in wanted if name.startswith(KEYSERVICE)}
+    stores = {name for name in wanted if name.startswith(STORES)}
+    keyservice = {name for name in wanted if name.startswith(KEYSERVICE)} - stores
     adapters = {name for name in wanted if name.startswith(ADAPTERS)}
     assert {"pysframe.engine.twin._cores", "pysframe.engine._aead_pycryptodome"} < core
     assert found_by_imports("import pysframe", tmp_path) == core
@@ -46,7 +47,11 @@ def test_every_module_is_found(tmp_path):
     assert found_by_imports("import pysframe.source", tmp_path) == core | media | source
     with_keys = core | media | source | keyservice
     assert found_by_imports("import pysframe.keyservice", tmp_path) == with_keys
-    assert found_by_imports("import pysframe.__main__", tmp_path) == wanted - adapters - keyservice
+    assert found_by_imports(f"import {STORES}_sqlite", tmp_path) == with_keys | stores
+    assert (
+        found_by_imports("import pysframe.__main__", tmp_path)
+        == wanted - adapters - keyservice - stores
+    )
 
 
 def test_a_computed_name_is_not_found(tmp_path):

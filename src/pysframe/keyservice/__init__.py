@@ -9,11 +9,12 @@
     own_keys, heard_keys   when a member makes, uses and drops keys
     seals, protocol  HPKE, and how messages are spelled
     errors, limits   why something is refused, and how much a room may have
+    store, store_sqlite   where a service keeps its rooms' logs; imported by those who use them
 
 The format and its reasons are docs/sealed-keys.md, its figures vectors/sealed_keys.json.
 
 Rules of this package:
-  1. Everything up to here is pure: bytes and time come in as arguments. No module does I/O.
+  1. Everything here is pure but store_sqlite: bytes and time come in as arguments.
   2. The service is trusted with delivery alone. Whatever it hands over is checked by the member who
      gets it, up to the tenant's key, which the application has from the tenant.
 """
