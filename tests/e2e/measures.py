@@ -9,30 +9,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from agent import ANSWER, Agent
+from agent import ANSWER
 from call import Counts, Seen
+from refusing import (
+    REFUSALS,
+    bob,
+    clear_media,
+    decoder_of,
+    in_place_of,
+    instead,
+    key_withheld,
+    refused,
+    sealed_as_clear_media,
+    the_right_key_as_spy,
+    the_right_key_as_stranger,
+    wrong_key,
+)
 
-from pysframe.source import TroubleKind
-
-REFUSALS = ("authentication", "keyID", "syntax", "replay", "failed")
-
-
-FEWEST = {"audio": 50, "video": 20}  # frames
 PREFETCHED = 20  # frames of sound that aiortc holds back, or drops, for a packet that was lost
 
 
 class Measure(NamedTuple):
     holds: Callable[[Seen], None]
     broken: dict[str, Callable[[Seen], Seen]]  # by what is broken
-
-
-def bob(seen: Seen, connection: str, kind: str = "audio") -> Counts:
-    """Of a transform of bob's page: frames by what became of them."""
-    return seen.counts[f"bob-{connection} {kind}"]
-
-
-def refused(counts: Counts) -> int:
-    return sum(counts[name] for name in REFUSALS)
 
 
 def tone(seen: Seen) -> None:
@@ -53,26 +52,6 @@ def pictures_in_python(seen: Seen) -> None:
     assert seen.pictures_of_agent > 10, seen.pictures_of_agent
 
 
-def instead(connection: str, other: str, kind: str) -> Callable[[Seen], Seen]:
-    """One connection of bob's with the counts of another one, of sound or of pictures."""
-
-    def broken(seen: Seen) -> Seen:
-        counts = {f"bob-{connection} {kind}": bob(seen, other, kind)}
-        return replace(seen, counts=seen.counts | counts)
-
-    return broken
-
-
-def decoder_of(connection: str, other: str) -> Callable[[Seen], Seen]:
-    """One connection of bob's with what the decoder of another one has made."""
-
-    def broken(seen: Seen) -> Seen:
-        video = {f"bob-{connection}": seen.video[f"bob-{other}"]}
-        return replace(seen, video=seen.video | video)
-
-    return broken
-
-
 def layers(seen: Seen) -> None:
     assert seen.widths == [320, 1280], seen.widths
 
@@ -82,74 +61,17 @@ def layers_of_another(seen: Seen) -> Seen:
     return replace(seen, widths=seen.other_widths)
 
 
-def shut_out(seen: Seen, connection: str, reason: str | None = None) -> None:
-    """A connection of bob's opens nothing, of sound or pictures, and its decoder has no picture."""
-    for kind, fewest in FEWEST.items():
-        counts = bob(seen, connection, kind)
-        why = counts[reason] if reason else refused(counts)
-        assert counts["passed"] == 0 and why > fewest, (kind, counts)
-    video = seen.video[f"bob-{connection}"]
-    assert video.get("framesDecoded", 0) == 0, video
-
-
-def in_place_of(connection: str) -> dict[str, Callable[[Seen], Seen]]:
-    """The controls of shut_out(): somebody with the key has that connection."""
-    return {
-        "bob opens sound": instead(connection, "alice", "audio"),
-        "bob opens pictures": instead(connection, "alice", "video"),
-        "bob decodes pictures": decoder_of(connection, "alice"),
-    }
-
-
-def named(party: Agent, state: str, kind: TroubleKind) -> None:
-    """It opens nothing, and says why within a second of the first frame, in words as well."""
-    assert party.opened("audio") + party.opened("video") == 0, party.troubles
-    assert party.refused("audio") > 50, party.troubles
-    assert state in party.named and party.named[state].in_a_second, party.named
-    assert party.troubles and party.troubles[0].kind is kind, party.troubles
-    assert not party.hears().is_heard, party.hears()
-
-
-def wrong_key(seen: Seen) -> None:
-    named(seen.spy, "WRONG_KEY", TroubleKind.WRONG_KEY)
-    shut_out(seen, "spy", "authentication")
-
-
-def the_right_key_as_spy(seen: Seen) -> Seen:
-    return replace(seen, spy=seen.agent)
-
-
-def key_withheld(seen: Seen) -> None:
-    named(seen.stranger, "MISSING_KEY", TroubleKind.MISSING_KEY)
-    shut_out(seen, "stranger", "keyID")
-
-
-def the_right_key_as_stranger(seen: Seen) -> Seen:
-    return replace(seen, stranger=seen.agent)
-
-
-def clear_media(seen: Seen) -> None:
-    """Somebody publishes in the clear, and whoever expects sealed media refuses it by name."""
-    agent = seen.more["agent of clear media"]
-    named(agent, "NOT_SFRAME", TroubleKind.NOT_SFRAME)
-    # Clear bytes have a KID and a counter, too, for who takes them for SFrame.
-    assert {trouble.kind for trouble in agent.troubles} == {TroubleKind.NOT_SFRAME}, agent.troubles
-    shut_out(seen, "clear")
-
-
-def sealed_as_clear_media(seen: Seen) -> Seen:
-    return replace(seen, more=seen.more | {"agent of clear media": seen.agent})
-
-
 def nothing_clear(seen: Seen) -> None:
-    """Of sealed frames that show nothing no picture is seen, though they are encoded. The sound
-    says that it is neither the connection nor the key. Where they end depends on who reads them:
-    nothing of H.264 is sent, the server keeps VP8, and bob's browser makes no frame of AV1."""
+    """Of sealed frames that show nothing no picture is opened or seen, though they are encoded. The
+    sound says that it is neither the connection nor the key. Where they end depends on who reads
+    them: the sender finds nothing of H.264 to send (but where ciphertext looks like a start code,
+    once in 2^24 bytes), the server keeps VP8, and what is cut into packets as AV1 comes as another.
+    """
     counts, bare = bob(seen, "bare"), seen.more["bare"]
     assert counts["passed"] > 50 and refused(counts) == 0, counts
     assert bare["framesEncoded"] > 30, bare
-    came = seen.counts.get("bob-bare video", {}).get("passed", 0)
-    assert came == 0 and bool(bare["bytesSent"]) is (seen.codec != "H264"), (bare, came)
+    came = seen.counts.get("bob-bare video", {"passed": 0})
+    assert came["passed"] <= bare["framesEncoded"] // 20, (bare, came)
     video = seen.video["bob-bare"]
     assert video.get("framesDecoded", 0) == 0, (video, bare)
 
@@ -317,6 +239,7 @@ MEASURES = {
         nothing_clear,
         {
             "frames in their envelope": decoder_of("bare", "alice"),
+            "they are opened": instead("bare", "alice", "video"),
             "it is the key": instead("bare", "stranger", "audio"),
         },
     ),

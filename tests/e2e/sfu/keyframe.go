@@ -1,6 +1,12 @@
 package main
 
-import "github.com/pion/webrtc/v4"
+import (
+	"bytes"
+
+	"github.com/pion/webrtc/v4"
+)
+
+var startCode = []byte{0x9d, 0x01, 0x2a} // of VP8's key frames: RFC 6386 9.1
 
 // startsKeyFrame tells whether a layer can begin with this packet, from what a server sees: RFC 7741
 // for VP8; RFC 6184 for H.264, where a key frame begins with its parameter sets.
@@ -8,7 +14,7 @@ func startsKeyFrame(mimeType string, payload []byte) bool {
 	switch mimeType {
 	case webrtc.MimeTypeVP8:
 		frame, first := behindVP8Descriptor(payload)
-		return first && len(frame) > 0 && frame[0]&1 == 0
+		return first && len(frame) > 5 && frame[0]&1 == 0 && bytes.Equal(frame[3:6], startCode)
 	case webrtc.MimeTypeH264:
 		return startsWithNAL(payload, 7)
 	}
