@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, Phase, settings
 from parties import GCM
 from ratchets import make_steps
 
+import pysframe
 from pysframe import CounterStore
 from pysframe import engine as engines
+from pysframe.source import Keyring
 
 pytest_plugins = ["run_rules", "pytester"]
 
@@ -97,3 +99,11 @@ def seven(engine):
     counters = Counters(engine, 7)
     assert counters.poll()[7].state is WAITING
     return counters
+
+
+@pytest.fixture
+def keyring(engine, monkeypatch):
+    """A Keyring whose senders and receivers are of this engine."""
+    monkeypatch.setattr(pysframe, "Receiver", engine.Receiver)
+    monkeypatch.setattr(pysframe, "Sender", engine.Sender)
+    return Keyring()

@@ -32,14 +32,6 @@ ROOT = Path(__file__).parents[1]
 GCM = CipherSuite.AES_128_GCM_SHA256_128
 
 
-@pytest.fixture
-def keyring(engine, monkeypatch):
-    """A Keyring whose senders and receivers are of this engine."""
-    monkeypatch.setattr(pysframe, "Receiver", engine.Receiver)
-    monkeypatch.setattr(pysframe, "Sender", engine.Sender)
-    return Keyring()
-
-
 # ---- events ----
 
 
