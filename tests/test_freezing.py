@@ -12,7 +12,8 @@ COMMANDS = ("pysframe.cli", "pysframe.demo", "pysframe.__main__")
 # Imported by those who use them.
 RECORDINGS = "pysframe.media.recordings"
 MEDIA, SOURCE, ADAPTERS = "pysframe.media", "pysframe.source", "pysframe.adapters"
-KEYSERVICE, STORES = "pysframe.keyservice", "pysframe.keyservice.store"
+KEYSERVICE = "pysframe.keyservice"
+SERVICE = tuple(f"{KEYSERVICE}.{part}" for part in ("rooms", "store", "wire"))
 
 
 def found_by_imports(code: str, tmp_path) -> set[str]:
@@ -38,8 +39,8 @@ def test_every_module_is_found(tmp_path):
     core = {name for name in wanted if not name.startswith(others)}
     media = {n for n in wanted if n.startswith(MEDIA) and not n.startswith(RECORDINGS)}
     source = {name for name in wanted if name.startswith(SOURCE)}
-    stores = {name for name in wanted if name.startswith(STORES)}
-    keyservice = {name for name in wanted if name.startswith(KEYSERVICE)} - stores
+    service = {name for name in wanted if name.startswith(SERVICE)}
+    keyservice = {name for name in wanted if name.startswith(KEYSERVICE)} - service
     adapters = {name for name in wanted if name.startswith(ADAPTERS)}
     assert {"pysframe.engine.twin._cores", "pysframe.engine._aead_pycryptodome"} < core
     assert found_by_imports("import pysframe", tmp_path) == core
@@ -47,10 +48,11 @@ def test_every_module_is_found(tmp_path):
     assert found_by_imports("import pysframe.source", tmp_path) == core | media | source
     with_keys = core | media | source | keyservice
     assert found_by_imports("import pysframe.keyservice", tmp_path) == with_keys
-    assert found_by_imports(f"import {STORES}_sqlite", tmp_path) == with_keys | stores
+    parts = f"import {KEYSERVICE}.rooms, {KEYSERVICE}.store_sqlite"
+    assert found_by_imports(parts, tmp_path) == with_keys | service
     assert (
         found_by_imports("import pysframe.__main__", tmp_path)
-        == wanted - adapters - keyservice - stores
+        == wanted - adapters - keyservice - service
     )
 
 

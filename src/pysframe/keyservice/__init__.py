@@ -9,12 +9,17 @@
     own_keys, heard_keys   when a member makes, uses and drops keys
     seals, protocol  HPKE, and how messages are spelled
     errors, limits   why something is refused, and how much a room may have
-    store, store_sqlite   where a service keeps its rooms' logs; imported by those who use them
+
+What a service has; imported by those who use it:
+
+    rooms            who gets a seat, and what goes into the log
+    store, store_sqlite   where the logs are kept
+    wire             what members and a service say to each other: docs/key-service.md
 
 The format and its reasons are docs/sealed-keys.md, its figures vectors/sealed_keys.json.
 
 Rules of this package:
-  1. Everything here is pure but store_sqlite: bytes and time come in as arguments.
+  1. Everything here is pure but store_sqlite: bytes, time and a store come in as arguments.
   2. The service is trusted with delivery alone. Whatever it hands over is checked by the member who
      gets it, up to the tenant's key, which the application has from the tenant.
 """

@@ -73,7 +73,7 @@ class Roster:
         if number(index, "index", LAST_INDEX) < self.next_index:
             refuse("an index is given to one member once", Refusal.ROSTER)
         seats = (*self.seats, Seat(index, member))
-        _refuse_too_many(seats)
+        refuse_too_many(seats)
         return self._next(revision, seats, index + 1)
 
     def renewed(self, member: Member, revision: int) -> Roster:
@@ -85,7 +85,7 @@ class Roster:
         if member.made <= seat.member.made:
             refuse("this hello is no newer than the one that is known", Refusal.REPLAYED)
         seats = tuple(replace(s, member=member) if s is seat else s for s in self)
-        _refuse_too_many(seats)
+        refuse_too_many(seats)
         return self._next(revision, seats, self.next_index)
 
     def left(self, name: str, revision: int) -> Roster:
@@ -110,7 +110,8 @@ class Roster:
             refuse("a member of another room or tenant", Refusal.CREDENTIAL)
 
 
-def _refuse_too_many(seats: tuple[Seat, ...]) -> None:
+def refuse_too_many(seats: tuple[Seat, ...]) -> None:
+    """Raises Refused LIMIT, which says what to do. Members and services judge alike."""
     if len(seats) > MOST_MEMBERS:
         words = f"a room has at most {MOST_MEMBERS} members; open another one"
         refuse(words, Refusal.LIMIT)

@@ -21,7 +21,7 @@ from .._tracebacks import without_locals
 from .._values import showable
 from ..source.events import InstallSenderKey
 from ..suites import CipherSuite
-from .credentials import Signer, is_valid, refuse_expired, signed, unverified
+from .credentials import Signer, Unverified, is_valid, refuse_expired, signed, unverified
 from .errors import Refusal, Refused
 from .introductions import Member
 from .limits import (
@@ -163,7 +163,7 @@ def _opened(message: SealedKey, me: str, openings: Mapping[bytes, OpeningKey]) -
 
 def open_header(text: object, roster: Roster, past: RosterHashes, now: float) -> KeyHeader:
     """The header of a key message, if the member it names has signed it for this room."""
-    given = unverified(text, typ=TYP, fields={}, most=MOST_HEADER, what=WHAT)
+    given = _unverified(text)
     claimed = KeyHeader.parse(given.payload)  # whose signature to check; nothing more yet
     if (claimed.tenant, claimed.room) != (roster.tenant, roster.room):
         refuse(f"{WHAT} is for another room or tenant", Refusal.STRANGER)
@@ -178,6 +178,15 @@ def open_header(text: object, roster: Roster, past: RosterHashes, now: float) ->
         refuse(f"{WHAT} names another index than its sender has", Refusal.ROSTER)
     past.check(claimed.revision, claimed.roster)
     return claimed
+
+
+def claimed_header(text: object) -> KeyHeader:
+    """What a header says, whoever has signed it: for a service, which hands it on."""
+    return KeyHeader.parse(_unverified(text).payload)
+
+
+def _unverified(text: object) -> Unverified:
+    return unverified(text, typ=TYP, fields={}, most=MOST_HEADER, what=WHAT)
 
 
 class RosterHashes:

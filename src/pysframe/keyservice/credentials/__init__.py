@@ -9,7 +9,7 @@ Format and reasons: docs/sealed-keys.md. Nothing here does I/O; time comes in as
 Everything is thread-safe.
 """
 
-from ._jws import PublicKey, Signer, signed, unverified
+from ._jws import PublicKey, Signer, Unverified, signed, unverified
 from ._keys import SigningKey
 from ._proofs import check_proof, confirmed, new_nonce, prove
 from ._tokens import (
@@ -30,6 +30,7 @@ __all__ = [
     "SigningKey",
     "TenantIssuer",
     "TenantKeys",
+    "Unverified",
     "check_proof",
     "confirmed",
     "digest_of",
