@@ -3,13 +3,15 @@
 1. An sdist, from which everything else is built, in two other places.
 2. A pure wheel; then, for each target and interpreter, a wheel with the native engine. zig compiles
    it against the target's own libc, so no emulator and no machine of that kind is needed.
-3. Both places must have made the same bytes. Each wheel is checked (checks.py), and what can run
-   here is installed into a clean environment of its own interpreter and run (trial.py).
+3. Both places must have made the same bytes. Each wheel is checked (checks.py), and where there is
+   an interpreter for it, emulated or not, it is installed into a clean environment of that and run
+   (trial.py). A table at the end says what was done with each.
 
 All lies in dist/wheels; the debug information, which a wheel does not carry, in dist/wheels/debug.
 """
 
 import argparse
+import platform
 import shutil
 import sys
 import tarfile
@@ -23,17 +25,19 @@ import archive
 import checks
 import compiler
 import seeded
-from targets import TARGETS, VERSIONS, Python, Target, pythons_here
-from trial import applications, trial
+from targets import HERE, PYPY, TARGETS, VERSIONS, Python, Target, pythons_here, with_headers
+from trial import applications, call, has_pyav, trial
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "dist" / "wheels"
-HERE = "x86_64-gnu"  # what this machine can run
+OURS = "{}.{}".format(*sys.version_info)  # this interpreter's version
+NOBODY = "no interpreter for it here"
 
 
 def main() -> None:
     args = _arguments()
-    pythons = _pythons(args)
+    here = pythons_here(ROOT)
+    pythons = _pythons(args, with_headers(here))
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     targets = [TARGETS[name] for name in args.targets]
@@ -41,11 +45,14 @@ def main() -> None:
         sdist = _sdist()
         trees = [_unpacked(sdist, Path(work, place)) for place in ("one", "another/place")]
         wheels = _built(trees[0], targets, pythons, OUT)
-        _equal(wheels, _again(trees[1], targets, pythons, args.once))
+        again = _again(trees[1], targets, pythons, args.once)
+        _equal(wheels, again)
         _checked(wheels, trees[0])
         _seen(wheels, trees[0], Path(work))
-        _tried(wheels, pythons, trees[0], Path(work))
-    _told([sdist, *wheels])
+        tried = {wheel: _tried(wheel, here, trees[0], Path(work)) for wheel in wheels}
+        _must_have_run(tried, args.must_run)
+    _sizes([sdist, *wheels])
+    _table(tried, again)
 
 
 def _arguments() -> argparse.Namespace:
@@ -54,11 +61,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--targets", choices=TARGETS, default=list(TARGETS), **several)
     parser.add_argument("--pythons", choices=VERSIONS, help="default: all that are here", **several)
     parser.add_argument("--once", choices=TARGETS, default=[], help="not built twice", **several)
+    parser.add_argument("--must-run", choices=TARGETS, default=[], help="or it fails", **several)
     return parser.parse_args()
 
 
-def _pythons(args: argparse.Namespace) -> list[Python]:
-    found = pythons_here(ROOT / "build" / "pythons")
+def _pythons(args: argparse.Namespace, found: dict[str, Python]) -> list[Python]:
     wanted = args.pythons or found
     missing = [version for version in wanted if version not in found]
     if missing:
@@ -66,7 +73,7 @@ def _pythons(args: argparse.Namespace) -> list[Python]:
     for version in VERSIONS:
         python = found[version].executable if version in wanted else "not built for"
         print(f"    {version:6} {python}")
-    return [found[version] for version in wanted]
+    return [found[version] for version in VERSIONS if version in wanted]
 
 
 # ---- building ----
@@ -150,24 +157,56 @@ def _seen(wheels: list[Path], tree: Path, work: Path) -> None:
     print(f"== planted in wheels, and seen: {', '.join(seeded.faults(tree))}", flush=True)
 
 
-def _tried(wheels: list[Path], pythons: list[Python], tree: Path, work: Path) -> None:
-    print("== installed and run", flush=True)
-    for python in pythons:
-        for wheel in wheels:
-            if f"-{python.abi}-{TARGETS[HERE].tags[0]}" in wheel.name:
-                folder = work / f"trial-{python.abi}"
-                print(f"    {trial(wheel, python.executable, folder, tree)}", flush=True)
-                if python is pythons[0]:
-                    print("    " + "\n    ".join(applications(wheel, python.executable, folder)))
-    pure = next(wheel for wheel in wheels if "-none-any" in wheel.name)
-    print(f"    {trial(pure, pythons[0].executable, work / 'pure', tree, 'fallback')}", flush=True)
+def _tried(wheel: Path, here: list[Python], tree: Path, work: Path) -> str:
+    """Who ran the wheel in an environment of its own, in words."""
+    said = [_used(wheel, python, tree, work) for python in _takers(wheel, here)]
+    print(f"== {wheel.name}: run by {', '.join(said) or 'nobody'}", flush=True)
+    return f"run by {', '.join(said)}" if said else NOBODY
 
 
-def _told(files: list[Path]) -> None:
+def _takers(wheel: Path, here: list[Python]) -> list[Python]:
+    """The interpreters that are the wheel's own."""
+    target = checks.target_of(wheel)
+    if target is None:
+        return [p for p in here if p.target == HERE and p.version in (OURS, PYPY)]
+    abi = archive.tags_of(wheel)[0].split("-")[1]
+    return [p for p in here if p.target == target.name and p.abi == abi]
+
+
+def _used(wheel: Path, python: Python, tree: Path, work: Path) -> str:
+    native = checks.target_of(wheel) is not None
+    folder = work / f"trial-{wheel.stem}-{python.version}"
+    said = [trial(wheel, python, folder, tree, "native" if native else "fallback")]
+    if native and python.target == HERE and has_pyav(python.version):
+        said += [call(wheel, folder)]
+    if native and python.target == HERE and python.version == OURS:
+        said += applications(wheel, python.executable, folder)
+    print("    " + "\n    ".join(said), flush=True)
+    who = PYPY if python.version == PYPY else said[0].partition(":")[0]
+    return who if python.target.startswith(platform.machine()) else f"{who}, emulated"
+
+
+def _must_have_run(tried: dict[Path, str], targets: list[str]) -> None:
+    for wheel, said in tried.items():
+        target = checks.target_of(wheel)
+        if said == NOBODY and target and target.name in targets:
+            sys.exit(f"{wheel.name}: {said}")
+
+
+def _sizes(files: list[Path]) -> None:
     for file in files:
         print(f"== {file.stat().st_size:8,} bytes  {file.name}")
         for part, size in archive.parts(file).items() if file.suffix == ".whl" else ():
             print(f"    {size:8,}  {part}")
+
+
+def _table(tried: dict[Path, str], again: dict[str, bytes]) -> None:
+    """Of each wheel what was done with it; all that are left have passed their checks."""
+    print("== built, checked, and")
+    for wheel, said in tried.items():
+        tag = archive.tags_of(wheel)[-1]
+        twice = "twice alike" if wheel.name in again else "built once"
+        print(f"    {tag:44} {twice}, {said}")
 
 
 if __name__ == "__main__":

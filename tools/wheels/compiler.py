@@ -68,6 +68,7 @@ def module(tree: Path, target: Target, python: Python, parts: Sequence[Path]) ->
 def headers(tree: Path, python: Python) -> Path:
     """A copy of the interpreter's headers. Beside them lie this machine's own, not the target's."""
     place, here = tree / "build/include" / python.abi, python.include
+    assert here, f"{python} has no headers"
     shutil.copytree(here, place, dirs_exist_ok=True)
     # Debian has this one by architecture. It is the same for every 64-bit Linux.
     for config in here.parent.glob(f"*-linux-gnu/{here.name}/pyconfig.h"):

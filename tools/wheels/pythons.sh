@@ -2,8 +2,7 @@
 # Unpacks Debian's newest CPythons, with headers, and PyPy: tools/wheels/pythons.sh FOLDER [ARCHITECTURE]
 #
 # They come with the libc and the libraries that they need, so they run beside an older system and
-# nothing is installed. Of another architecture than this machine's they want an emulator that takes
-# FOLDER as the root of its libraries. A second run finds them and does nothing.
+# nothing is installed. Those for arm64 are run by qemu. A second run finds them and does nothing.
 set -euo pipefail
 
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -39,6 +38,11 @@ if [ "$architecture" = amd64 ]; then # run with their own libraries, wherever th
     for python in "${pythons[@]}" pypy3.11; do
         "$patchelf" --set-interpreter "$libraries/ld-linux-x86-64.so.2" --force-rpath \
             --set-rpath "$libraries" "$folder/usr/bin/$python"
+    done
+else
+    [ -e "$folder/lib" ] || ln -s usr/lib "$folder/lib" # as base-files, which nothing depends on, has it
+    for python in "${pythons[@]}"; do
+        "$(dirname "$0")/../emulated.sh" "$folder" "$folder/usr/bin/$python"
     done
 fi
 touch "$folder/complete"

@@ -8,14 +8,23 @@ import sys
 from pathlib import Path
 
 from compiler import run
+from targets import Python
 
+CALLERS = (
+    "3.11",
+    "3.12",
+    "3.13",
+    "3.14",
+    "3.14t",
+)  # the CPythons that PyAV and NumPy have wheels for
+UNTIMED = ("--budget-us", "1e9")  # the machine may be busy
 FREEZER, ZIPPER = "pyinstaller==6.22.3", "shiv==1.0.8"
 
 
-def trial(wheel: Path, python: Path, folder: Path, tree: Path, engine: str = "native") -> str:
+def trial(wheel: Path, python: Python, folder: Path, tree: Path, engine: str = "native") -> str:
     """What tools/wheel_smoke.py prints in a new environment; the end when anything fails."""
     shutil.rmtree(folder, ignore_errors=True)
-    run(python, "-I", "-m", "venv", "--without-pip", folder)
+    run(python.executable, "-I", "-m", "venv", "--without-pip", folder)
     installed = folder / "bin" / "python"
     _install(installed, wheel)
     return smoke(installed, tree, engine)
@@ -31,6 +40,19 @@ def smoke(installed: Path, tree: Path, engine: str) -> str:
     if done.returncode != 0:
         sys.exit(f"{installed}: {done.stdout}{done.stderr}")
     return done.stdout.strip().splitlines()[-1]
+
+
+def has_pyav(version: str) -> bool:
+    return version in CALLERS
+
+
+def call(wheel: Path, folder: Path) -> str:
+    """What `pysframe call` says in the environment of the trial that `folder` holds."""
+    _install(folder / "bin/python", f"pysframe[call] @ {wheel.resolve().as_uri()}")
+    said = json.loads(run(folder / "bin/pysframe", "call", "--json", *UNTIMED, folder=Path("/")))
+    if not said["ok"]:
+        sys.exit(f"{wheel.name}: a call failed: {said}")
+    return f"call: {said['engine']}, {said['spoken']} was spoken and {said['answered']} answered"
 
 
 def applications(wheel: Path, python: Path, folder: Path) -> list[str]:
