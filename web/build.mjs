@@ -4,7 +4,7 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
 
 const tsc = (...options) => execFileSync("node_modules/.bin/tsc", options, { stdio: "inherit" });
@@ -14,6 +14,8 @@ for (const made of ["build", "dist"]) rmSync(made, { recursive: true, force: tru
 tsc();
 tsc("-p", "tsconfig.worker.json");
 tsc("-p", "tsconfig.types.json");
+// A worker exports nothing: its types are what is said to it and by it.
+writeFileSync("dist/types/frame-worker.d.ts", 'export type * from "./messages.js";\n');
 await build({
   entryPoints: ["frame-worker.ts", "page.ts"],
   bundle: true,
@@ -24,15 +26,17 @@ await build({
   legalComments: "none",
 });
 const VECTORS = Object.fromEntries(
-  ["rfc9605.json", "ratchet_and_ssrc.json", "envelope.json"].map((name) => [
-    name,
-    JSON.parse(readFileSync(`../vectors/${name}`, "utf8")),
-  ]),
+  [
+    ...["rfc9605.json", "ratchet_and_ssrc.json", "envelope.json"],
+    ...["key_flow_states.json", "media_in_clear.json"],
+  ].map((name) => [name, JSON.parse(readFileSync(`../vectors/${name}`, "utf8"))]),
 );
 const shim = (name) => `./test/browser/shim/${name}.ts`;
 await build({
   entryPoints: [
-    ...["pure-tests", "media-page", "capture-worker"].map((name) => `test/browser/${name}.ts`),
+    ...["pure-tests", "media-page", "capture-worker", "key-worker"].map(
+      (name) => `test/browser/${name}.ts`,
+    ),
     ...["frames", "latency", "timed-worker"].map((name) => `bench/${name}.ts`),
   ],
   entryNames: "[name]",

@@ -5,11 +5,19 @@
  * browser has createEncodedStreams only, as a message with its two streams. Keys come over a port of
  * their own, so that another worker can hold the other end, and never leave. Counters are leased over
  * a third port. What the worker tells is: that it is ready, that a transform runs, how many frames
- * were dropped under which name, and trouble in words that hold no secret.
+ * were dropped under which name and why, and trouble in words that hold no secret.
  */
 
-import type { FrameCounts, FromWorker, KeyEvent, ToWorker, TransformOptions } from "./messages.js";
+import type {
+  FrameCounts,
+  FromWorker,
+  KeyEvent,
+  Refused,
+  ToWorker,
+  TransformOptions,
+} from "./messages.js";
 import { MisuseError } from "./sframe/errors.js";
+import type { ReceiverStats } from "./sframe/index.js";
 import { LeasePort } from "./worker/lease-port.js";
 import { Parties } from "./worker/parties.js";
 import { FrameTransform } from "./worker/transform.js";
@@ -43,9 +51,15 @@ function run(options: TransformOptions, readable: ReadableStream, writable: Writ
 }
 
 function report(): void {
-  const rows: Record<string, FrameCounts> = {};
-  for (const [id, { counts }] of transforms) rows[id] = { ...counts };
-  tell({ kind: "counts", transforms: rows });
+  const [rows, dropped]: [Record<string, FrameCounts>, Record<string, Refused>] = [{}, {}];
+  const receivers = new Map<string, ReceiverStats>();
+  for (const [id, { counts, refused, options }] of transforms) {
+    const { sender, operation } = options;
+    rows[id] = { ...counts };
+    if (refused) dropped[id] = refused;
+    if (operation === "open") receivers.set(sender, parties.receiverOf(sender).stats);
+  }
+  tell({ kind: "counts", transforms: rows, refused: dropped, receivers });
 }
 
 self.addEventListener("rtctransform", (event) => {

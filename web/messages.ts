@@ -6,6 +6,9 @@
  * worker wipes what it was sent, so transfer it.
  */
 
+import type { Reason } from "./sframe/errors.js";
+import type { ReceiverStats } from "./sframe/key-flow.js";
+
 /** One key. `mine`: to seal with; else to open with. Never both: RFC 9605 4.4.1. */
 export interface InstallKey {
   readonly kind: "InstallKey";
@@ -17,6 +20,8 @@ export interface InstallKey {
   readonly mine: boolean;
   /** The version of docs/envelope.md; 1 if it is left out. An unknown one is refused. */
   readonly envelope?: number;
+  /** Suites 3 and 8 have 4-byte tags, forged once in 2^32 tries, and are refused without it. */
+  readonly allowShortTags?: boolean;
 }
 
 /** A generation of a sender and one of its ratchet steps: RFC 9605 5.1. */
@@ -30,6 +35,8 @@ export interface InstallSenderKey {
   readonly mine: boolean;
   /** The version of docs/envelope.md; 1 if it is left out. An unknown one is refused. */
   readonly envelope?: number;
+  /** Suites 3 and 8 have 4-byte tags, forged once in 2^32 tries, and are refused without it. */
+  readonly allowShortTags?: boolean;
 }
 
 /** An epoch of a group: RFC 9605 5.2, E = 4. */
@@ -47,6 +54,7 @@ export interface InstallEpoch {
   /** The member that seals here, and is not listened to; null: nobody does. */
   readonly myIndex: number | null;
   readonly envelope?: number;
+  readonly allowShortTags?: boolean;
 }
 
 /** Seal under this KID from now on. */
@@ -123,6 +131,19 @@ export interface FrameCounts {
   passed: number;
 }
 
+/** The frames of a transform that were dropped since the last one that went through. */
+export interface Refused {
+  readonly sender: string;
+  readonly operation: TransformOptions["operation"];
+  readonly frames: number;
+  /** Since the first of them came. */
+  readonly seconds: number;
+  /** Of the latest one. */
+  readonly why: Reason | "failed";
+  /** What its header says. */
+  readonly kid: bigint | undefined;
+}
+
 /** From the worker itself. */
 export type FromWorker =
   | { readonly kind: "ready" }
@@ -130,5 +151,12 @@ export type FromWorker =
   | { readonly kind: "running"; readonly id: string }
   /** Of a transform whose codec has no envelope: what an SFU cannot do then. */
   | { readonly kind: "warning"; readonly id: string; readonly words: string }
-  | { readonly kind: "counts"; readonly transforms: Readonly<Record<string, FrameCounts>> }
+  /** The answer to "report". `refused`: of transforms through which the last frame did not go. */
+  | {
+      readonly kind: "counts";
+      readonly transforms: Readonly<Record<string, FrameCounts>>;
+      readonly refused: Readonly<Record<string, Refused>>;
+      /** Of each sender whose frames are opened: what a KeyFlowMonitor judges. */
+      readonly receivers: ReadonlyMap<string, ReceiverStats>;
+    }
   | { readonly kind: "trouble"; readonly words: string };

@@ -11,6 +11,7 @@ from aiortc import RTCRtpCodecParameters, RTCRtpReceiver
 from aiortc.codecs.opus import OpusEncoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpreceiver import decoder_worker
+from figures import load
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from pysframe import Header
 from pysframe import engine as engines
 from pysframe.adapters.aiortc import _private, _receiving
 from pysframe.adapters.aiortc._receiving import Incoming, OpenedFrames, is_key_frame
-from pysframe.adapters.aiortc._troubles import trouble_in
+from pysframe.adapters.aiortc._troubles import _WORDS, trouble_in
 from pysframe.media import Envelope
 from pysframe.source import Keyring, TroubleKind
 
@@ -438,6 +439,11 @@ def random_after(rng, first, count=150):
 def test_media_in_the_clear_is_never_called_a_missing_or_wrong_key(bench, rng, first):
     kinds = troubles_of(bench(), random_after(rng, first))
     assert len(kinds) > 5 and set(kinds) == {TroubleKind.NOT_SFRAME}
+
+
+def test_the_words_are_those_of_the_figures():
+    """Which web/test/key-flow.test.ts holds the browser's side to."""
+    assert {kind.value: words for kind, words in _WORDS.items()} == load("media_in_clear")["words"]
 
 
 def test_a_sender_without_its_key_is_in_one_trouble_over_all_its_kids(bench, seal):

@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 OF_A_BUILD = ["src", "web", "tools", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md"]
-FILES = {"frame-worker.js", "page.js", "types/page.d.ts", "types/messages.d.ts"}
+FILES = {"frame-worker.js", "page.js"} | {
+    f"types/{name}.d.ts" for name in ("page", "messages", "frame-worker")
+}
 
 pytestmark = pytest.mark.timeout(600)
 

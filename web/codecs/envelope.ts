@@ -64,7 +64,15 @@ export class Envelope {
    */
   async open(unprotect: Unprotect, wire: Uint8Array): Promise<Bytes> {
     if (wire.length === 0) return EMPTY;
-    return unprotect(this.#codec ? this.#codec.unwrap(wire) : wire);
+    let ciphertext = wire;
+    try {
+      if (this.#codec) ciphertext = this.#codec.unwrap(wire);
+    } catch (fault) {
+      // The Receiver counts it as well: media in the clear shows there.
+      await unprotect(EMPTY).catch(() => {});
+      throw fault;
+    }
+    return unprotect(ciphertext);
   }
 }
 

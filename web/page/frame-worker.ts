@@ -11,12 +11,21 @@ import type { FrameCounts, FromWorker, KeyEvent, ToWorker, TransformOptions } fr
 import type { Support } from "../supported.js";
 import { attach } from "./attach.js";
 import { type CounterServer, serveCounters } from "./counter-store.js";
+import { Flows, type Report } from "./flows.js";
 
 export interface FrameWorkerOptions {
   /** Who remembers the counters: a CounterStore. */
   readonly counters: CounterServer;
   /** Trouble and warnings, in words for a person; `id` names the transform, if it is one's. */
   readonly onTrouble?: (words: string, id?: string) => void;
+}
+
+type End = RTCRtpSender | RTCRtpReceiver;
+
+/** Somebody who waits for a report. */
+interface Asking {
+  resolve(report: Report): void;
+  reject(error: Error): void;
 }
 
 /** One run of a transform, for all that wait for its first frame. */
@@ -28,8 +37,11 @@ interface Running {
 export class FrameWorker {
   readonly #keys: MessagePort;
   readonly #running = new Map<string, Running>();
-  readonly #attached = new Set<string>();
-  #asking: ((counts: Readonly<Record<string, FrameCounts>>) => void)[] = [];
+  /** What each transform is attached to, and the options it was made with. */
+  readonly #attached = new Map<string, { end: End; options: string }>();
+  #asking: Asking[] = [];
+  readonly #flows = new Flows();
+  #closed = false;
 
   /** `worker`: new Worker("frame-worker.js", { type: "module" }). */
   constructor(
@@ -62,16 +74,19 @@ export class FrameWorker {
     event.baseKey.fill(0);
   }
 
-  /** See attach() of this module. `options.id` names the transform; it is new each time. */
-  attach(
-    end: RTCRtpSender | RTCRtpReceiver,
-    options: TransformOptions,
-    via?: Support["transform"],
-  ): void {
+  /**
+   * See attach() of this module. `options.id` names the transform, and no two ends have one name. False:
+   * this end has this transform already, as when a `track` event comes again for a receiver.
+   */
+  attach(end: End, options: TransformOptions, via?: Support["transform"]): boolean {
+    const made = JSON.stringify([options.operation, options.sender, options.codec]);
+    const there = this.#attached.get(options.id);
+    if (there?.end === end && there.options === made) return false;
     // Else the first frame of an earlier transform would vouch for this one.
-    if (this.#attached.has(options.id)) throw new Error("each transform has an id of its own");
+    if (there) throw new Error("each transform has an id of its own");
     attach(end, this.worker, options, via);
-    this.#attached.add(options.id);
+    this.#attached.set(options.id, { end, options: made });
+    return true;
   }
 
   /** Resolves when the first frame has gone through the transform of this name. */
@@ -79,19 +94,35 @@ export class FrameWorker {
     return this.#run(id).promise;
   }
 
-  /** What has become of the frames of each transform. */
-  counts(): Promise<Readonly<Record<string, FrameCounts>>> {
-    const counts = new Promise<Readonly<Record<string, FrameCounts>>>((resolve) => {
-      this.#asking.push(resolve);
+  /**
+   * What has become of the frames of each transform, and why nothing goes through one. A worker that was
+   * ended or has crashed never answers: see watch().
+   */
+  report(): Promise<Report> {
+    if (this.#closed) return Promise.reject(new Error("this frame worker was closed"));
+    const report = new Promise<Report>((resolve, reject) => {
+      this.#asking.push({ resolve, reject });
     });
     this.#post({ kind: "report" });
-    return counts;
+    return report;
+  }
+
+  /** The counts of report(). */
+  async counts(): Promise<Readonly<Record<string, FrameCounts>>> {
+    return (await this.report()).transforms;
+  }
+
+  /** Whether close() was called; that a worker has ended otherwise shows only in its silence. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** Ends the worker; whatever its transforms still have is not sent. */
   close(): void {
+    this.#closed = true;
     this.worker.terminate();
     this.#keys.close();
+    for (const { reject } of this.#asked()) reject(new Error("this frame worker was closed"));
   }
 
   #post(message: ToWorker, ...transfer: Transferable[]): void {
@@ -103,9 +134,15 @@ export class FrameWorker {
     else if (said.kind === "warning") this.#trouble(said.words, said.id);
     else if (said.kind === "trouble") this.#trouble(said.words);
     else if (said.kind === "counts") {
-      for (const answer of this.#asking) answer(said.transforms);
-      this.#asking = [];
+      const report = this.#flows.judge(said, performance.now() / 1_000);
+      for (const { resolve } of this.#asked()) resolve(report);
     }
+  }
+
+  #asked(): Asking[] {
+    const asked = this.#asking;
+    this.#asking = [];
+    return asked;
   }
 
   #trouble(words: string, id?: string): void {

@@ -1,17 +1,19 @@
 /**
- * Finding a receiver whose transform does not run.
+ * Telling a page in words why nothing of a track goes through.
  *
- * A transform that is set too late is ignored without an error: the decoder is fed ciphertext, or media
- * that nobody authenticated. The browser counts what reaches a receiver, and the worker what it was
- * given; the first without the second is the fault.
+ * Three faults say nothing by themselves. A transform that is set too late is ignored without an error:
+ * the decoder is fed ciphertext, or media that nobody authenticated. The browser counts what reaches a
+ * receiver, and the worker what it was given; the first without the second is the fault. A worker that was
+ * ended answers no more. And frames that do not open are dropped; the worker knows why.
  */
 
+import type { TroubleKind } from "../key-source.js";
 import type { FrameCounts } from "../messages.js";
+import type { Report } from "./flows.js";
 import type { FrameWorker } from "./frame-worker.js";
 
 /** Frames that may be on their way to the worker when both counts are read. */
 const ENOUGH = 20;
-const EVERY_MS = 1_000;
 
 /** The verdict from counts alone. */
 export class Passage {
@@ -29,37 +31,100 @@ export class Passage {
   }
 }
 
+/** What can be wrong with a track: of the worker's troubles, and what only the page can see. */
+export type Fault = TroubleKind | "not running" | "no answer";
+
+/** `fault` is null when what was told last is over. */
+export type Tell = (words: string, fault: Fault | null) => void;
+
+export interface WatchOptions {
+  /** Milliseconds between two looks. */
+  readonly every?: number;
+  /** Milliseconds after which a worker that does not answer is said to have ended. */
+  readonly patience?: number;
+}
+
+interface Verdict {
+  readonly fault: Fault;
+  readonly words: string;
+}
+
 /**
- * Calls `notRunning` once, in words, when frames reach this receiver and not the transform named `id`.
- * Answers a function that ends the watch.
+ * Calls `tell` when the fault of the transform named `id` changes: it does not run, its worker is gone, or
+ * nothing goes through it. Answers a function that ends the watch; frames.close() ends it, too.
  */
 export function watch(
-  receiver: RTCRtpReceiver,
+  end: RTCRtpReceiver | RTCRtpSender,
   id: string,
   frames: FrameWorker,
-  notRunning: (words: string) => void,
-  every = EVERY_MS,
+  tell: Tell,
+  { every = 1_000, patience = 10_000 }: WatchOptions = {},
 ): () => void {
   const passage = new Passage();
-  let over = false;
-  const look = async () => {
-    const received = framesOf(await receiver.getStats());
-    const counts = (await frames.counts())[id];
-    if (over) return;
+  const name = JSON.stringify(id);
+  let [over, said]: [boolean, Fault | null] = [false, null];
+  let asked: Promise<Report> | undefined;
+
+  const look = async (): Promise<Verdict | null> => {
+    const received = framesOf(await end.getStats());
+    // A worker that is gone is asked once: the question stays, should it answer after all.
+    asked ??= frames.report();
+    const report = await within(patience, asked);
+    if (!report) return { fault: "no answer", words: noAnswer(name) };
+    asked = undefined;
+    const counts = report.transforms[id];
     if (passage.bypassed(received, counts ? seenBy(counts) : 0)) {
-      over = true;
-      notRunning(
-        `the transform of ${JSON.stringify(id)} does not run: frames reach the decoder without it; ` +
-          "attach it in the task that creates the receiver",
-      );
-    } else {
-      setTimeout(look, every);
+      return { fault: "not running", words: notRunning(name) };
+    }
+    const trouble = report.troubles[id];
+    return trouble ? { fault: trouble.trouble, words: trouble.words } : null;
+  };
+
+  const lookOn = async () => {
+    while (!over) {
+      const verdict = await look();
+      const fault = verdict?.fault ?? null;
+      if (!over && fault !== said) {
+        said = fault;
+        tell(verdict?.words ?? `nothing is wrong with ${name} any more`, fault);
+      }
+      await new Promise((then) => setTimeout(then, every));
     }
   };
-  look();
+
+  lookOn().catch((error: unknown) => {
+    // Closing is what the page wanted; anything else must not end the watch without a word.
+    if (!over && !frames.closed) throw error;
+  });
   return () => {
     over = true;
   };
+}
+
+function notRunning(name: string): string {
+  return (
+    `the transform of ${name} does not run: frames reach the decoder without it; ` +
+    "attach it in the task that creates the receiver"
+  );
+}
+
+function noAnswer(name: string): string {
+  return (
+    `the frame worker of ${name} does not answer: it was ended or has crashed, or the machine is very ` +
+    "busy; nothing is sealed or opened by it"
+  );
+}
+
+async function within<T>(ms: number, answer: Promise<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** All that the worker was given, whatever became of it. */
@@ -76,7 +141,7 @@ interface Inbound {
   readonly framesDecoded?: number;
 }
 
-/** Video: frames, since packets may be padding. Audio: packets, each of which is a frame. */
+/** Video: frames, since packets may be padding. Audio: packets, each of which is a frame. Of a sender: none. */
 function framesOf(stats: RTCStatsReport): number {
   let frames = 0;
   stats.forEach((row: Inbound) => {

@@ -2,8 +2,9 @@
  * A base_key that was handed over and does not come back: it can derive, and nothing else.
  */
 
+import { toHex } from "./bytes.js";
 import { MisuseError } from "./errors.js";
-import { deriveRatchet, deriveStream, importBaseKey } from "./key-schedule.js";
+import { deriveBaseName, deriveRatchet, deriveStream, importBaseKey } from "./key-schedule.js";
 import { type Suite, suiteOf } from "./suites.js";
 
 /** RFC 9605 leaves the length to the key exchange; a shorter base_key is a mistake. */
@@ -26,6 +27,11 @@ export class BaseKey {
     } finally {
       copy.fill(0);
     }
+  }
+
+  /** The same for the same bytes; says nothing about them. */
+  async name(): Promise<string> {
+    return toHex(await deriveBaseName(this.hkdf));
   }
 
   /** The base_key one ratchet step on: RFC 9605 5.1. */

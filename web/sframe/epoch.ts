@@ -10,7 +10,7 @@
 import type { BaseKey } from "./base-key.js";
 import { MisuseError } from "./errors.js";
 import { FrameKey } from "./frame-key.js";
-import { Slot } from "./slot.js";
+import type { Origin, Slot } from "./slot.js";
 
 const LAST_EPOCH_BITS = 16;
 const LAST_SENDER_BITS = 32;
@@ -39,12 +39,14 @@ export function lowOf(epochOrKid: bigint, epochBits: number): bigint {
 
 export class Epoch {
   readonly #slots = new Map<number, Promise<Slot>>();
+  /** Those of the members whose keys have been derived. */
+  readonly slots: Slot[] = [];
 
   constructor(
     readonly number: bigint,
     private readonly base: BaseKey,
     private options: EpochOptions,
-    private readonly replayWindow: number,
+    private readonly slotFor: (key: FrameKey, origin: Origin) => Slot,
   ) {
     const { epochBits, senderBits } = options;
     requireNumber("epochBits", epochBits, LAST_EPOCH_BITS);
@@ -79,7 +81,9 @@ export class Epoch {
   }
 
   async #derive(kid: bigint): Promise<Slot> {
-    return new Slot(await FrameKey.derive(this.base, kid), this.replayWindow, { epoch: this });
+    const slot = this.slotFor(await FrameKey.derive(this.base, kid), { epoch: this });
+    this.slots.push(slot);
+    return slot;
   }
 }
 

@@ -15,6 +15,8 @@ export class FrameRejected extends Error {
   constructor(
     readonly reason: Reason,
     words: string,
+    /** What the header says, where there is one; nobody vouches for it. */
+    readonly kid?: bigint,
   ) {
     super(words);
   }

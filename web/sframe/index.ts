@@ -7,6 +7,13 @@ export { CounterError, FrameRejected, MisuseError, REASONS, type Reason } from "
 export type { FrameOptions } from "./frame.js";
 export { FrameKey } from "./frame-key.js";
 export { encodeHeader, type Header, parseHeader } from "./header.js";
+export {
+  type KeyFlow,
+  KeyFlowMonitor,
+  type KeyState,
+  type KeyStats,
+  type ReceiverStats,
+} from "./key-flow.js";
 export { type ChainOptions, kidOfStep } from "./ratchet.js";
 export { type Counts, Receiver, type ReceiverOptions } from "./receiver.js";
 export { Sender, type SenderOptions } from "./sender.js";

@@ -18,6 +18,8 @@ const STREAM_LABEL = "SFrame 1.0 RTP Stream";
 // Ours: names a key to a store of counters, and gives nothing away.
 const NAME_LABEL = "pysframe 1.0 counters ";
 
+const BASE_LABEL = "pysframe 1.0 base_key";
+
 const NAME_SIZE = 16;
 
 export function importBaseKey(bytes: Bytes): Promise<CryptoKey> {
@@ -47,6 +49,12 @@ export function deriveStream(suite: Suite, baseKey: CryptoKey, ssrc: number): Pr
 /** A public name for (base_key, suite, KID). */
 export function deriveName(suite: Suite, baseKey: CryptoKey, kid: bigint): Promise<Bytes> {
   return hkdf(suite, baseKey, EMPTY, label(NAME_LABEL, context(suite, kid)), NAME_SIZE);
+}
+
+/** A public name for a base_key, whatever suite and KID it is used with. */
+export async function deriveBaseName(baseKey: CryptoKey): Promise<Bytes> {
+  const parameters = { name: "HKDF", hash: "SHA-256", salt: EMPTY, info: label(BASE_LABEL) };
+  return new Uint8Array(await crypto.subtle.deriveBits(parameters, baseKey, 8 * NAME_SIZE));
 }
 
 function context(suite: Suite, kid: bigint): Bytes {

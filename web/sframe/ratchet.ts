@@ -73,6 +73,13 @@ export class Chain {
     return this.#keys.has(step) ? step : undefined;
   }
 
+  /** Whether a KID of this generation is nearer behind the confirmed step than ahead of it. */
+  isBehind(kid: bigint): boolean {
+    const shown = Number(kid & BigInt(this.#kids - 1));
+    const ahead = (shown - (this.#confirmed % this.#kids) + this.#kids) % this.#kids;
+    return this.#kids - ahead < ahead;
+  }
+
   /** Whether a step lies so far behind that its key is gone. */
   isGone(step: number): boolean {
     return step < this.#confirmed - this.#behind;

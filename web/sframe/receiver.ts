@@ -2,7 +2,7 @@
  * A Receiver parses a header, resolves its key, opens the frame, then commits.
  *
  * Rules:
- *   1. A header changes nothing: no window, no ratchet, no count that grows with what is forged.
+ *   1. A header changes nothing: no window, no ratchet, no memory that grows with what is forged.
  *   2. Verdicts that were reached before an `await` are reached again after it: another frame with
  *      the same counter may have been opened, or the key removed, in between.
  *   3. A frame is read before the first `await`, and copied if it must wait, so that what was parsed is
@@ -17,15 +17,15 @@ import { FrameRejected, MisuseError, REASONS, type Reason } from "./errors.js";
 import { type FrameOptions, MAX_FRAME, requireAllowed, splitOptions } from "./frame.js";
 import type { FrameKey } from "./frame-key.js";
 import { type Header, parseHeader } from "./header.js";
+import type { ReceiverStats } from "./key-flow.js";
 import { Keyring } from "./keyring.js";
 import type { ChainOptions } from "./ratchet.js";
 import type { Slot } from "./slot.js";
-import { hasShortTag, type Suite, suiteOf } from "./suites.js";
+import { Strangers } from "./strangers.js";
+import { type Suite, suiteOf } from "./suites.js";
 
 const DEFAULT_WINDOW = 1024;
 const LIMIT_WINDOW = 1 << 16;
-/** Failures after which a key with a 4-byte tag closes itself: they leave a forger 2^-20. */
-const SHORT_TAG_FAILURES = 1 << 12;
 const MAX_OVERHEAD = 17 + 16;
 
 export interface ReceiverOptions {
@@ -41,6 +41,7 @@ export class Receiver {
   readonly suite: Suite;
   readonly #keyring: Keyring;
   readonly #counts: Counts;
+  readonly #strangers = new Strangers();
 
   constructor(suite: number, options: ReceiverOptions = {}) {
     const { replayWindow = DEFAULT_WINDOW, allowShortTags = false } = options;
@@ -59,7 +60,14 @@ export class Receiver {
   }
 
   get kids(): bigint[] {
-    return this.#keyring.kids;
+    return this.#keyring.slots.map(({ key }) => key.kid);
+  }
+
+  /** What a KeyFlowMonitor judges. */
+  get stats(): ReceiverStats {
+    const keys = this.#keyring.slots.map((slot) => slot.stats);
+    const strangers = this.#strangers.stats((kid) => this.#keyring.isStale(kid));
+    return { malformed: this.#counts.syntax, unknown: this.#strangers.frames, strangers, keys };
   }
 
   /** Adding the same key again changes nothing; another key under a live KID is refused. */
@@ -68,7 +76,7 @@ export class Receiver {
     this.#keyring.add(key);
   }
 
-  /** False when there was none. The replay window goes with the key. */
+  /** False when there was none. Should the key come again, it has its replay window again. */
   removeKey(kid: bigint): boolean {
     return this.#keyring.remove(kid);
   }
@@ -119,11 +127,11 @@ export class Receiver {
       bytes = bytes.slice();
       slot = await slot;
     }
-    if (!slot) throw unknownKey();
+    if (!slot) throw this.#unknown(header);
     requireFresh(slot, header.ctr);
     const frame = await slot.key.open(header.ctr, aad, bytes.subarray(start));
-    if (!frame) throw this.#failed(slot);
-    this.#commit(slot, header.ctr);
+    if (!frame) throw failed(slot, header.ctr, "the tag is wrong");
+    this.#commit(slot, header);
     return clear === 0 ? frame : concat(shown, frame);
   }
 
@@ -135,15 +143,16 @@ export class Receiver {
     return header;
   }
 
-  #failed(slot: Slot): FrameRejected {
-    slot.failures++;
-    return new FrameRejected("authentication", "the tag is wrong");
+  #unknown({ kid, ctr }: Header): FrameRejected {
+    this.#strangers.note(kid, ctr);
+    return new FrameRejected("keyID", "no key for this KID", kid);
   }
 
-  #commit(slot: Slot, ctr: bigint): void {
-    if (!this.#keyring.holds(slot)) throw unknownKey();
-    requireFresh(slot, ctr);
-    slot.window.mark(ctr);
+  #commit(slot: Slot, header: Header): void {
+    if (!this.#keyring.holds(slot)) throw this.#unknown(header);
+    requireFresh(slot, header.ctr);
+    slot.window.mark(header.ctr);
+    slot.opened++;
     this.#keyring.confirm(slot);
   }
 
@@ -158,12 +167,15 @@ function requireSize(ciphertext: Uint8Array): void {
 }
 
 function requireFresh(slot: Slot, ctr: bigint): void {
-  if (hasShortTag(slot.key.suite) && slot.failures >= SHORT_TAG_FAILURES) {
-    throw new FrameRejected("authentication", "too many forgeries: this key is closed");
-  }
-  if (!slot.window.accepts(ctr)) throw new FrameRejected("replay", "opened before, or too old");
+  if (slot.isClosed) throw failed(slot, ctr, "too many forgeries: this key is closed");
+  if (slot.window.accepts(ctr)) return;
+  slot.replayed++;
+  slot.refused.follow(ctr);
+  throw new FrameRejected("replay", "opened before, or too old", slot.key.kid);
 }
 
-function unknownKey(): FrameRejected {
-  return new FrameRejected("keyID", "no key for this KID");
+function failed(slot: Slot, ctr: bigint, words: string): FrameRejected {
+  slot.failures++;
+  slot.refused.follow(ctr);
+  return new FrameRejected("authentication", words, slot.key.kid);
 }

@@ -14,6 +14,10 @@ export class ReplayWindow {
     this.#mask = (1n << BigInt(size)) - 1n;
   }
 
+  get isEmpty(): boolean {
+    return this.#top < 0n;
+  }
+
   accepts(ctr: bigint): boolean {
     if (this.size === 0 || ctr > this.#top) return true;
     const age = this.#top - ctr;

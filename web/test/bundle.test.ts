@@ -37,7 +37,16 @@ function start() {
     onmessage: undefined as unknown as (event: { data: ToWorker }) => void,
   };
   const { TransformStream, TextEncoder } = globalThis;
-  const realm = { self, crypto, TransformStream, TextEncoder, setTimeout, clearTimeout };
+  const { setTimeout, clearTimeout, performance } = globalThis;
+  const realm = {
+    self,
+    crypto,
+    TransformStream,
+    TextEncoder,
+    setTimeout,
+    clearTimeout,
+    performance,
+  };
   // Types of this realm, since WebCrypto looks at them.
   const types = { Uint8Array, Error };
   vm.runInNewContext(dist("frame-worker.js").toString(), { ...realm, ...types });

@@ -87,6 +87,23 @@ test("an epoch that comes again has a new roster, and keeps its replay windows",
   assert.equal(await reasonOf(receiver, await seal(2)), "opened");
 });
 
+test("an epoch that went and comes again opens no frame twice", async () => {
+  const { base, seal } = await epochOf(3n);
+  const receiver = new Receiver(4);
+  receiver.addEpoch(3n, base, { ...LAYOUT, senders: 3 });
+  const [one, two] = [await seal(1), await seal(2)];
+  assert.equal(await reasonOf(receiver, one), "opened");
+  assert.equal(receiver.removeEpochOf(0x13n), true);
+  receiver.addEpoch(3n, base, { ...LAYOUT, senders: 3 });
+  // An epoch that goes before a key of it was derived loses none of its windows.
+  const opening = reasonOf(receiver, one);
+  receiver.removeEpochOf(0x13n);
+  assert.equal(await opening, "replay");
+  receiver.addEpoch(3n, base, { ...LAYOUT, senders: 3 });
+  assert.equal(await reasonOf(receiver, one), "replay");
+  assert.equal(await reasonOf(receiver, two), "opened");
+});
+
 test("forged KIDs derive each member's key once, and no more", async () => {
   const { base } = await epochOf(5n);
   const receiver = new Receiver(4);

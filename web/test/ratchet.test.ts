@@ -51,6 +51,19 @@ test("a receiver follows the steps, and lets overtaken frames of the last two th
   }
 });
 
+test("a generation that goes and comes again, and a step that lies behind, open no frame twice", async () => {
+  const [bases, receiver] = [await steps(10), new Receiver(4)];
+  const frames: Uint8Array[] = [];
+  for (const step of [0, 1, 2, 9]) frames.push(await frameOf(bases, 1n, step));
+  receiver.addSenderKey(1n, bases[0] as BaseKey, R);
+  for (const frame of frames) assert.ok(await isKnown(receiver, frame));
+  assert.equal(receiver.removeSenderKey(1n), true);
+  receiver.addSenderKey(1n, bases[0] as BaseKey, R);
+  for (const frame of frames) {
+    await assert.rejects(receiver.unprotect(frame), { reason: "replay" });
+  }
+});
+
 test("steps that were skipped open afterwards; those before them are gone", async () => {
   const [bases, receiver] = [await steps(10), new Receiver(4)];
   receiver.addSenderKey(1n, bases[0] as BaseKey, R);

@@ -129,6 +129,39 @@ test("the same key again keeps its window; another one under its KID is refused"
   await assert.rejects(async () => receiver.addKey(await freshKey(4, 3n)), MisuseError);
 });
 
+test("a key that goes and comes again keeps its window, and the latest 256 windows are kept", async () => {
+  const receiver = new Receiver(4);
+  const base = await BaseKey.from(4, random(16));
+  const of = (kid: number) => FrameKey.derive(base, BigInt(kid));
+  const opened: Uint8Array[] = [];
+  for (let kid = 0; kid <= 256; kid++) {
+    const key = await of(kid);
+    const sealed = await (await senderAt(key, 5n)).protect(random(4));
+    receiver.addKey(key);
+    await receiver.unprotect(sealed);
+    receiver.removeKey(BigInt(kid));
+    opened.push(sealed);
+  }
+  // A key under which nothing was opened takes no place.
+  receiver.addKey(await of(1_000));
+  receiver.removeKey(1_000n);
+  for (const kid of [1, 256]) {
+    receiver.addKey(await of(kid));
+    await refused(receiver.unprotect(opened[kid] as Uint8Array), "replay");
+    await receiver.unprotect(await (await senderAt(await of(kid), 6n)).protect(random(4)));
+    receiver.removeKey(BigInt(kid));
+    receiver.addKey(await of(kid));
+    await refused(receiver.unprotect(opened[kid] as Uint8Array), "replay");
+  }
+  receiver.addKey(await of(0)); // of 257 windows the oldest went
+  await receiver.unprotect(opened[0] as Uint8Array);
+  // Another key under the same KID has a window of its own.
+  receiver.removeKey(256n);
+  const other = await freshKey(4, 256n);
+  receiver.addKey(other);
+  await receiver.unprotect(await (await senderAt(other, 5n)).protect(random(4)));
+});
+
 test("a key that is removed while a frame is opened opens nothing", async () => {
   const { sender, receiver } = await freshPair(1);
   const opening = receiver.unprotect(await sender.protect(random(4)));

@@ -2,7 +2,13 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FromWorker, KeyEvent, LeaseWanted, TransformOptions } from "../messages.js";
+import type {
+  FromWorker,
+  InstallKey,
+  KeyEvent,
+  LeaseWanted,
+  TransformOptions,
+} from "../messages.js";
 import { CounterError, MemoryCounterPort, parseHeader } from "../sframe/index.js";
 import { LeasePort, type Port } from "../worker/lease-port.js";
 import { Parties } from "../worker/parties.js";
@@ -115,6 +121,7 @@ async function pair(more: Partial<TransformOptions> = {}) {
   await parties.handle(use(1n));
   return {
     parties,
+    baseKey,
     seal: transforming(parties, "seal", more),
     open: transforming(parties, "open", more),
   };
@@ -243,6 +250,110 @@ test("leases over a port: given, refused, too late, twice", async () => {
   answer({ kind: "LeaseRefused", id: (wanted[1] as LeaseWanted).id });
   await assert.rejects(refusing, /refuses/);
   await assert.rejects(leases.lease("k", 8n), /silent/);
+});
+
+test("4-byte tags are for whoever asks for them, each time", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const [seal, open] = [transforming(parties, "seal"), transforming(parties, "open")];
+  for (const suite of [3, 8]) {
+    const kid = BigInt(suite);
+    for (const mine of [true, false]) {
+      const event = { ...key(kid, random(16), mine), suite } as InstallKey;
+      for (const allowShortTags of [false, undefined, "yes"] as unknown as boolean[]) {
+        const asked = { ...event, allowShortTags } as InstallKey;
+        await assert.rejects(parties.handle(asked), /4-byte tags.*allowShortTags/);
+        assert.ok(event.baseKey.every((byte) => byte === 0));
+      }
+    }
+  }
+  const [baseKey, frame] = [random(16), random(9)];
+  for (const mine of [true, false]) {
+    await parties.handle({
+      ...key(3n, baseKey, mine),
+      suite: 3,
+      allowShortTags: true,
+    } as InstallKey);
+  }
+  await parties.handle(use(3n));
+  assert.deepEqual(await open.put((await seal.put(frame)) as Uint8Array), frame);
+  const again = { ...key(4n, random(16), false), suite: 3 } as InstallKey;
+  await assert.rejects(parties.handle(again), /allowShortTags/);
+  const epoch = { kind: "InstallEpoch", sender: "group", epoch: 1n, suite: 8 } as const;
+  const group = { ...epoch, baseKey: random(32), senderBits: 4, senders: 2, myIndex: null };
+  await assert.rejects(parties.handle(group), /allowShortTags/);
+});
+
+test("a base_key is for one way, or for one sender's frames", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const of = (sender: string, baseKey: Uint8Array, mine: boolean, kid = 1n) =>
+    parties.handle({ ...key(kid, baseKey, mine), sender } as InstallKey);
+  const [mine, theirs, room] = [random(16), random(16), random(32)];
+  await of("me", mine, true);
+  await of("me", mine, false); // one's own frames, heard again
+  await of("bob", theirs, false);
+  await of("carol", theirs, false, 2n); // a key of theirs; nothing is sealed here
+  for (const kid of [1n, 2n]) {
+    await assert.rejects(of("bob", mine, false, kid), /seals another sender's frames.*4\.4\.1/);
+    await assert.rejects(of("me", theirs, true, kid), /opens another sender's frames.*4\.4\.1/);
+  }
+  // What has been dropped was used all the same.
+  await parties.handle({ kind: "Drop", sender: "bob", kid: 1n });
+  await parties.handle({ kind: "Drop", sender: "me", kid: 1n });
+  await assert.rejects(of("bob", mine, false), /seals/);
+  await assert.rejects(of("me", theirs, true), /opens/);
+  // Also under another kind of key, and of a group, which is both ways under its own name.
+  const chain = { kind: "InstallSenderKey", suite: 4, generation: 1n, step: 0 } as const;
+  const asChain = { ...chain, sender: "bob", baseKey: Uint8Array.from(mine), mine: false };
+  await assert.rejects(parties.handle(asChain), /seals/);
+  const epoch = { kind: "InstallEpoch", sender: "group", epoch: 1n, suite: 4 } as const;
+  const members = { senderBits: 4, senders: 2, myIndex: 1 };
+  for (let times = 0; times < 2; times++) {
+    await parties.handle({ ...epoch, ...members, baseKey: Uint8Array.from(room) });
+  }
+  for (const way of [true, false]) await assert.rejects(of("bob", room, way), /4\.4\.1/);
+  const stolen = { ...epoch, ...members, baseKey: Uint8Array.from(theirs) };
+  await assert.rejects(parties.handle(stolen), /opens/);
+});
+
+test("a refused key changes nothing: it is free for whoever it belongs to", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const baseKey = random(16);
+  const wrong = { ...key(1n, baseKey, true), envelope: 7, sender: "bob" } as KeyEvent;
+  await assert.rejects(parties.handle(wrong), /version/);
+  await parties.handle(key(1n, baseKey, false));
+  await assert.rejects(parties.handle({ ...key(1n, random(16), false), suite: 5 } as KeyEvent));
+  await parties.handle({ ...key(2n, random(16), false), sender: "bob", suite: 5 } as KeyEvent);
+});
+
+test("frames under a key that was dropped and installed again open once", async () => {
+  const { parties, seal, open, baseKey } = await pair();
+  const old = (await seal.put(random(9))) as Uint8Array;
+  const next = (await seal.put(random(9))) as Uint8Array;
+  assert.ok(await open.put(old));
+  await parties.handle(drop(1n));
+  await parties.handle(key(1n, baseKey, false));
+  assert.equal(await open.put(old), undefined);
+  assert.equal(open.transform.counts.replay, 1);
+  assert.ok(await open.put(next));
+});
+
+test("before its first key a sender's frames are counted, and those of any suite open then", async () => {
+  const [ours, parties] = [
+    new Parties(new MemoryCounterPort()),
+    new Parties(new MemoryCounterPort()),
+  ];
+  const [seal, open] = [transforming(ours, "seal"), transforming(parties, "open")];
+  const baseKey = random(32);
+  const of = (mine: boolean) => ({ ...key(9n, baseKey, mine), suite: 5 }) as KeyEvent;
+  await ours.handle(of(true));
+  await ours.handle(use(9n));
+  for (let n = 0; n < 12; n++) await open.put((await seal.put(random(30))) as Uint8Array);
+  const { strangers, unknown } = parties.receiverOf("alice").stats;
+  assert.deepEqual([unknown, strangers.get(9n)?.frames], [12, 12]);
+  assert.deepEqual([open.transform.refused?.frames, open.transform.refused?.kid], [12, 9n]);
+  await parties.handle(of(false));
+  assert.ok(await open.put((await seal.put(random(30))) as Uint8Array));
+  assert.equal(open.transform.refused, undefined);
 });
 
 test("an epoch installs all members, and oneself to seal", async () => {

@@ -6,11 +6,16 @@
  *      for WebCrypto: a Drop never overtakes the InstallKey before it.
  *   2. A base_key is wiped as soon as it has been imported, whatever comes of it.
  *   3. One Sender seals under a key, however many tracks there are; `Use` names it.
+ *   4. A base_key that seals for one sender opens nobody else's frames, and the reverse, as long as the
+ *      worker lives. RFC 9605 4.4.1: "senders and receivers need to agree on whether a base_key will be
+ *      used for encryption or decryption only". Who listens to their own frames is one sender.
+ *   5. Suites with 4-byte tags are for those events that ask for them: RFC 9605 7.5.
  */
 
 import { requireVersion, VERSION } from "../codecs/envelope.js";
 import type { Install, InstallEpoch, InstallKey, InstallSenderKey, KeyEvent } from "../messages.js";
 import type { CounterPort } from "../sframe/counters.js";
+import { requireAllowed } from "../sframe/frame.js";
 import {
   BaseKey,
   FrameKey,
@@ -19,12 +24,17 @@ import {
   MisuseError,
   Receiver,
   Sender,
+  suiteOf,
 } from "../sframe/index.js";
+import { Directions } from "./directions.js";
 
 /** pysframe's layouts: R = 8 for sender keys, E = 4 for epochs. */
 const LAYOUT = { ratchetBits: 8, maxSteps: 200 };
 const EPOCH_BITS = 4;
+/** Of those that were allowed. */
 const SHORT = { allowShortTags: true };
+/** Of a Receiver that has no key yet. */
+const FIRST_SUITE = 4;
 
 interface Sealing {
   readonly senders: Map<bigint, Sender>;
@@ -34,6 +44,9 @@ interface Sealing {
 export class Parties {
   readonly #sealing = new Map<string, Sealing>();
   readonly #opening = new Map<string, Receiver>();
+  /** Those in #opening that were given a key. */
+  readonly #keyed = new Set<string>();
+  readonly #directions = new Directions();
   #last: Promise<void> = Promise.resolve();
 
   constructor(private readonly counters: CounterPort) {}
@@ -43,8 +56,11 @@ export class Parties {
     return this.#sealing.get(name)?.current;
   }
 
-  receiverOf(name: string): Receiver | undefined {
-    return this.#opening.get(name);
+  /** Before there is a key its Receiver opens nothing, and knows what came. */
+  receiverOf(name: string): Receiver {
+    const receiver = this.#opening.get(name) ?? new Receiver(FIRST_SUITE);
+    this.#opening.set(name, receiver);
+    return receiver;
   }
 
   handle(event: KeyEvent): Promise<void> {
@@ -71,10 +87,14 @@ export class Parties {
   async #install(event: Install): Promise<void> {
     try {
       requireVersion(event.envelope ?? VERSION);
+      requireAllowed(suiteOf(event.suite), event.allowShortTags === true);
       const base = await BaseKey.from(event.suite, event.baseKey);
+      const name = await base.name();
+      this.#directions.check(name, event);
       if (event.kind === "InstallEpoch") await this.#installEpoch(event, base);
       else if (event.mine) await this.#installMine(event.sender, base, kidOf(event));
       else await this.#installTheirs(event, base);
+      this.#directions.note(name, event);
     } finally {
       event.baseKey.fill(0);
     }
@@ -98,7 +118,7 @@ export class Parties {
     } else {
       receiver.addSenderKey(event.generation, base, { ...LAYOUT, step: event.step });
     }
-    this.#opening.set(event.sender, receiver);
+    this.#keep(event.sender, receiver);
   }
 
   async #installEpoch(event: InstallEpoch, base: BaseKey): Promise<void> {
@@ -108,13 +128,21 @@ export class Parties {
     }
     const receiver = this.#receiver(event);
     receiver.addEpoch(epoch, base, { epochBits: EPOCH_BITS, senderBits, senders, except: myIndex });
-    this.#opening.set(event.sender, receiver);
+    this.#keep(event.sender, receiver);
     if (myIndex === null) return;
     await this.#installMine(event.sender, base, kidOfMember(epoch, myIndex, EPOCH_BITS));
   }
 
+  /** The one that is there, unless it had no key yet and is of another suite. */
   #receiver({ sender, suite }: Install): Receiver {
-    return this.#opening.get(sender) ?? new Receiver(suite, SHORT);
+    const there = this.#opening.get(sender);
+    const fits = there && (this.#keyed.has(sender) || there.suite.id === suite);
+    return fits ? there : new Receiver(suite, SHORT);
+  }
+
+  #keep(sender: string, receiver: Receiver): void {
+    this.#opening.set(sender, receiver);
+    this.#keyed.add(sender);
   }
 
   #use(name: string, kid: bigint): void {

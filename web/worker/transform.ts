@@ -9,7 +9,7 @@
  */
 
 import { Envelope } from "../codecs/envelope.js";
-import type { FrameCounts, FromWorker, TransformOptions } from "../messages.js";
+import type { FrameCounts, FromWorker, Refused, TransformOptions } from "../messages.js";
 import type { Bytes } from "../sframe/bytes.js";
 import { FrameRejected } from "../sframe/errors.js";
 import type { Parties } from "./parties.js";
@@ -26,6 +26,11 @@ export interface Sink {
   enqueue(frame: MediaFrame): void;
 }
 
+/** Seconds of a clock that never jumps. */
+function now(): number {
+  return performance.now() / 1_000;
+}
+
 /** A stream changes its codec now and then, never this often. */
 const MOST_CODECS = 16;
 
@@ -40,9 +45,12 @@ export class FrameTransform {
     passed: 0,
   };
   readonly #envelopes = new Map<string, Envelope>();
+  /** Of the frames since the last one that went through. */
+  #refused: Pick<Refused, "frames" | "why" | "kid"> | undefined;
+  #since = 0;
 
   constructor(
-    private readonly options: TransformOptions,
+    readonly options: TransformOptions,
     private readonly parties: Parties,
     private readonly tell: (message: FromWorker) => void,
   ) {}
@@ -54,10 +62,30 @@ export class FrameTransform {
       if (bytes.length > 0) frame.data = (await this.#through(frame, bytes)).buffer;
       sink.enqueue(frame);
       if (bytes.length === 0) this.counts.empty++;
-      else if (++this.counts.passed === 1) this.tell({ kind: "running", id: this.options.id });
+      else this.#passed();
     } catch (error) {
-      this.counts[error instanceof FrameRejected ? error.reason : "failed"]++;
+      this.#drop(error);
     }
+  }
+
+  /** Undefined: the last frame went through. */
+  get refused(): Refused | undefined {
+    const { sender, operation } = this.options;
+    const seconds = now() - this.#since;
+    return this.#refused && { ...this.#refused, sender, operation, seconds };
+  }
+
+  #passed(): void {
+    this.#refused = undefined;
+    if (++this.counts.passed === 1) this.tell({ kind: "running", id: this.options.id });
+  }
+
+  #drop(error: unknown): void {
+    const rejected = error instanceof FrameRejected ? error : undefined;
+    const why = rejected?.reason ?? "failed";
+    this.counts[why]++;
+    if (!this.#refused) this.#since = now();
+    this.#refused = { frames: (this.#refused?.frames ?? 0) + 1, why, kid: rejected?.kid };
   }
 
   #through(frame: MediaFrame, bytes: Uint8Array): Promise<Bytes> {
@@ -69,7 +97,6 @@ export class FrameTransform {
       return envelope.seal((plain) => sealing.protectInParts(plain), bytes);
     }
     const opening = this.parties.receiverOf(sender);
-    if (!opening) throw new FrameRejected("keyID", "no key to open with");
     return envelope.open((ciphertext) => opening.unprotect(ciphertext), bytes);
   }
 

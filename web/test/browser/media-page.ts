@@ -157,6 +157,31 @@ function listening(to: RTCPeerConnection, prepare: (receiver: RTCRtpReceiver) =>
   });
 }
 
+/** What a page is told of a transform; a busy machine may take its time to answer. */
+function watching(
+  end: RTCRtpReceiver,
+  id: string,
+  frames: Product.FrameWorker,
+  patience = 600_000,
+) {
+  const told: { words: string; fault: Product.Fault | null }[] = [];
+  watch(end, id, frames, (words, fault) => told.push({ words, fault }), { every: 100, patience });
+  return told;
+}
+
+/** The counts of a transform, when more than so many frames have this name. */
+function counted(
+  frames: Product.FrameWorker,
+  id: string,
+  name: keyof Product.FrameCounts,
+  above = 30,
+) {
+  return until(async () => {
+    const counts = (await frames.counts())[id];
+    return counts && counts[name] > above ? counts : undefined;
+  });
+}
+
 async function microphone(): Promise<MediaStreamTrack> {
   return (await tracks()).find(({ kind }) => kind === "audio") as MediaStreamTrack;
 }
@@ -166,7 +191,7 @@ async function withheld(): Promise<{ placeholder: number; live: boolean; real: n
   const ends = connect();
   const frames = frameWorker(true, []);
   install(frames, "sixteen bytes or more");
-  frames.attach = () => {};
+  frames.attach = () => false;
   const track = await microphone();
   const hearing = listening(ends.to);
   const { transceiver, live } = publish(ends.from, track, frames, { id: "a", sender: "alice" });
@@ -201,21 +226,127 @@ async function call(via: "script" | "streams") {
   const published = publish(ends.from, await microphone(), mine, { id: "out", sender: "alice" });
   await negotiate(ends);
   const receiver = await hearing;
-  const troubles: string[] = [];
-  watch(receiver, "in", theirs, (words) => troubles.push(words), 100);
-  const counted = (frames: Product.FrameWorker, id: string, name: keyof Product.FrameCounts) =>
-    until(async () => {
-      const counts = (await frames.counts())[id];
-      return counts && counts[name] > 30 ? counts : undefined;
-    });
+  const told = watching(receiver, "in", theirs);
   const before = await counted(mine, "out", "keyID");
   install(mine, "sixteen bytes or more");
   await published.live;
   const keyless = await counted(theirs, "in", "keyID");
+  await until(() => told.at(-1));
   install(theirs, "sixteen bytes or more", false);
   const opened = await counted(theirs, "in", "passed");
+  await until(() => told.find(({ fault }) => fault === null));
   ends.from.close();
-  return { before, keyless, opened, troubles, said };
+  return { before, keyless, opened, told, said };
+}
+
+/** What a page is told of media that is sent to it in the clear, and how many frames got through. */
+async function clear(kind: "audio" | "video") {
+  const [ends, frames] = [connect(), frameWorker(true, [])];
+  install(frames, "sixteen bytes or more", false);
+  const receiving = new Promise<RTCRtpReceiver>((resolve) => {
+    ends.to.addEventListener("track", ({ receiver }) => {
+      frames.attach(receiver, { id: "in", operation: "open", sender: "alice" });
+      resolve(receiver);
+    });
+  });
+  const track = (await tracks()).find((track) => track.kind === kind) as MediaStreamTrack;
+  const transceiver = ends.from.addTransceiver(track, { direction: "sendonly" });
+  if (kind === "video") preferVP8(transceiver);
+  await negotiate(ends);
+  const told = watching(await receiving, "in", frames);
+  const first = await until(() => told.at(-1));
+  const { in: counts } = await frames.counts();
+  ends.from.close();
+  return { ...first, passed: counts?.passed };
+}
+
+/** What a page is told when the worker of a call that flows is ended, and what is heard after that. */
+async function ended() {
+  const [ends, said] = [connect(), [] as string[]];
+  const [mine, theirs] = [frameWorker(true, said), frameWorker(true, said)];
+  const hearing = listening(ends.to, (receiver) => {
+    theirs.attach(receiver, { id: "in", operation: "open", sender: "alice" });
+  });
+  publish(ends.from, await microphone(), mine, { id: "out", sender: "alice" });
+  install(mine, "sixteen bytes or more");
+  install(theirs, "sixteen bytes or more", false);
+  await negotiate(ends);
+  const receiver = await hearing;
+  await counted(theirs, "in", "passed");
+  const { energy: heard } = await received(receiver);
+  theirs.worker.terminate();
+  const told = watching(receiver, "in", theirs, 2_000);
+  const first = await until(() => told.at(-1));
+  const { count, energy: then } = await received(receiver);
+  const more = async () => {
+    const now = await received(receiver);
+    return now.count > count + 50 ? now.energy : undefined;
+  };
+  const afterwards = (await until(more)) - then;
+  ends.from.close();
+  return { ...first, heard, afterwards };
+}
+
+/** A worker that has the keys, and a port to the frame worker: they never touch the page. */
+async function keyPort() {
+  const [ends, said] = [connect(), [] as string[]];
+  const [mine, theirs] = [frameWorker(true, said), frameWorker(true, said)];
+  for (const [frames, isMine] of [
+    [mine, true],
+    [theirs, false],
+  ] as const) {
+    const port = frames.keyPort();
+    worker("/build/browser/key-worker.js").postMessage({ port, isMine }, [port]);
+  }
+  ends.to.addEventListener("track", ({ receiver }) => {
+    theirs.attach(receiver, { id: "in", operation: "open", sender: "alice" });
+  });
+  publish(ends.from, await microphone(), mine, { id: "out", sender: "alice" });
+  await negotiate(ends);
+  const opened = await counted(theirs, "in", "passed");
+  ends.from.close();
+  return { opened, said };
+}
+
+/** The example of web/README.md as it stands there, with bob at the other end of its connection. */
+async function readme() {
+  const [{ from, to }, errors] = [connect(), [] as string[]];
+  addEventListener("error", ({ message }) => errors.push(message));
+  const far = frameWorker(true, errors);
+  const keyOf = (name: string) => new TextEncoder().encode(`sixteen bytes of ${name}`);
+  const forFar = { kind: "InstallKey", suite: 4 } as const;
+  far.handle({ ...forFar, sender: "alice", kid: 7n, baseKey: keyOf("alice"), mine: false });
+  far.handle({ ...forFar, sender: "bob", kid: 8n, baseKey: keyOf("bob"), mine: true });
+  far.handle({ kind: "Use", sender: "bob", kid: 8n });
+  from.addEventListener("track", ({ receiver }) => {
+    far.attach(receiver, { id: "alice's camera", operation: "open", sender: "alice" });
+  });
+  let events = 0;
+  to.addEventListener("track", () => {
+    events++;
+  });
+  const camera = (await tracks()).find(({ kind }) => kind === "video");
+  const given = { connection: to, camera, baseKey: keyOf("alice"), bobsKey: keyOf("bob") };
+  Object.assign(window, given);
+  const { frames, live } = await import(new URL("readme.js", location.href).href);
+  await negotiate({ from: to, to: from });
+  await live;
+  await counted(far, "alice's camera", "passed");
+
+  const bob = publish(from, await microphone(), far, { id: "bob's voice", sender: "bob" });
+  await negotiate({ from, to });
+  await bob.live;
+  const [receiver] = to.getReceivers().filter(({ track }) => track.kind === "audio");
+  const id = receiver?.track.id as string;
+  const { passed } = await counted(frames, id, "passed");
+  for (const direction of ["inactive", "sendonly"] as const) {
+    bob.transceiver.direction = direction;
+    await negotiate({ from, to });
+  }
+  await until(() => (events === 2 ? true : undefined));
+  await counted(frames, id, "passed", passed + 30);
+  from.close();
+  return { events, errors };
 }
 
 /**
@@ -240,7 +371,7 @@ async function late(isSet: boolean): Promise<{ counted: number; words: string | 
     (said) => {
       words = said;
     },
-    100,
+    { every: 100, patience: 600_000 },
   );
   // Either the watchdog speaks, or the worker is given frames.
   const counted = await until(async () => {
@@ -288,4 +419,6 @@ async function mimeTypes() {
   return rows;
 }
 
-Object.assign(window, { scenarios: { lives, withheld, call, late, mimeTypes } });
+Object.assign(window, {
+  scenarios: { lives, withheld, call, clear, ended, keyPort, readme, late, mimeTypes },
+});

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import type { Page } from "puppeteer-core";
 import type { FrameCounts } from "../../messages.js";
+import type { Fault } from "../../page.js";
 import { launch, NAMES, type Name, opened } from "./browsers.js";
 import { type Server, serve } from "./server.js";
 
@@ -14,11 +15,21 @@ interface Scenarios {
   withheld(): Promise<{ placeholder: number; live: boolean; real: number }>;
   call(
     via: "script" | "streams",
-  ): Promise<Record<"before" | "keyless" | "opened", FrameCounts> & Words>;
+  ): Promise<Record<"before" | "keyless" | "opened", FrameCounts> & { told: Told[] } & Said>;
+  clear(kind: "audio" | "video"): Promise<Told & { passed?: number }>;
+  ended(): Promise<Told & { heard: number; afterwards: number }>;
+  keyPort(): Promise<{ opened: FrameCounts } & Said>;
+  readme(): Promise<{ events: number; errors: string[] }>;
   late(isSet: boolean): Promise<{ counted: number; words: string | null }>;
   mimeTypes(): Promise<{ codec: string; sender: string | null; receiver: string | null }[]>;
 }
-type Words = Record<"troubles" | "said", string[]>;
+interface Told {
+  readonly words: string;
+  readonly fault: Fault | null;
+}
+interface Said {
+  readonly said: string[];
+}
 
 declare const scenarios: Scenarios;
 
@@ -32,10 +43,11 @@ async function load(page: Page): Promise<void> {
 async function inBrowser<T>(
   name: Name,
   use: (page: Page, server: Server) => Promise<T>,
+  path = "/",
 ): Promise<T> {
   const [server, browser] = [await serve(), await launch(name)];
   try {
-    const page = await opened(browser, server, "/");
+    const page = await opened(browser, server, path);
     await load(page);
     return await use(page, server);
   } finally {
@@ -139,15 +151,61 @@ for (const name of NAMES) {
   const ways = name === "chromium" ? (["script", "streams"] as const) : (["script"] as const);
   for (const via of ways) {
     test(`${name}: a call by ${via} is heard when there are keys, and not before`, async () => {
-      const { before, keyless, opened, troubles, said } = await inBrowser(name, (page) =>
+      const { before, keyless, opened, told, said } = await inBrowser(name, (page) =>
         page.evaluate((via) => scenarios.call(via), via),
       );
       assert.equal(before.passed, 0);
       assert.equal(keyless.passed, 0);
       assert.equal(opened.authentication, 0);
-      assert.deepEqual([...troubles, ...said], []);
+      assert.deepEqual(said, []);
+      assert.deepEqual(
+        told.map(({ fault }) => fault),
+        ["missing key", null],
+      );
+      assert.match(told[0]?.words as string, /KID 0x12c, and its key has not come/);
     });
   }
+
+  test(`${name}: a page is told of media in the clear, and none of it is let through`, async (t) => {
+    const rows = await inBrowser(name, async (page) => [
+      await page.evaluate(() => scenarios.clear("audio")),
+      await page.evaluate(() => scenarios.clear("video")),
+    ]);
+    for (const { fault, words, passed } of rows) {
+      t.diagnostic(words);
+      assert.equal(fault, "not SFrame");
+      assert.match(words, /media in the clear/);
+      assert.equal(passed, 0);
+    }
+  });
+
+  test(`${name}: a page is told when its worker is gone, and nothing is heard any more`, async (t) => {
+    const { fault, words, heard, afterwards } = await inBrowser(name, (page) =>
+      page.evaluate(() => scenarios.ended()),
+    );
+    t.diagnostic(`energy with the worker ${heard}, of 50 packets without ${afterwards}`);
+    assert.equal(fault, "no answer");
+    assert.match(words, /the frame worker of "in" does not answer: it was ended or has crashed/);
+    assert.ok(heard > 0 && afterwards < heard / 1_000);
+  });
+
+  test(`${name}: a worker that holds a key port gives the keys, and the page none`, async () => {
+    const { opened, said } = await inBrowser(name, (page) =>
+      page.evaluate(() => scenarios.keyPort()),
+    );
+    assert.equal(opened.authentication, 0);
+    assert.deepEqual(said, []);
+  });
+
+  test(`${name}: the example of the README runs, also when a track is taken up again`, async () => {
+    const { events, errors } = await inBrowser(
+      name,
+      (page) => page.evaluate(() => scenarios.readme()),
+      "/example/",
+    );
+    assert.equal(events, 2);
+    assert.deepEqual(errors, []);
+  });
 
   test(`${name}: both ends say the codec of a frame, and the right one`, async (t) => {
     const rows = await inBrowser(name, (page) => page.evaluate(() => scenarios.mimeTypes()));

@@ -4,9 +4,13 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
+import { transform } from "esbuild";
+import { example } from "../readme.js";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url)); // web/
 const SERVED = /^\/(build\/browser|dist)\/[\w-]+\.js$/;
+/** A page beside the built files, as the example of the README has them. */
+const EXAMPLE = /^\/example\/((page|frame-worker)\.js)$/;
 /** A peer that bench/ compares with. */
 const LIVEKIT = "node_modules/livekit-client/dist/livekit-client.e2ee.worker.mjs";
 
@@ -41,6 +45,13 @@ async function answer(request: IncomingMessage, response: ServerResponse, captur
     for await (const part of request) body += part;
     captured.push(...body.split("\n").filter(Boolean));
     response.end();
+  } else if (path === "/example/readme.js") {
+    response.setHeader("Content-Type", "text/javascript");
+    const { code } = await transform(example(), { loader: "ts" });
+    response.end(`${code}\nexport { frames, live };`);
+  } else if (EXAMPLE.test(path)) {
+    response.setHeader("Content-Type", "text/javascript");
+    response.end(await readFile(`${ROOT}dist/${EXAMPLE.exec(path)?.[1]}`));
   } else if (SERVED.test(path) || path === "/livekit.js") {
     response.setHeader("Content-Type", "text/javascript");
     response.end(await readFile(ROOT + (SERVED.test(path) ? path : LIVEKIT)));
