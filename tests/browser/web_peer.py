@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from interop.cases import Case
 
@@ -47,6 +48,12 @@ def request(op: str, case: Case, data: bytes) -> dict[str, object]:
 
 
 def ask(requests: list[dict[str, object]]) -> list[bytes | str]:
+    answers = said(requests)
+    return [a["rejected"] if "rejected" in a else bytes.fromhex(a["data"]) for a in answers]
+
+
+def said(requests: list[dict[str, object]]) -> list[Any]:
+    """The answers as they are."""
     node = shutil.which("node")
     assert node, NO_NODE
     assert PEER.exists(), NOT_BUILT
@@ -55,4 +62,4 @@ def ask(requests: list[dict[str, object]]) -> list[bytes | str]:
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(answers) == len(requests)
-    return [a["rejected"] if "rejected" in a else bytes.fromhex(a["data"]) for a in answers]
+    return answers

@@ -128,8 +128,10 @@ export class KeyFlowMonitor {
       this.#known.delete(kid);
       if (opened > 0) this.#removed.add(kid);
     }
-    for (const kid of this.#removed) {
-      if (kids.has(kid) || this.#removed.size > REMEMBERED) this.#removed.delete(kid);
+    for (const kid of kids) this.#removed.delete(kid);
+    for (const oldest of this.#removed) {
+      if (this.#removed.size <= REMEMBERED) return;
+      this.#removed.delete(oldest);
     }
   }
 

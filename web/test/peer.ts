@@ -7,8 +7,38 @@
 import { createInterface } from "node:readline";
 import { Envelope } from "../codecs/envelope.js";
 import { toHex } from "../sframe/bytes.js";
-import { BaseKey, FrameKey, FrameRejected, Receiver } from "../sframe/index.js";
+import {
+  BaseKey,
+  FrameKey,
+  FrameRejected,
+  KeyFlowMonitor,
+  type KeyStats,
+  Receiver,
+} from "../sframe/index.js";
+import { Strangers } from "../sframe/strangers.js";
 import { hex, SHORT, senderAt } from "./support.js";
+
+/** A receiver's counters at one poll. */
+interface Poll {
+  now: number;
+  malformed: number;
+  unknown: number;
+  /** KID, frames, those that followed others, whether the KID is of the past. */
+  strangers: [string, number, number, boolean][];
+  keys: (Omit<KeyStats, "kid"> & { kid: string })[];
+}
+
+/** What one monitor makes of poll after poll: KID ("" of what is not SFrame), state, opened, refused. */
+interface Judging {
+  op: "judge";
+  polls: Poll[];
+}
+
+/** Frames under unknown KIDs; what is counted of them. */
+interface Straying {
+  op: "stray";
+  frames: [string, string][];
+}
 
 interface Request {
   op: "seal" | "open";
@@ -48,6 +78,27 @@ async function answer(request: Request): Promise<{ data: string } | { rejected: 
   }
 }
 
+function judged({ polls }: Judging): unknown {
+  const monitor = new KeyFlowMonitor();
+  return polls.map(({ now, malformed, unknown, strangers, keys }) => {
+    const others = strangers.map(([kid, frames, advanced, stale]) => {
+      return [BigInt(kid), { frames, advanced, stale }] as const;
+    });
+    const known = keys.map((key) => ({ ...key, kid: BigInt(key.kid) }));
+    const stats = { malformed, unknown, strangers: new Map(others), keys: known };
+    return [...monitor.poll(now, stats)].map(([kid, { state, opened, refused }]) => {
+      return [kid === null ? "" : `${kid}`, state, opened, refused];
+    });
+  });
+}
+
+function strayed({ frames }: Straying): unknown {
+  const strangers = new Strangers();
+  for (const [kid, ctr] of frames) strangers.note(BigInt(kid), BigInt(ctr));
+  const counted = strangers.stats(() => false);
+  return [...counted].map(([kid, { frames, advanced }]) => [`${kid}`, frames, advanced]);
+}
+
 async function keyOf({ suite, base_key, steps, ssrc, kid }: Request): Promise<FrameKey> {
   let base = await BaseKey.from(suite, hex(base_key));
   if (ssrc !== null) base = await base.forSsrc(ssrc);
@@ -56,5 +107,9 @@ async function keyOf({ suite, base_key, steps, ssrc, kid }: Request): Promise<Fr
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(await answer(JSON.parse(line) as Request))}\n`);
+  const request = JSON.parse(line) as Request | Judging | Straying;
+  const flow =
+    request.op === "judge" ? judged(request) : request.op === "stray" && strayed(request);
+  const said = flow || (await answer(request as Request));
+  process.stdout.write(`${JSON.stringify(said)}\n`);
 }
