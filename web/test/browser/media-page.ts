@@ -368,8 +368,9 @@ async function late(isSet: boolean): Promise<{ counted: number; words: string | 
     receiver,
     "late",
     frames,
-    (said) => {
-      words = said;
+    (said, fault) => {
+      // Of a transform that runs, it says that this media is in the clear.
+      if (fault === "not running") words = said;
     },
     { every: 100, patience: 600_000 },
   );
