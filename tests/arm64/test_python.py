@@ -17,6 +17,7 @@ PROMISES = (
     "p01_vectors",
     "p05_counters",
     "p07_no_plaintext",
+    "p12_keys_in_words",
     "p14_groups",
     "p15_interpreters",
 )
