@@ -22,7 +22,6 @@ OLDEST_OPENSSL = (3, 5)
 REPS = 61  # of 30 us each
 HMAC_SUITES = {1: "1", 6: "6"}
 GCM_SUITES = {4: "128", 5: "256"}
-IPSEC = {"vaes512": "ipsec-avx512", "vaes256": "ipsec-avx2", "aesni": "ipsec-sse"}
 
 
 class MissingPeer(RuntimeError):

@@ -4,6 +4,7 @@ Words stay text, in the reader's own font; a caption belongs to the page, not to
 """
 
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,8 @@ LINES = {  # name in the report: (label, colour on light, on dark, style)
     "cryptography": ("cryptography", "#0969da", "#58a6ff", "-"),
     "pylibsrtp": ("pylibsrtp (SRTP)", "#9a6700", "#d29922", "-"),
 }
-C_LINES = {
-    "vaes512": ("pysframe vaes512", "#1a7f37", "#3fb950", "-"),
-    "vaes256": ("pysframe vaes256", "#1a7f37", "#3fb950", "--"),
-    "aesni": ("pysframe aesni", "#1a7f37", "#3fb950", ":"),
+STYLES = ("-", "--", ":", "-.")  # of our kernels, widest first, and again from the first
+C_PEERS = {
     "ipsec-avx512": ("ipsec-mb AVX-512", "#9a6700", "#d29922", "-"),
     "ipsec-avx2": ("ipsec-mb AVX2", "#9a6700", "#d29922", "--"),
     "ipsec-sse": ("ipsec-mb SSE", "#9a6700", "#d29922", ":"),
@@ -159,14 +158,22 @@ def sizes(axes: Axes, report: dict[str, Any], theme: str) -> None:
     axes.set_xlabel("bytes in a frame", color=THEMES[theme]["ink"])
 
 
+def c_lines(kernels: list[str]) -> dict[str, tuple[str, str, str, str]]:
+    """Kernels, widest first, and their peers."""
+    ours = zip(kernels, cycle(STYLES), strict=False)
+    named = {kernel: (f"pysframe {kernel}", "#1a7f37", "#3fb950", style) for kernel, style in ours}
+    return named | C_PEERS
+
+
 def kernels(axes: Axes, report: dict[str, Any], theme: str) -> None:
     cells = report["kernels"]["4"]["seal"]
-    engines = [name for name in C_LINES if any(cell["engine"] == name for cell in cells)]
+    known = c_lines(list(report["tiers"]))
+    engines = [name for name in known if any(cell["engine"] == name for cell in cells)]
     series = {
         name: [(c["size"], c["median_ns"]) for c in cells if c["engine"] == name]
         for name in engines
     }
-    lines(axes, theme, series, C_LINES)
+    lines(axes, theme, series, known)
     plain(axes, [40, 80, 160, 320, 640, 1200, 4096], [10, 20, 50, 100, 200, 500], "ns")
     axes.set_xlabel("bytes in a frame", color=THEMES[theme]["ink"])
 

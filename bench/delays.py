@@ -20,9 +20,8 @@ from verdicts import Contest, Measured, Verdict
 
 ROOT = Path(__file__).parent.parent
 COPY = ROOT / "build" / "trial"
-FAMILIES = ("gcm128", "gcm256", "ctr_hmac128", "ctr_hmac256")
 FAMILY_OF_SUITE = {1: 2, 4: 0, 5: 1, 6: 3}
-KERNELS = [name for name, rows in gates.budgets().items() if isinstance(rows, dict)]
+WRAPPED = "-Wl,--wrap=sfr_init"  # links delay.c between the library and its kernels
 BEYOND = 1.25
 CLOSE = 0.03  # of the figure that is aimed at
 MOST_GUESSES = 12
@@ -54,16 +53,10 @@ def environment(kernel: str = "", slow: str = "") -> dict[str, str]:
     """In which Python finds the copy, and in which more of it is linked."""
     found = os.environ | {
         "PYTHONPATH": str(COPY / "src"),
-        "LDFLAGS": wraps(),
+        "LDFLAGS": WRAPPED,
         "PYSFRAME_TRIAL": slow,
     }
     return found | ({"PYSFRAME_KERNEL": kernel} if kernel else {})
-
-
-def wraps() -> str:
-    """What links delay.c between the library and each kernel's operations."""
-    wrapped = (f"sfr_{family}_{kernel}" for family in FAMILIES for kernel in KERNELS)
-    return " ".join(f"-Wl,--wrap={symbol}" for symbol in wrapped)
 
 
 def set_slow(clauses: str) -> None:
@@ -121,8 +114,9 @@ UNREACHED = {
 def rows(kernel: str) -> Iterator[list[Point]]:
     """The points of each row of a kernel's budget."""
     budget = gates.budgets()
+    tier = gates.tier(budget, kernel)
     for kind, points in gates.POINTS.items():
-        for row in budget[kernel][kind]:
+        for row in tier[kind]:
             yield [
                 _point(gates.asked(kernel, row, where, budget), begin, kind, row)
                 for where, begin in points(kernel, row)

@@ -13,7 +13,8 @@ Exit status 1 when a gate fails. Rules of this file:
      holds no time, only a ratio to something that is timed in the same turns.
   3. A row is judged at each of its sizes and suites; every figure is printed. One that misses is
      measured again, longer: verdicts.py.
-  4. A kernel is a property of the process here (PYSFRAME_KERNEL), so each tier runs in its own.
+  4. A kernel is a property of the process here (PYSFRAME_KERNEL), so each tier runs in its own. One
+     that has no table in budgets.toml yet must hold that of the next narrower kernel.
   5. What this machine does not have (a second core for threads, a C peer) is named, and its rows
      are neither passed nor failed. That the machine is busy is no reason.
 """
@@ -82,6 +83,23 @@ def budgets() -> dict[str, Any]:
     return budget
 
 
+def tier(budget: dict[str, Any], kernel: str) -> dict[str, Any]:
+    """What a kernel must hold: its own table or, while it has none, the next narrower kernel's."""
+    ladder = engine.ladder()
+    narrower = ladder[: ladder.index(kernel)] if kernel in ladder else ()
+    for name in (kernel, *reversed(narrower)):
+        if name in budget:
+            return dict(budget[name])
+    raise SystemExit(f"budgets.toml has nothing for {kernel}, nor for a narrower kernel")
+
+
+def peers_in_c(kernels: list[str]) -> list[str]:
+    """What the C kernels are compared with, but for OpenSSL, which every one of them is."""
+    budget = budgets()
+    rows = (row for kernel in kernels for row in tier(budget, kernel)["kernels"])
+    return [peer for peer in dict.fromkeys(row["peer"] for row in rows) if peer != "openssl"]
+
+
 def name_of(row: dict[str, Any]) -> str:
     return str(row.get("call") or row.get("shape") or f"C kernel/{row['peer']}")
 
@@ -132,9 +150,10 @@ def judge(
 ) -> Iterator[Verdict]:
     """The verdicts of one tier. slower > 1 pretends that ours took so much longer: for tests."""
     budget = budgets()
+    rows = tier(budget, kernel)
     for kind, points in POINTS.items():
         begun, judged = time.monotonic(), 0
-        for row in budget[kernel].get(kind, []):
+        for row in rows.get(kind, []):
             chosen = [point for point in points(kernel, row) if is_wanted(row, point[0], words)]
             reason = why_not(row, len(os.sched_getaffinity(0)))
             if chosen and reason:
@@ -183,14 +202,13 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def kernels(budgeted: bool = True) -> list[str]:
-    """The kernels of this machine, widest first; each must have a budget."""
+def kernels() -> list[str]:
+    """The kernels of this machine, widest first; each must have something to hold."""
     ready = [name.split(":")[1] for name in engine.available() if name.startswith("native:")]
     if not ready or not engine.default().name.startswith("native:"):
         sys.exit("the gates are for the native engine; here is only the fallback")
-    if budgeted and (missing := [kernel for kernel in ready if kernel not in budgets()]):
-        sys.exit(f"budgets.toml has nothing for {', '.join(missing)}")
-    return ready
+    budget = budgets()
+    return [kernel for kernel in ready if tier(budget, kernel)]
 
 
 def run_alone(kernel: str) -> int:

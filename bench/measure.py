@@ -17,6 +17,7 @@ from typing import Any
 import agents
 import browser
 import c_peers
+import gates
 import peers
 import scale
 import ticks
@@ -117,8 +118,7 @@ def tier_here() -> dict[str, Any]:
 
 
 def c_kernels(suite: int, half: str, kernels: list[str]) -> list[dict[str, Any]]:
-    ipsec = [c_peers.IPSEC[kernel] for kernel in kernels]
-    engines = ["openssl", *ipsec, *kernels]
+    engines = ["openssl", *gates.peers_in_c(kernels), *kernels]
     return c_peers.run(suite, half == "open", list(SIZES[:-1]), engines, reps=15)
 
 

@@ -8,7 +8,6 @@ import pysframe
 HERO_SIZE = "160"
 LEVEL = 1.1  # a peer within a tenth of ours is level with it
 C_NAMES = {1: "AES_128_CTR_HMAC_SHA256 (suites 1-3)", 6: "AES_256_CTR_HMAC_SHA512 (suites 6-8)"}
-KERNELS = ("vaes512", "vaes256", "aesni")
 BEST = {"seal": "pysframe protect_batch.out", "open": "pysframe unprotect_batch.out"}
 SINGLE = {"seal": "pysframe protect", "open": "pysframe unprotect"}
 PER_SECOND = ("protect_per_s", "unprotect_per_s", "both_per_s")
@@ -117,7 +116,7 @@ def level_or_ahead(report: dict[str, Any]) -> Iterator[str]:
                     found.setdefault(said, []).append(f"suite {suite} at {at(sizes)}")
     for suite, halves in report["kernels"].items():
         for half, cells in halves.items():
-            for kernel, peer, sizes in near_in_c(cells):
+            for kernel, peer, sizes in near_in_c(cells, list(report["tiers"])):
                 said = f"**In C {peer} is level with our {kernel} kernel, or ahead**"
                 found.setdefault(said, []).append(f"suite {suite} {half} at {at(sizes)}")
     yield from (f"{said}: {'; '.join(where)}." for said, where in found.items())
@@ -138,12 +137,14 @@ def near(rows: dict[str, Any], ours: str) -> dict[str, list[str]]:
     return found
 
 
-def near_in_c(cells: list[dict[str, Any]]) -> Iterator[tuple[str, str, list[str]]]:
-    """Peers near our widest kernel; how the others do is in the tables."""
+def near_in_c(
+    cells: list[dict[str, Any]], kernels: list[str]
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Peers near our widest kernel; how the others do is in the tables. kernels: widest first."""
     ns = {(cell["engine"], cell["size"]): cell["median_ns"] for cell in cells}
     engines = dict.fromkeys(cell["engine"] for cell in cells)
-    ours = next(kernel for kernel in KERNELS if kernel in engines)
-    for peer in (engine for engine in engines if engine not in KERNELS):
+    ours = next(kernel for kernel in kernels if kernel in engines)
+    for peer in (engine for engine in engines if engine not in kernels):
         sizes = [s for e, s in ns if e == ours and ns[peer, s] < ns[ours, s] * LEVEL]
         if sizes:
             yield ours, peer, [str(size) for size in sizes]

@@ -1,11 +1,15 @@
 """What this machine reaches, into budgets.toml: `make bench-record`.
 
-    python bench/record.py
+    python bench/record.py              everything
+    python bench/record.py aesni WORD   prints one kernel's table; measured are only rows whose name
+                                        contains the word
 
-Bars are written by people, and lowered here only. A row that reaches 0.9 of its bar on this CPU
-(of the highest, where no bar names this CPU) is left as it is; any other gets a bar that names this
-CPU: what it reached at its worst point, rounded down. So is the bar of its 99th percentile, which
-never claims more than the figure itself: where it would, the peer's was late by chance.
+A kernel without a table gets one, which begins as that of the next narrower kernel; that of a
+kernel which this CPU lacks stays. Bars are written by people, and lowered here only. A row that
+reaches 0.9 of its bar on this CPU (of the highest, where no bar names this CPU) is left as it is;
+any other gets a bar that names this CPU: what it reached at its worst point, rounded down. So is
+the bar of its 99th percentile, which never claims more than the figure itself: where it would, the
+peer's was late by chance.
 """
 
 import json
@@ -21,6 +25,8 @@ import about
 import gates
 import shapes
 from verdicts import Measured
+
+from pysframe import engine
 
 NEAR = 0.9
 ROUNDS = 8  # at most
@@ -40,16 +46,19 @@ HEAD = """\
 #          bytes; and the import
 # floors   the whole operation on 160 bytes, so many times as long as a bare AEAD through a like
 #          binding
+# trial    the point that trial.py slows in its whole runs
 # bar      a claim about each CPU it names (about.py). Its gate lies at `share` of it, of a ceiling
 #          above it. A CPU that is not named must hold the lowest of the gates
 share = 0.75
 """
 
 
-def recorded(kernel: str, tier: dict[str, list[dict[str, Any]]]) -> None:
+def recorded(kernel: str, tier: dict[str, Any], words: list[str]) -> None:
     """Fills the rows of a tier."""
-    for kind, rows in tier.items():
-        for row in rows:
+    for kind in gates.POINTS:
+        for row in tier[kind]:
+            if not gates.is_wanted(row, "", words):
+                continue
             if reason := gates.why_not(row, len(os.sched_getaffinity(0))):
                 sys.exit(f"{gates.name_of(row)} cannot be recorded here: {reason}")
             most = "shape" in row and shapes.SHAPES[row["shape"]].most
@@ -88,10 +97,10 @@ def down(figure: float) -> float:
 # ---- the file ----
 
 
-def toml(tier: dict[str, list[dict[str, Any]]], kernel: str) -> str:
-    parts = [f"\n[{kernel}]"]
-    for kind, rows in tier.items():
-        lines = (", ".join(f"{k} = {_value(v)}" for k, v in row.items()) for row in rows)
+def toml(tier: dict[str, Any], kernel: str) -> str:
+    parts = [f"\n[{kernel}]", f"trial = {_value(tier['trial'])}"]
+    for kind in gates.POINTS:
+        lines = (", ".join(f"{k} = {_value(v)}" for k, v in row.items()) for row in tier[kind])
         parts += [f"{kind} = [", *(f"  {{ {line} }}," for line in lines), "]"]
     return "\n".join(parts) + "\n"
 
@@ -107,14 +116,20 @@ def main() -> int:
         sys.exit(f"about.py has no name for the kind of this CPU: {about.cpu()}")
     budget = tomllib.loads(gates.BUDGETS.read_text())
     if len(sys.argv) > 1:
-        recorded(sys.argv[1], budget[sys.argv[1]])
-        print(toml(budget[sys.argv[1]], sys.argv[1]), end="")
+        kernel, *words = sys.argv[1:]
+        tier = gates.tier(budget, kernel)
+        recorded(kernel, tier, words)
+        print(toml(tier, kernel), end="")
         return 0
     parts = [HEAD.format(date=date.today().isoformat(), machine=about.name())]
-    for kernel in gates.kernels():
-        environment = os.environ | {"PYSFRAME_KERNEL": kernel}
-        command = [sys.executable, __file__, kernel]
-        parts.append(subprocess.check_output(command, env=environment, text=True))
+    ready = gates.kernels()
+    for kernel in dict.fromkeys([*reversed(engine.ladder()), *budget]):
+        if kernel in ready:
+            environment = os.environ | {"PYSFRAME_KERNEL": kernel}
+            command = [sys.executable, __file__, kernel]
+            parts.append(subprocess.check_output(command, env=environment, text=True))
+        elif isinstance(rows := budget.get(kernel), dict):  # of a wider CPU
+            parts.append(toml(rows, kernel))
     gates.BUDGETS.write_text("".join(parts))
     return 0
 

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import delays
+import gates
 from delays import Point
 
 HERE = Path(__file__).parent
@@ -34,12 +35,6 @@ source, target = bytes(64 << 20), bytearray(64 << 20)
 while True:
     target[:] = source
 """
-# One row of each kernel that a whole run of the copy is slow in: its name and place.
-SLOW = {
-    "vaes512": "protect_batch suite 5 160 B",
-    "vaes256": "unprotect suite 4 1200 B",
-    "aesni": "C kernel/ipsec-sse suite 4 640 B open",
-}
 LATE_STEPS = 200_000  # longer than any block of a row
 
 
@@ -53,6 +48,12 @@ def neighbour() -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
+
+
+def slow_points() -> dict[str, str]:
+    """The point of each kernel that a whole run of the copy is slow in."""
+    budget = gates.budgets()
+    return {kernel: str(gates.tier(budget, kernel)["trial"]) for kernel in gates.kernels()}
 
 
 def say(words: str) -> None:
@@ -130,14 +131,14 @@ def calibrate(kernel: str, place: str) -> None:
 
 def delayed(runs: int) -> int:
     delays.build()
-    wrong, clauses = 0, ""
-    for kernel, place in SLOW.items():
+    wrong, clauses, slow = 0, "", slow_points()
+    for kernel, place in slow.items():
         clause, figure, gate = amount_in(kernel, place)
         clauses += clause
         say(f"{kernel} {place}: slowed to {figure:.4g} for a gate of {gate:.4g} by `{clause}`")
     for number in range(1, runs + 1):
         begun, missed, told = time.monotonic(), [], []
-        for kernel, place in SLOW.items():
+        for kernel, place in slow.items():
             failed, judged = failed_in(kernel, clauses)
             missed += [kernel] * (place not in failed)
             told.append(f"{kernel} {len(failed)} of {judged} failed")
@@ -146,7 +147,7 @@ def delayed(runs: int) -> int:
             f"run {number} of {runs}: {'MISSED ' + ' '.join(missed) if missed else 'all seen'}; "
             f"{', '.join(told)}; {time.monotonic() - begun:.0f} s, {load()}"
         )
-    say(f"{runs - wrong} of {runs} runs saw all {len(SLOW)} delayed rows")
+    say(f"{runs - wrong} of {runs} runs saw all {len(slow)} delayed rows")
     return wrong
 
 
@@ -154,10 +155,10 @@ def every(late: bool, word: str) -> int:
     """One point of each row, by chance."""
     delays.build()
     wrong = number = 0
-    for kernel in delays.KERNELS:
+    for kernel, slow in slow_points().items():
         for row in delays.rows(kernel):
             point = random.choice(row)
-            if point.name == SLOW[kernel] or word not in point.name:
+            if point.name == slow or word not in point.name:
                 continue
             if late and not point.asked.late_gate:
                 continue

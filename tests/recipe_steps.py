@@ -1,7 +1,7 @@
 """The steps of CONTRIBUTING's recipes as code: what a contributor would do to a copy of the tree.
 
 The instruction set is AVX, and serves AES-GCM only. The suite has another tag length of a known
-family. The command says one line.
+family. The command says one line. The transport carries frames in whatever bag of bytes there is.
 """
 
 import hashlib
@@ -33,6 +33,10 @@ def insert(path: Path, before: str, text: str) -> None:
     content = path.read_text()
     assert content.count(before) == 1, f"{path}: {content.count(before)} times: {before}"
     path.write_text(content.replace(before, text + before))
+
+
+def nothing(tree: Path) -> None:
+    """Of a step that has nothing to do here, or ever."""
 
 
 # ---- an instruction set ----
@@ -74,20 +78,6 @@ def name_kernel_in_pages(tree: Path) -> None:
     insert(
         tree / "csrc" / "README.md", "| `vaes256` | those", "| `avx` | those, AVX | YMM saved |\n"
     )
-
-
-def draw_kernel(tree: Path) -> None:
-    """The gates are aesni's: to measure them takes minutes."""
-    bench = tree / "bench"
-    insert(bench / "page.py", '"aesni")', '"avx", ')
-    insert(
-        bench / "charts.py",
-        '    "aesni":',
-        '    "avx": ("pysframe avx", "#1a7f37", "#3fb950", ":"),\n',
-    )
-    budgets = (bench / "budgets.toml").read_text()
-    aesni = budgets[budgets.index("[aesni") :]
-    (bench / "budgets.toml").write_text(f"{budgets}\n{aesni.replace('[aesni', '[avx')}")
 
 
 # ---- a cipher suite ----
@@ -171,6 +161,67 @@ def tell_command(tree: Path) -> None:
     (tree / f"tests/cli/test_{COMMAND}.py").write_text(TEST)
 
 
+# ---- a transport ----
+
+TRANSPORT = "bags"
+ADAPTER = '''"""Frames in bags of bytes. Authenticated is the frame alone."""
+
+from collections.abc import Iterable, Iterator
+
+from ..errors import FrameRejected
+from ..receiver import Receiver
+from ..sender import Sender
+
+
+def packed(sender: Sender, frames: Iterable[bytes]) -> list[bytes]:
+    return [sender.protect(frame) for frame in frames]
+
+
+def unpacked(receiver: Receiver, bag: Iterable[bytes]) -> Iterator[bytes]:
+    """What opens; the rest is left out."""
+    for ciphertext in bag:
+        try:
+            yield receiver.unprotect(ciphertext)
+        except FrameRejected:
+            pass
+'''
+END_TO_END = """from pysframe import Receiver, Sender
+from pysframe.adapters.bags import packed, unpacked
+
+
+def test_a_bag_that_was_shaken(rng):
+    key, frames = rng.randbytes(16), [rng.randbytes(40) for _ in range(100)]
+    with Sender(4, kid=7, base_key=key, next_ctr=0) as sender:
+        bag = packed(sender, frames)
+    assert not any(frame in ciphertext for frame, ciphertext in zip(frames, bag, strict=True))
+    kept = [number for number in range(100) if number % 7]
+    arriving = [bag[number] for number in kept + kept[::3]] + [bytes(60), b"", bag[3][:-1]]
+    rng.shuffle(arriving)
+    receiver = Receiver(4)
+    receiver.add_key(7, key)
+    assert sorted(unpacked(receiver, arriving)) == sorted(frames[number] for number in kept)
+    assert list(unpacked(receiver, bag[:1])) == [frames[0]]
+"""
+
+
+def write_adapter(tree: Path) -> None:
+    (tree / f"src/pysframe/adapters/{TRANSPORT}.py").write_text(ADAPTER)
+
+
+def admit_adapter(tree: Path) -> None:
+    """The extra names no library, as the adapter needs none."""
+    path = tree / "pyproject.toml"
+    extra = f"# pysframe.adapters.{TRANSPORT}. It needs nothing yet.\n{TRANSPORT} = []\n"
+    insert(path, "# `pysframe decrypt`: PyAV writes", extra)
+    insert(path, 'aiortc,call,decrypt,keys]",\n    # Fuzzes', f"{TRANSPORT},")
+    insert(path, 'layers = ["aiortc"]', f"# {TRANSPORT} and aiortc do not import each other.\n")
+    path.write_text(path.read_text().replace('["aiortc"]', f'["aiortc | {TRANSPORT}"]'))
+
+
+def try_adapter(tree: Path) -> None:
+    (tree / f"tests/adapters/test_{TRANSPORT}.py").write_text(END_TO_END)
+
+
 # ---- all of them, in the order of CONTRIBUTING ----
 
 AESNI, DOCTOR = "csrc/aead/gcm_aesni.c", "src/pysframe/cli/doctor.py"
@@ -181,11 +232,11 @@ RECIPES = {
         Step({"csrc/aead/dispatch.c"}, dispatch_kernel),
         Step({"tests/machine.py"}, name_flags),
         Step({"README.md", "csrc/README.md"}, name_kernel_in_pages),
-        Step({"bench/page.py", "bench/charts.py", "bench/budgets.toml"}, draw_kernel),
+        Step(set(), nothing, frozenset({"bench/", "bench/budgets.toml", "bench/about.py"})),
     ],
     "Add a cipher suite": [
         Step({"csrc/hash/suites.c", "src/pysframe/suites.py"}, add_rows),
-        Step(set(), lambda tree: None),  # the AEAD is not new
+        Step(set(), nothing),  # the AEAD is not new
         Step({"src/pysframe/engine/_self_test.py"}, add_answer),
         Step(
             {"vectors/", "vectors/README.md"},
@@ -197,5 +248,10 @@ RECIPES = {
         Step({"src/pysframe/cli/<name>.py"}, write_command, frozenset({DOCTOR})),
         Step({"src/pysframe/cli/__init__.py"}, enter_command),
         Step({"README.md", "tests/cli/"}, tell_command),
+    ],
+    "Add a transport": [
+        Step({"src/pysframe/adapters/"}, write_adapter),
+        Step({"pyproject.toml"}, admit_adapter),
+        Step({"tests/adapters/"}, try_adapter),
     ],
 }

@@ -1,18 +1,21 @@
 """What a Receiver counts of real frames, and the key flow that follows."""
 
 import math
+import random
 
 import pytest
-from parties import GCM, fresh_sender, new_receiver, new_sender
+from parties import GCM, fresh_sender, new_receiver, new_sender, status_of
 from ratchets import MLS, opens
 
 from pysframe import (
     AuthenticationFailed,
     FrameRejected,
+    FrameStatus,
     Header,
     KeyState,
     MisuseError,
     MLSLayout,
+    Receiver,
     UnknownKey,
 )
 from pysframe.engine import KeyKind
@@ -112,6 +115,36 @@ def test_key_flow_of_a_wrong_key(engine, base_key):
     assert flow.rejected["authentication"] == 10
 
 
+def statuses(receiver, sender, count):
+    return [status_of(receiver, sender.protect(b"frame"))[0] for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"), [(0, FrameStatus.REPLAYED), (5000, FrameStatus.TOO_OLD)]
+)
+def test_key_flow_of_a_sender_that_begins_again_under_its_kid(engine, rng, first, reason):
+    """With a fresh key: of counters that are not new no tag is looked at, so that it is as if
+    somebody repeated old frames; from the first new counter on the key is wrong."""
+    old, fresh = rng.randbytes(16), rng.randbytes(16)
+    receiver = new_receiver(engine, GCM, old)
+    with new_sender(engine, GCM, old, 7, first) as sender:
+        assert set(statuses(receiver, sender, 100)) == {FrameStatus.OK}
+    assert receiver.key_flow(0.0)[7].state is KeyState.FLOWING
+    with new_sender(engine, GCM, fresh) as sender:
+        assert set(statuses(receiver, sender, 100)) == {reason}
+    receiver.key_flow(1.0)
+    flow = receiver.key_flow(2.0)[7]
+    assert (flow.state, sum(flow.rejected.values())) == (KeyState.STALLED, 100)
+    assert flow.rejected["authentication"] == 0
+    later = new_sender(engine, GCM, fresh, 7, first + 100)
+    assert set(statuses(receiver, later, 10)) == {FrameStatus.AUTHENTICATION_FAILED}
+    assert receiver.key_flow(3.0)[7].state is KeyState.WRONG_KEY
+    receiver.remove_key(7)
+    receiver.add_key(7, fresh)
+    assert set(statuses(receiver, later, 5)) == {FrameStatus.OK}
+    assert receiver.key_flow(4.0)[7].state is KeyState.FLOWING
+
+
 def test_key_flow_of_a_sender_that_is_behind(engine, receiver, rng):
     keys = [rng.randbytes(16) for _ in range(3)]
     senders = [new_sender(engine, GCM, key, MLS.pack(n, 0)) for n, key in enumerate(keys)]
@@ -133,3 +166,40 @@ def test_key_flow_of_media_in_clear(receiver, base_key, rng):
         with pytest.raises(FrameRejected):
             receiver.unprotect(b"\xfc" + rng.randbytes(80))
     assert receiver.key_flow(1.0)[None].state is KeyState.NOT_SFRAME
+
+
+# ---- many senders whose keys are missing ----
+
+
+def strangers(engine, count, late_s, seed, seconds=3):
+    """Whether frames of so many senders, 50 a second each, read as NOT_SFRAME at some poll."""
+    rng = random.Random(f"{count} {late_s} {seed}")
+    receiver = engine.Receiver(GCM)
+    frames = [
+        ((frame + sender / count) / 50 + rng.uniform(0, late_s), 100 + sender, 9 * sender + frame)
+        for sender in range(count)
+        for frame in range(50 * seconds)
+    ]
+    for now in range(1, seconds + 1):
+        came = sorted(frame for frame in frames if now - 1 <= frame[0] < now)
+        wires = [Header(kid, ctr).encode() + bytes(40) for _, kid, ctr in came]
+        engine.unprotect_many(receiver, wires)
+        if None in receiver.key_flow(now):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("count", "late_s", "is_misread"), [(128, 0, False), (129, 0, True), (48, 0.1, False)]
+)
+def test_how_many_missing_keys_are_told_from_media_in_the_clear(engine, count, late_s, is_misread):
+    """The bounds that key_flow's docstring names; of what comes late, for these networks."""
+    said = " ".join(Receiver.key_flow.__doc__.split())
+    assert "more than 128 that send in turn" in said and "100 ms late" in said
+    assert "more than 48; at 200 ms the frames of one can" in said
+    assert {strangers(engine, count, late_s, seed) for seed in range(2)} == {is_misread}
+
+
+def test_a_network_that_is_late_enough_has_one_sender_misread(engine):
+    """Also stated there: half of its frames have been overtaken."""
+    assert any(strangers(engine, 1, 0.2, seed) for seed in range(40))

@@ -1,7 +1,6 @@
 """CONTRIBUTING's recipes, followed to the letter in a copy of the tree, which is built and run.
 
-The text cannot drift: a step must name the files that it changes, and no others. Only the transport
-is left out: there is no adapter yet.
+The text cannot drift: a step must name the files that it changes, and no others.
 """
 
 import json
@@ -11,13 +10,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import machine
 import pytest
 from c_core.core import ROOT, library_files, run
-from recipe_steps import COMMAND, ISA, RECIPES, SUITE, WORDS, new_ciphertext
+from recipe_steps import COMMAND, ISA, RECIPES, SUITE, TRANSPORT, WORDS, new_ciphertext
 from security.deep.builds import RELEASE, cached, generated
 
 pytestmark = pytest.mark.timeout(900)
@@ -82,7 +82,7 @@ def steps_of(recipe: str) -> list[str]:
 
 def files_in(text: str) -> set[str]:
     """What stands in backticks and is a path of the tree."""
-    return set(re.findall(r"`([\w<>./-]+/[\w<>./-]*|\w+\.md)`", text))
+    return set(re.findall(r"`([\w<>./-]+/[\w<>./-]*|\w+\.(?:md|toml))`", text))
 
 
 def contents(tree: Path) -> dict[str, bytes]:
@@ -147,6 +147,36 @@ def test_an_instruction_set(tree):
     assert json.loads(capped)[1] == "native:avx"
 
 
+RECORD = """
+import sys
+sys.path.insert(0, "bench")
+import record
+record.about.microarchitecture = lambda: "zen4"  # of which the budget makes claims
+sys.argv[1:] = ["avx", "Header.parse"]
+raise SystemExit(record.main())
+"""
+
+
+def test_an_instruction_set_is_measured(tree):
+    """By the gates of the next narrower kernel, from which its own begin; in C, too."""
+    if not HAS_AVX:
+        return
+    budget = tomllib.loads((ROOT / "bench" / "budgets.toml").read_text())
+    made = tomllib.loads(python(tree, "-c", RECORD, PYSFRAME_KERNEL=ISA))[ISA]
+    assert made["trial"] == budget["aesni"]["trial"]
+    for kind in ("rows", "kernels", "shapes", "ticks", "around", "floors"):
+        assert names(made[kind]) == names(budget["aesni"][kind])
+    command = [sys.executable, "bench/gates.py", "--kernel", ISA, "--json", "Header.parse"]
+    switches = {"PYTHONPATH": str(tree / "src"), "PYSFRAME_KERNEL": ISA}
+    done = subprocess.run(command, cwd=tree, env=os.environ | switches, stdout=subprocess.PIPE)
+    (verdict,) = json.loads(done.stdout)
+    assert (verdict["kernel"], verdict["name"]) == (ISA, "Header.parse")
+
+
+def names(rows):
+    return [{k: v for k, v in row.items() if k not in ("bar", "p99")} for row in rows]
+
+
 SEALS_AND_OPENS = """
 import sys
 from pysframe import CipherSuite, engine as engines
@@ -182,10 +212,23 @@ def test_a_command(tree):
     assert python(tree, "-m", "pysframe", COMMAND) == f"{WORDS}\n"
 
 
+def test_a_transport(tree):
+    """Every adapter has its floor, and every extra of one is the tests' as well."""
+    project = tomllib.loads((tree / "pyproject.toml").read_text())
+    contracts = {c["name"]: c for c in project["tool"]["importlinter"]["contracts"]}
+    floors = " | ".join(contracts["Adapters import down"]["layers"]).split(" | ")
+    here = (tree / "src/pysframe/adapters").iterdir()
+    adapters = {path.stem for path in here if not path.stem.startswith("__")}
+    extras = project["project"]["optional-dependencies"]
+    assert adapters == {"aiortc", TRANSPORT} == set(floors)
+    assert {TRANSPORT, "aiortc"} <= {*extras} & {*re.findall(r"\w+", extras["test"][0])}
+
+
 def test_the_suite_of_the_copy_sees_what_is_new(tree):
-    """Its own tests of switches, suites, figures and pages pass, on the new kernel, too."""
-    names = ("switches", "suites", "rfc9605", "vectors_are_unchanged", "readme")
+    """Its own tests of switches, suites, figures, pages and gates pass, on the new kernel, too."""
+    names = ("switches", "suites", "rfc9605", "vectors_are_unchanged", "readme", "imports")
     files = [f"tests/test_{name}.py" for name in names] + [f"tests/cli/test_{COMMAND}.py"]
+    files += [f"tests/adapters/test_{TRANSPORT}.py", "tests/latency/test_gates.py"]
     options = (
         "-q",
         "-n0",
@@ -198,6 +241,7 @@ def test_the_suite_of_the_copy_sees_what_is_new(tree):
     )
     said = python(tree, "-m", "pytest", *options, *files)
     assert f"test_unprotect[fallback:pycryptodome-suite{int(SUITE)}]" in said
+    assert "test_a_bag_that_was_shaken" in said
     if HAS_AVX:
         assert f"test_the_ladder_only_lowers[{ISA}]" in said
         assert f"test_unprotect[native:{ISA}-suite{int(SUITE)}]" in said

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 
 import machine
 import pytest
@@ -97,13 +96,6 @@ def test_pages_name_the_kernels_of_the_table():
         assert re.findall(r"^\| `(\w+)` \|", table[0], re.M) == known
         named += ["none", *known]
     assert re.findall(r"`(\w+)`", switch) == named
-
-
-def test_budgets_and_charts_name_the_kernels_of_the_table():
-    bench = ROOT / "bench"
-    assert set(KERNELS_OF_C) <= tomllib.loads((bench / "budgets.toml").read_text()).keys()
-    for file in ("page.py", "charts.py"):
-        assert [k for k in KERNELS_OF_C if f'"{k}"' not in (bench / file).read_text()] == []
 
 
 def test_empty_values_mean_nothing():

@@ -3,8 +3,8 @@
  *   bench_ctr_hmac [--sizes 40,160] [--keys 1,64] [--suite 1|6] [--open] [--rows 64]
  *                  [--frames 64] [--reps 41] [--openssl libcrypto.so.3] [--json] engine...
  *
- * Engines: aesni vaes256 vaes512 (ours: one call per --rows frames), ipsec-sse ipsec-avx2
- * ipsec-avx512 (a burst of --rows jobs that cipher and hash), the same with -split (a burst of
+ * Engines: each kernel that can run here, by its name (one call per --rows frames), ipsec-sse
+ * ipsec-avx2 ipsec-avx512 (a burst of --rows jobs that cipher and hash), the same with -split (a burst of
  * ciphers, then a burst of hashes) and openssl (EVP with contexts kept; any libcrypto.so).
  * The MAC covers 48 bytes and the ciphertext: the peers find these bytes ready in front of it, we
  * gather them. Every frame has a nonce and contents of its own; with 64 keys frame i uses key i.
@@ -22,7 +22,7 @@
 #include "program.h"
 #include "internal.h"
 
-enum { MAX_ENGINES = 16, MAX_KEYS = 64, AAD = 12, HEAD = 48, NT = 10, SPARE = 64 };
+enum { MAX_ENGINES = 32, MAX_KEYS = 64, AAD = 12, HEAD = 48, NT = 10, SPARE = 64 };
 
 /* What every engine may need of one key. */
 typedef struct key {
@@ -49,7 +49,8 @@ typedef struct engine {
     IMB_MGR *manager;
 } engine;
 
-static engine engines[] = {
+/* Behind these come ours. */
+static engine engines[MAX_ENGINES] = {
     {"openssl", {0}, NULL, 0, NULL},
     {"ipsec-sse", {0}, init_mb_mgr_sse, 0, NULL},
     {"ipsec-avx2", {0}, init_mb_mgr_avx2, 0, NULL},
@@ -57,10 +58,8 @@ static engine engines[] = {
     {"ipsec-sse-split", {0}, init_mb_mgr_sse, 1, NULL},
     {"ipsec-avx2-split", {0}, init_mb_mgr_avx2, 1, NULL},
     {"ipsec-avx512-split", {0}, init_mb_mgr_avx512, 1, NULL},
-    {"aesni", {&sfr_ctr_hmac128_aesni, &sfr_ctr_hmac256_aesni}, NULL, 0, NULL},
-    {"vaes256", {&sfr_ctr_hmac128_vaes256, &sfr_ctr_hmac256_vaes256}, NULL, 0, NULL},
-    {"vaes512", {&sfr_ctr_hmac128_vaes512, &sfr_ctr_hmac256_vaes512}, NULL, 0, NULL},
 };
+static size_t engine_count = 7;
 
 static struct {
     size_t sizes[MAX_LIST], keys[MAX_LIST], rows, frames, reps;
@@ -220,9 +219,21 @@ static void ipsec_split(const engine *e, frame *frames, size_t n)
 
 /* ---- engines ---- */
 
+static void add_ours(void)
+{
+    sfr_init(NULL); /* finds what the CPU has, and is slow at */
+    for (size_t i = 0; i < sfr_kernel_count() && engine_count < MAX_ENGINES; i++) {
+        const sfr_kernel *kernel = sfr_kernel_at(i);
+        if (sfr_kernel_state(kernel) == SFR_KERNEL_READY)
+            engines[engine_count++] =
+                (engine){.name = kernel->name,
+                         .ops = {kernel->ops[SFR_CTR_HMAC_128], kernel->ops[SFR_CTR_HMAC_256]}};
+    }
+}
+
 static engine *engine_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+    for (size_t i = 0; i < engine_count; i++)
         if (!strcmp(engines[i].name, name)) return &engines[i];
     die("no such engine", name);
     return NULL;
@@ -431,7 +442,7 @@ int main(int argc, char **argv)
 {
     engine *chosen[MAX_ENGINES];
     size_t count = 0;
-    sfr_init(NULL); /* finds what the CPU has, and is slow at */
+    add_ours();
     read_options(argc, argv);
     openssl_load(opt.openssl);
     for (int i = optind; i < argc && count < MAX_ENGINES; i++) {

@@ -4,8 +4,8 @@
  *             [--rows 64] [--frames 64] [--aad 12] [--reps 41] [--openssl libcrypto.so.3] [--json]
  *             [engine...]
  *
- * Engines: aesni vaes256 vaes512 (ours: one call per --rows frames), ipsec-sse ipsec-avx2
- * ipsec-avx512 (one call per frame, on the path of that width whatever the CPU could do; opening
+ * Engines: each kernel that can run here, by its name (one call per --rows frames), ipsec-sse
+ * ipsec-avx2 ipsec-avx512 (one call per frame, on the path of that width whatever the CPU could do; opening
  * includes the comparison of the tag) and openssl (EVP of any libcrypto.so, a context kept for each
  * key). Without names, all but openssl; without --suite, --seal or --open, both of each. Every
  * frame has a nonce and contents of its own; with 64 keys frame i uses key i. Before timing each
@@ -26,7 +26,7 @@
 #include "program.h"
 #include "internal.h"
 
-enum { MAX_ENGINES = 7, MAX_AAD = 128, TAG = 16, MISALIGNED = 9 };
+enum { MAX_ENGINES = 32, MAX_AAD = 128, TAG = 16, MISALIGNED = 9 };
 
 typedef struct frame {
     sfr_row row;
@@ -42,16 +42,14 @@ typedef struct engine {
     IMB_MGR *manager;
 } engine;
 
-static engine engines[] = {
+/* Behind these come ours. */
+static engine engines[MAX_ENGINES] = {
+    {"openssl", NULL, {0}, NULL, NULL}, /* by name only */
     {"ipsec-avx512", NULL, {0}, init_mb_mgr_avx512, NULL},
-    {"vaes512", "ipsec-avx512", {&sfr_gcm128_vaes512, &sfr_gcm256_vaes512}, NULL, NULL},
     {"ipsec-avx2", NULL, {0}, init_mb_mgr_avx2, NULL},
-    {"vaes256", "ipsec-avx2", {&sfr_gcm128_vaes256, &sfr_gcm256_vaes256}, NULL, NULL},
     {"ipsec-sse", NULL, {0}, init_mb_mgr_sse, NULL},
-    {"aesni", "ipsec-sse", {&sfr_gcm128_aesni, &sfr_gcm256_aesni}, NULL, NULL},
-    {"openssl", NULL, {0}, NULL, NULL},
 };
-#define ENGINES (sizeof engines / sizeof *engines) /* the last one by name only */
+static size_t engine_count = 4;
 
 static struct {
     size_t sizes[MAX_LIST], keys[MAX_LIST], rows, frames, aad, reps;
@@ -69,9 +67,32 @@ static struct {
 
 /* ---- engines ---- */
 
+/* ipsec-mb on the widest registers that a kernel, or one below it, needs. */
+static const char *peer_of(size_t kernel)
+{
+    uint32_t needs = 0;
+    for (; kernel < sfr_kernel_count(); kernel++) needs |= sfr_kernel_at(kernel)->needs;
+    return needs & SFR_CPU_VAES512 ? "ipsec-avx512"
+           : needs & SFR_CPU_AVX2  ? "ipsec-avx2"
+                                   : "ipsec-sse";
+}
+
+static void add_ours(void)
+{
+    sfr_init(NULL); /* finds what the CPU has, and is slow at */
+    for (size_t i = 0; i < sfr_kernel_count() && engine_count < MAX_ENGINES; i++) {
+        const sfr_kernel *kernel = sfr_kernel_at(i);
+        if (sfr_kernel_state(kernel) == SFR_KERNEL_READY)
+            engines[engine_count++] =
+                (engine){.name = kernel->name,
+                         .peer = peer_of(i),
+                         .ops = {kernel->ops[SFR_GCM_128], kernel->ops[SFR_GCM_256]}};
+    }
+}
+
 static engine *engine_find(const char *name)
 {
-    for (size_t i = 0; i < ENGINES; i++)
+    for (size_t i = 0; i < engine_count; i++)
         if (!strcmp(engines[i].name, name)) return &engines[i];
     die("no such engine", name);
     return NULL;
@@ -391,11 +412,11 @@ int main(int argc, char **argv)
 {
     engine *chosen[MAX_ENGINES];
     size_t count = 0;
-    sfr_init(NULL); /* finds what the CPU has, and is slow at */
+    add_ours();
     read_options(argc, argv);
     for (int i = optind; i < argc && count < MAX_ENGINES; i++)
         chosen[count++] = engine_find(argv[i]);
-    for (size_t i = 0; optind == argc && i < ENGINES - 1; i++) chosen[count++] = &engines[i];
+    for (size_t i = 1; optind == argc && i < engine_count; i++) chosen[count++] = &engines[i];
     for (size_t i = 0; i < count; i++) engine_prepare(chosen[i]);
     for (opt.wide = opt.suite == 256; opt.wide <= (opt.suite != 128); opt.wide++)
         for (opt.opening = opt.direction == 'o'; opt.opening <= (opt.direction != 'l');

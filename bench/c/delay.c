@@ -1,18 +1,19 @@
 /* Real delays for trials of the gates: `bench/trial.py` copies this file into the csrc/ of a copy
- * of the library and links that with --wrap for every kernel's operations. Nothing of it is in the
- * library itself.
+ * of the library and links that with --wrap=sfr_init, after which every kernel of the library's table
+ * has operations of this file, which call its own. Nothing of it is in the library itself.
  *
  * PYSFRAME_TRIAL, or delay_set, holds what is slow: clauses of
  *
  *   KIND KERNEL FAMILY HALF SIZE STEPS;
  *
- * KERNEL vaes512, vaes256, aesni; FAMILY 0 and 1 GCM with AES-128 and AES-256, 2 and 3 HMAC with
+ * KERNEL by its name in the table; FAMILY 0 and 1 GCM with AES-128 and AES-256, 2 and 3 HMAC with
  * them; HALF seal or open; SIZE in bytes of the frame; * stands for any. KIND says which frames
  * take STEPS steps longer: `frame` each, `late` one of LATE_FRAMES, `edge` those that end where
  * a page ends, `aad` those with a long AAD, `mixed` those in a call of different lengths, `keys`
  * those whose key was not used lately, `crowd` those while two threads work. `init`
  * delays the making of a key, and `bytes` makes one larger by STEPS bytes. */
 #define _GNU_SOURCE
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 
 #include "internal.h"
 
-enum { CLAUSES = 64, TABLE = 1024, LATE_FRAMES = 13 * 64, PAGE = 4096, FAMILIES_HERE = 4 };
+enum { CLAUSES = 64, TABLE = 1024, LATE_FRAMES = 13 * 64, PAGE = 4096 };
 
 typedef struct clause {
     char kind[8], kernel[12], family[4], half[6], size[8];
@@ -131,43 +132,65 @@ __attribute__((visibility("default"))) void delay_set(const char *text)
     }
 }
 
-/* ---- between the library and each kernel ---- */
+/* ---- between the library and each kernel of its table ---- */
 
-#define BETWEEN(family, kernel, symbol)                                         \
-    extern const sfr_ops __real_##symbol;                                       \
-    sfr_ops __wrap_##symbol;                                                    \
-    static void symbol##_init(void *state, const uint8_t *key)                  \
-    {                                                                           \
-        spend(total("init", #kernel, #family));                                 \
-        __real_##symbol.key_init(state, key);                                   \
-    }                                                                           \
-    static void symbol##_seal(sfr_row *const *rows, size_t n)                   \
-    {                                                                           \
-        delay(#kernel, #family, "seal", rows, n);                               \
-        __real_##symbol.seal(rows, n);                                          \
-    }                                                                           \
-    static void symbol##_open(sfr_row *const *rows, size_t n)                   \
-    {                                                                           \
-        delay(#kernel, #family, "open", rows, n);                               \
-        __real_##symbol.open(rows, n);                                          \
-    }                                                                           \
-    __attribute__((constructor)) static void symbol##_wrap(void)                \
-    {                                                                           \
-        const char *text = getenv("PYSFRAME_TRIAL");                            \
-        if (text) delay_set(text);                                              \
-        __wrap_##symbol = __real_##symbol;                                      \
-        __wrap_##symbol.key_init = symbol##_init;                               \
-        __wrap_##symbol.seal = symbol##_seal;                                   \
-        __wrap_##symbol.open = symbol##_open;                                   \
-        __wrap_##symbol.state_size += (size_t)total("bytes", #kernel, #family); \
+typedef struct slowed {
+    sfr_ops ops; /* first: what a key points to */
+    const sfr_ops *real;
+    const char *kernel;
+    char family[2];
+} slowed;
+
+static const slowed *slowed_of(const sfr_key *key)
+{
+    return (const slowed *)(const void *)key->ops;
+}
+
+static void slow_init(void *state, const uint8_t *sframe_key)
+{
+    const slowed *s = slowed_of((const void *)((uint8_t *)state - offsetof(sfr_key, state)));
+    spend(total("init", s->kernel, s->family));
+    s->real->key_init(state, sframe_key);
+}
+
+static void slow_seal(sfr_row *const *rows, size_t n)
+{
+    const slowed *s = slowed_of(rows[0]->key);
+    delay(s->kernel, s->family, "seal", rows, n);
+    s->real->seal(rows, n);
+}
+
+static void slow_open(sfr_row *const *rows, size_t n)
+{
+    const slowed *s = slowed_of(rows[0]->key);
+    delay(s->kernel, s->family, "open", rows, n);
+    s->real->open(rows, n);
+}
+
+static const sfr_ops *slowed_new(const sfr_ops *real, const char *kernel, int family)
+{
+    slowed *s = calloc(1, sizeof *s);
+    if (!s) abort();
+    *s = (slowed){.ops = *real, .real = real, .kernel = kernel, .family = {(char)('0' + family)}};
+    s->ops.key_init = slow_init, s->ops.seal = slow_seal, s->ops.open = slow_open;
+    s->ops.state_size += (size_t)total("bytes", kernel, s->family);
+    return &s->ops;
+}
+
+/* The library has chosen and tested its kernels, and nobody has a key yet. */
+int __real_sfr_init(const char *max_isa);
+int __wrap_sfr_init(const char *max_isa)
+{
+    static int done;
+    int ready = __real_sfr_init(max_isa);
+    const char *text = getenv("PYSFRAME_TRIAL");
+    if (text && !done) delay_set(text);
+    for (size_t i = 0; !done && i < sfr_kernel_count(); i++) {
+        sfr_kernel *kernel = (sfr_kernel *)(uintptr_t)sfr_kernel_at(i);
+        for (int family = 0; family < SFR_FAMILIES; family++)
+            if (kernel->ops[family])
+                kernel->ops[family] = slowed_new(kernel->ops[family], kernel->name, family);
     }
-
-#define KERNEL(name)                         \
-    BETWEEN(0, name, sfr_gcm128_##name)      \
-    BETWEEN(1, name, sfr_gcm256_##name)      \
-    BETWEEN(2, name, sfr_ctr_hmac128_##name) \
-    BETWEEN(3, name, sfr_ctr_hmac256_##name)
-
-KERNEL(vaes512)
-KERNEL(vaes256)
-KERNEL(aesni)
+    done = 1;
+    return ready;
+}

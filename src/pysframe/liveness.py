@@ -8,6 +8,10 @@ engine's KeyFlowMonitor compares the counts with those of the poll before, and j
     a KID without a key   WAITING -> MISSING_KEY, or STALE_KEY when the key was here before
     no KID at all         NOT_SFRAME: media in the clear, or another format
 
+WRONG_KEY takes tags that failed. Of a counter that the replay window refuses no tag is looked at:
+whether it is an old frame that somebody repeats, or one of a sender that began again, cannot be
+told, and while only such frames come the state is STALLED.
+
 A state gets worse at its threshold at once and better after a bounded time of mostly good frames,
 so that one bad frame trips nothing and no state flickers. The thresholds are in limits.py, the
 states in stats.py, their table in vectors/key_flow_states.json, and the judging in

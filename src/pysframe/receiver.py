@@ -244,8 +244,14 @@ class Receiver(Closing, ReceiverBase):
         follow from the differences between two calls, so call it regularly, about once a second.
         Raises TypeError when `now` is not a number and MisuseError when it is not finite, and then
         changes nothing; when `now` lies before that of the last call, no time has passed.
-        Of KIDs without a key sixteen are tracked. When many more are unknown at once (about 100, or
-        40 over a network with 200 ms of jitter), their frames can read as NOT_SFRAME as well.
+        A sender that begins again under its old KID, with a fresh key, reads as STALLED while
+        `rejected` grows ("replayed", "too old"), and as WRONG_KEY once its counters are new: of a
+        counter that the window refuses no tag is looked at, and whoever repeats old frames looks
+        the same. Give it another KID, or remove_key() the old key first.
+
+        Of KIDs without a key sixteen are tracked. When more than 128 that send in turn are unknown
+        at once, their frames can read as NOT_SFRAME as well; where frames come up to 100 ms late,
+        and so overtake each other, more than 48; at 200 ms the frames of one can.
 
         Thread-safe. Anybody can write headers, so use the states to decide what to show and which
         keys to ask for, and nothing else.

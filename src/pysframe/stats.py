@@ -45,5 +45,6 @@ class KeyState(Enum):
     MISSING_KEY = "missing key"  # frames arrive, their key does not
     WRONG_KEY = "wrong key"  # tags fail, ten in a row or a fifth: another key, metadata, tampering
     STALE_KEY = "stale key"  # frames under a key that was removed here, so the sender is behind
-    STALLED = "stalled"  # it flowed, and no frame has opened for two seconds
+    # It flowed, and no frame has opened for two seconds: none came, or none with a new counter.
+    STALLED = "stalled"
     NOT_SFRAME = "not SFrame"  # media in the clear, or another format

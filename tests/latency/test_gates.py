@@ -5,6 +5,8 @@ Here on figures that are made up; test_measured.py measures, alone on the machin
 
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 
 import pytest
 from on_the_bench import BENCH, SHAPED, TIERS, run_gates
@@ -142,12 +144,55 @@ def test_an_empty_set_of_gates_fails():
     assert "no gate was measured" in done.stderr or "only the fallback" in done.stderr
 
 
+def test_a_kernel_holds_its_own_table_or_the_next_narrower_kernels(gates, monkeypatch):
+    ladder, budget = ("none", "a", "b", "c", "d"), {"share": 0.75, "b": {"rows": []}, "d": {}}
+    monkeypatch.setattr(gates.engine, "ladder", lambda: ladder)
+    assert gates.tier(budget | {"d": {"rows": [1]}}, "d") == {"rows": [1]}
+    assert gates.tier(budget, "c") == gates.tier(budget, "b") == {"rows": []}
+    with pytest.raises(SystemExit, match="nothing for a, nor for a narrower"):
+        gates.tier(budget, "a")
+
+
+def test_recording_makes_the_table_of_a_new_kernel_and_keeps_the_others(
+    gates, bench, monkeypatch, tmp_path
+):
+    """Also that of a kernel which this CPU lacks. A new one begins as the next narrower one's."""
+    record, recorded, table = bench("record"), [], gates.budgets()[TIERS[-1]]
+    monkeypatch.setattr(gates, "BUDGETS", tmp_path / "budgets.toml")
+    tables = record.toml(table, "wide") + record.toml(table, "narrow")
+    gates.BUDGETS.write_text(f"share = 0.75\n{tables}")
+    monkeypatch.setattr(record.about, "microarchitecture", lambda: "zen4")
+    monkeypatch.setattr(gates, "kernels", lambda: ["new", "narrow"])
+    monkeypatch.setattr(gates.engine, "ladder", lambda: ("none", "narrow", "new", "wide"))
+    monkeypatch.setattr(record, "recorded", lambda kernel, *_: recorded.append(kernel))
+
+    def run(command, **_):
+        monkeypatch.setattr(sys, "argv", command[1:])
+        with redirect_stdout(StringIO()) as said:
+            assert record.main() == 0
+        return said.getvalue()
+
+    monkeypatch.setattr(record.subprocess, "check_output", run)
+    monkeypatch.setattr(sys, "argv", ["record.py"])
+    assert record.main() == 0
+    assert recorded == ["new", "narrow"]
+    after = gates.budgets()
+    assert [*after.items()] == [("share", 0.75), *((k, table) for k in ("wide", "new", "narrow"))]
+
+
 @pytest.mark.parametrize("text", ["share = 0.7\n", "share = 0.75\n"])
 def test_a_low_share_or_a_kernel_without_a_budget_fails(gates, monkeypatch, tmp_path, text):
     monkeypatch.setattr(gates, "BUDGETS", tmp_path / "budgets.toml")
     gates.BUDGETS.write_text(text)
     with pytest.raises(SystemExit, match=r"below|nothing for|only the fallback"):
         gates.kernels()
+
+
+def test_what_the_whole_runs_slow_is_a_point_of_its_kernel_that_a_delay_reaches(trial):
+    slow = {kernel: trial.gates.tier(trial.gates.budgets(), kernel)["trial"] for kernel in TIERS}
+    for kernel, place in slow.items():
+        (point,) = [p for row in trial.delays.rows(kernel) for p in row if p.name == place]
+        assert not point.unreached
 
 
 def test_recording_lowers_a_bar_for_this_cpu_only(bench, monkeypatch):

@@ -208,7 +208,7 @@ def built(tmp_path_factory):
 def copy(trial, built, monkeypatch):
     monkeypatch.setattr(trial.delays, "COPY", built)
     if not (built / "bench").exists():
-        trial.delays.build(made(trial.delays.wraps()))
+        trial.delays.build(made(trial.delays.WRAPPED))
     return trial
 
 
