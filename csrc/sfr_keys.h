@@ -113,10 +113,11 @@ void sfr_receiver_forget(sfr_receiver *, uint64_t mask, uint64_t group);
 
 /* Provisional keys that became real since the last call. Returns the number written. */
 size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room);
-/* Whether to derive the key of this unknown KID now that a frame has named it: never outside every
- * reach, always for the few of one. The rest have a burst of 64, to which every 256 frames that
- * open add one, and then wait: see frame/reach.c. */
-int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid);
+/* Whether to derive the key of this unknown KID now that a frame with this CTR has named it: never
+ * outside every reach, always for the few of one. The rest have a burst of 64, to which every 256
+ * frames that open add one, and then wait, each for 97 of its frames at most: see frame/reach.c.
+ * Ask once for each frame. */
+int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid, uint64_t ctr);
 /* For callers that derive keys on demand. A frame under an unknown KID then has the status
  * SFR_UNRESOLVED and is not counted yet: the caller adds its key and unprotects it once more, or
  * gives up, which counts the frame and sets SFR_UNKNOWN_KEY. Columns, which do not name the KIDs of

@@ -21,8 +21,9 @@ from pysframe.engine.twin._keys import Secret
 from pysframe.engine.twin._shares import (
     ALLOWANCE,
     FRAMES_PER_ALLOWANCE,
+    PRICE,
+    ROUND,
     SHARES,
-    WAIT,
 )
 from pysframe.engine.twin._strangers import TRACKED
 
@@ -130,7 +131,8 @@ def defined(file: str, name: str) -> int:
         (limits.LIMIT_MAX_FRAME, "sfr.h", "SFR_LIMIT_MAX_FRAME"),
         (ALLOWANCE, "frame/receiver.h", "ALLOWANCE"),
         (FRAMES_PER_ALLOWANCE, "frame/receiver.h", "FRAMES_PER_ALLOWANCE"),
-        (WAIT, "frame/receiver.h", "WAIT"),
+        (ROUND, "frame/receiver.h", "ROUND"),
+        (PRICE, "frame/reach.c", "PRICE"),
         (SHARES, "frame/reach.c", "SHARES"),
         (TRACKED, "sfr_keys.h", "SFR_UNKNOWN_TRACKED"),
     ],

@@ -7,19 +7,23 @@
  * Rule 2: the few of a reach (a roster's members, a ratchet's next steps) never wait. Their keys
  *         are derived once and stay, so a forger can cause no more of them than the caller
  *         announced.
- * Rule 3: all other KIDs share. A burst is served at once. After it each KID belongs to one of
- *         SHARES buckets, by a secret hash, and the n-th frame of a bucket is served, with n drawn
- *         anew from 1..WAIT each time. A KID alone in its bucket is thus served by its WAIT-th
- *         frame at the latest; and whatever a forger sends beside it, each of its frames has a
- *         chance of at least 1/WAIT. One frame in WAIT/2 costs a derivation.
+ * Rule 3: all other KIDs share. A burst is served at once. After it a frame is served when its CTR
+ *         has, modulo ROUND, the residue that a secret hash gives to its KID. Of any ROUND frames
+ *         with consecutive counters exactly one is, so a sender is heard by its ROUNDth frame
+ *         whatever a flood holds, and one frame in ROUND of the flood costs a derivation. ROUND is
+ *         prime, since a server may forward every second or fourth frame only.
+ * Rule 4: whoever learned the residues, as by measuring times, could have every frame served. So
+ *         one frame in PRICE is served at most, after a burst; when that is used up, which chance
+ *         brings about once in 10^20 times, the secret is drawn anew.
  */
 #include <stdlib.h>
 
 #include "frame/receiver.h"
 #include "platform/random.h"
 
-#define SHARES 1024u
-#define SHARE_BITS 10
+#define PRICE 64u          /* frames that pay for one served */
+#define FULL (64u * PRICE) /* what they can pay in advance */
+#define SHARES 1024u       /* of the counts of failures */
 
 struct sfr_reaches {
     size_t count, room;
@@ -27,8 +31,8 @@ struct sfr_reaches {
 };
 
 struct sfr_shares {
-    uint64_t multiplier, summand;
-    uint8_t wait[SHARES]; /* frames up to and including the next one served; 0: not drawn yet */
+    uint64_t secret[4];
+    uint32_t paid;             /* frames that have come, less PRICE for each one served */
     uint16_t failures[SHARES]; /* of evicted keys, by their fingerprints */
 };
 
@@ -113,9 +117,8 @@ static bool shares_ready(sfr_receiver *r)
 {
     if (r->shares) return true;
     struct sfr_shares *fresh = calloc(1, sizeof *fresh);
-    uint64_t secret[2];
-    if (fresh && sfr_random((uint8_t *)secret, sizeof secret) == 0) {
-        fresh->multiplier = secret[0] | 1, fresh->summand = secret[1];
+    if (fresh && sfr_random((uint8_t *)fresh->secret, sizeof fresh->secret) == 0) {
+        fresh->paid = FULL;
         r->shares = fresh;
         return true;
     }
@@ -123,28 +126,30 @@ static bool shares_ready(sfr_receiver *r)
     return false;
 }
 
-/* Multiply-shift hashing: any two KIDs meet with a chance of at most 2 / SHARES. */
-static size_t share_of(const struct sfr_shares *s, uint64_t kid)
+/* Two rounds of keyed multiply-shift hashing, so that KIDs chosen together fall independently. */
+static uint64_t residue_of(const struct sfr_shares *s, uint64_t kid)
 {
-    return (size_t)((s->multiplier * kid + s->summand) >> (64 - SHARE_BITS));
+    uint64_t mixed = (kid ^ s->secret[0]) * (s->secret[1] | 1);
+    mixed = ((mixed ^ mixed >> 32) + s->secret[2]) * (s->secret[3] | 1);
+    return (mixed ^ mixed >> 32) % ROUND;
 }
 
-static uint8_t draw(void)
-{
-    uint8_t random[2];
-    if (sfr_random(random, sizeof random)) return WAIT;
-    return (uint8_t)(1 + ((random[0] << 8 | random[1]) * WAIT >> 16));
-}
-
-static bool is_served(sfr_receiver *r, uint64_t kid)
+static bool is_served(sfr_receiver *r, uint64_t kid, uint64_t ctr)
 {
     if (!shares_ready(r)) return false;
-    uint8_t *wait = &r->shares->wait[share_of(r->shares, kid)];
-    if (!*wait) *wait = draw();
-    return --*wait == 0;
+    struct sfr_shares *s = r->shares;
+    if (s->paid < FULL) s->paid++;
+    if (ctr % ROUND != residue_of(s, kid)) return false;
+    if (s->paid < PRICE) {
+        uint64_t fresh[4];
+        if (sfr_random((uint8_t *)fresh, sizeof fresh) == 0) memcpy(s->secret, fresh, sizeof fresh);
+        return false;
+    }
+    s->paid -= PRICE;
+    return true;
 }
 
-static bool may_derive(sfr_receiver *r, uint64_t kid)
+static bool may_derive(sfr_receiver *r, uint64_t kid, uint64_t ctr)
 {
     const sfr_reach *reach = reach_of(r, kid);
     if (!reach) return false;
@@ -152,15 +157,15 @@ static bool may_derive(sfr_receiver *r, uint64_t kid)
     if (number >= reach->total) return false;
     bool plain = !(kid & ~(reach->mask | reach->numbers << reach->shift));
     if (plain && number < reach->few) return true;
-    if (!r->allowance) return is_served(r, kid);
+    if (!r->allowance) return is_served(r, kid, ctr);
     r->allowance--;
     return true;
 }
 
-int sfr_receiver_may_derive(sfr_receiver *r, uint64_t kid)
+int sfr_receiver_may_derive(sfr_receiver *r, uint64_t kid, uint64_t ctr)
 {
     sfr_object_take(&r->lock);
-    int may = !r->closed && may_derive(r, kid);
+    int may = !r->closed && may_derive(r, kid, ctr);
     sfr_object_drop(&r->lock);
     return may;
 }

@@ -72,7 +72,7 @@ typedef struct ring {
 #define INLINE_SLOTS 4
 #define ALLOWANCE 64             /* burst of derivations for KIDs that share */
 #define FRAMES_PER_ALLOWANCE 256 /* frames opened that earn one more */
-#define WAIT 192                 /* frames until a lone KID is served: see frame/reach.c */
+#define ROUND 97                 /* frames until any KID is served: see frame/reach.c */
 
 /* Failures after which a key with a 4-byte tag closes itself: 2^12 tries leave a forger 2^-20. */
 #define SHORT_TAG 4

@@ -173,10 +173,11 @@ class Receiver(Closing, ReceiverBase):
         senders: the size of the roster. With it, KIDs beyond the roster are unknown at once, and
         each of the first 4,096 members is heard from its first frame; without it, each of the
         first 64. An attacker can name the other members, and contexts other than 0, without end,
-        so these share an allowance: 64 are heard at once, and after that each by its 192nd frame.
-        When a forged KID falls into the same one of 1,024 shares, each frame has a chance of 1 in
-        192 or more, however many forged frames there are (all but one member in a million are
-        heard within 2,700 frames).
+        so these share an allowance: 64 are heard at once, and after that each by its 97th frame,
+        however many forged frames come beside it. (One of any 97 consecutive counters is served,
+        and a secret decides which. When that one is lost, it is the next 97's. An attacker who can
+        tell from outside for which frames a key was derived can leave each frame a chance of about
+        1 in 97 only: then all but one member in a million are heard within 1,400 frames.)
 
         An earlier epoch with the same low E bits is wiped, as the RFC demands. Adding the same
         epoch again may change its roster; a different key, or an older epoch with the same low

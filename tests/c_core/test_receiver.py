@@ -145,10 +145,10 @@ def reach_of(core, **fields):
 
 
 def test_derivation_allowance(core, kernel, base_key):
-    """A burst of 64, then one for every 256 frames that open; the rest wait 192 frames at most."""
+    """A burst of 64, then one for every 256 frames that open; the rest wait 97 frames at most."""
     _, lib = core
     receiver, seal = CReceiver(kernel, 4, base_key), oracle(base_key).seal
-    may = lambda kid: lib.sfr_receiver_may_derive(receiver.pointer, kid)  # noqa: E731
+    may = lambda kid, ctr=0: lib.sfr_receiver_may_derive(receiver.pointer, kid, ctr)  # noqa: E731
     assert not any(may(kid << 4 | 3) for kid in range(100)), "nothing is in reach"
     reach = reach_of(core, first=250, total=20, few=4)
     assert lib.sfr_receiver_reach(receiver.pointer, reach) == lib.SFR_OK
@@ -156,16 +156,33 @@ def test_derivation_allowance(core, kernel, base_key):
     assert not any(may(kid) for kid in (249 << 4 | 3, 14 << 4 | 3, 250 << 4, 250 << 4 | 2))
     assert all(may(number << 4 | 3) for number in few * 100)
     assert all(may(number << 4 | 3) for number in rest * 16), "the burst"
-    waited = [next(n for n in range(1, 999) if may(rest[0] << 4 | 3)) for _ in range(200)]
-    assert max(waited) <= 192
-    assert len(set(waited)) > 20
-    assert sum(may(few[0] << 4 | 3 | context << 60) for context in range(1, 10)) < 9
+    rounds = range(0, 97 * 200, 97)
+    served = [[n for n in range(97) if may(rest[0] << 4 | 3, start + n)] for start in rounds]
+    assert {len(one) for one in served} == {1} and len({*map(tuple, served)}) == 1
+    contexts = [[may(few[0] << 4 | 3 | n << 52, ctr) for ctr in range(97)] for n in range(1, 400)]
+    assert {sum(one) for one in contexts} == {1}
+    assert len({one.index(1) for one in contexts}) > 80, "of 97; 95 on average"
     for _ in range(999):
         receiver.unprotect(b"\x09\x08")
-    assert 0 in {may(1 << 4 | 3) for _ in range(9)}
+    assert sum(may(1 << 4 | 3, ctr) for ctr in range(97)) == 1, "refused frames earn nothing"
     for ctr in range(256 * 64):
         assert receiver.unprotect(seal(ctr, b""))[0] == lib.SFR_OK
     assert all(may(rest[1] << 4 | 3) for _ in range(64))
+
+
+def test_who_knows_which_frames_are_served(core, kernel, base_key):
+    """One frame in 64 is served at most, after a burst of 64; and the knowledge is void then."""
+    _, lib = core
+    receiver = CReceiver(kernel, 4, base_key)
+    may = lambda kid, ctr: lib.sfr_receiver_may_derive(receiver.pointer, kid << 4 | 3, ctr)  # noqa: E731
+    reach = reach_of(core, numbers=0xFFFFFFFF, total=1 << 32, few=0)
+    assert lib.sfr_receiver_reach(receiver.pointer, reach) == lib.SFR_OK
+    assert all(may(kid, 0) for kid in range(64))
+    learn = lambda: [(kid, [may(kid, n) for n in range(97)].index(1)) for kid in range(400)]  # noqa: E731
+    known = learn()
+    served = [may(*frame) for frame in known]
+    assert all(served[:64]) and sum(served) <= 64 + 400 // 64 + 1
+    assert sum(a == b for a, b in zip(known, learn(), strict=True)) < 40, "4 on average"
 
 
 def test_reaches_come_and_go(core, kernel, rng):
@@ -183,7 +200,7 @@ def test_reaches_come_and_go(core, kernel, rng):
             model.pop(group, None)
         for group in range(16):
             for number in {0, model.get(group, 0), max(model.get(group, 0) - 1, 0)} - {256}:
-                may = lib.sfr_receiver_may_derive(receiver.pointer, number << 4 | group)
+                may = lib.sfr_receiver_may_derive(receiver.pointer, number << 4 | group, 0)
                 assert may == (number < model.get(group, 0))
 
 

@@ -29,7 +29,8 @@ from ..limits import KEY_BUDGET, LAST_CTR, checked
 from ._blocks import charge, give_back, lease_of
 from ._claims import Claim, Claims
 from ._file import Table, sync_directory
-from ._locks import Opening, is_inside
+from ._line import is_inside
+from ._locks import Opening
 from ._making import resolved
 from ._turn import turn
 from ._words import CounterStoreError
@@ -65,8 +66,9 @@ class CounterStore:
     Each counter comes with 16 of the 2^36 AES blocks that a key may seal, each lease with at least
     2^22: 256 MiB by default, or 18 minutes of video at 2 Mbit/s. Close Senders so that unused
     blocks are returned; ending without close() costs a key at most two leases of blocks.
-    timeout: seconds to wait for a process that holds the lock on the file. The file names keys by
-    one-way fingerprints, and takes some 80 bytes for each key ever used.
+    timeout: seconds to wait for a process that holds the lock on the file. Processes that want it
+    take turns, and so do the threads of one, which wait on as long as there are turns. The file
+    names keys by one-way fingerprints, and takes some 80 bytes for each key ever used.
 
     Call renew() regularly, from where a disk sync may block for a few milliseconds. Thread-safe. A
     store can be pickled, and a forked child and other processes may share the file, each with its

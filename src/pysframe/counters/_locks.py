@@ -27,21 +27,20 @@ except ImportError:  # Windows, which lacks this part of the package alone
     fcntl = None  # type: ignore[assignment]
 
 HAS_LOCKS = hasattr(fcntl, "F_OFD_SETLK")
+SHORTEST, LONGEST = 0.0002, 0.005  # seconds between two attempts at a lock
 TURN = 0  # the byte to lock while pages are read and written; each key has its own byte
 _FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, len, pid
 
 _openings: WeakSet["Opening"] = WeakSet()
-_listing = threading.RLock()  # of the list; a signal handler may interrupt its holder
+listing = threading.RLock()  # of the list; a signal handler may interrupt its holder
 
 
 class Opening(FileIO):
     """The store's file, opened once. Raises OSError."""
 
-    thread: int | None = None  # the thread that has a turn, or waits for one
-
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _listing:
+        with listing:
             super().__init__(path, "r+", opener=_open)
             _openings.add(self)
 
@@ -68,13 +67,19 @@ class Opening(FileIO):
             return False
         return True
 
-    def unlock(self, at: int = TURN) -> None:
-        """Unlocks the byte, whoever shares this opening; does nothing when that is closed."""
+    def unlock(self, at: int = TURN, size: int = 1) -> None:
+        """Unlocks these bytes, whoever shares this opening; does nothing when that is closed."""
         if not self.closed:
-            self._lock(fcntl.F_UNLCK, at)
+            self._lock(fcntl.F_UNLCK, at, size)
 
-    def _lock(self, kind: int, at: int) -> None:
-        fcntl.fcntl(self.fileno(), fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, at, 1, 0))
+    def is_free(self, at: int) -> bool:
+        """Whether no other opening holds the lock on this byte."""
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
+        found = fcntl.fcntl(self.fileno(), fcntl.F_OFD_GETLK, asked)
+        return bool(_FLOCK.unpack(found)[0] == fcntl.F_UNLCK)
+
+    def _lock(self, kind: int, at: int, size: int = 1) -> None:
+        fcntl.fcntl(self.fileno(), fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, at, size, 0))
 
 
 def _open(path: str, _flags: int) -> int:
@@ -93,34 +98,22 @@ def try_flock(fd: int) -> bool:
 
 def succeeds_within(timeout: float, attempt: Callable[[], bool]) -> bool:
     """Repeats the attempt for so many seconds, the last time at their end."""
-    end, pause = time.monotonic() + timeout, 0.0002
+    begun = time.monotonic()
     while not attempt():
-        left = end - time.monotonic()
-        if left <= 0:
+        waited = time.monotonic() - begun
+        if waited >= timeout:
             return False
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, 0.02)
+        time.sleep(min(max(waited / 50, SHORTEST), LONGEST, timeout - waited))
     return True
 
 
-def is_inside(path: Path) -> bool:
-    """Whether this thread has a turn, or waits for one, and a signal handler interrupted it."""
-    me = threading.get_ident()
-    return any(o.path == path and o.thread == me and not o.closed for o in _listed())
-
-
-def _listed() -> list[Opening]:
-    with _listing:
-        return list(_openings)
-
-
 def _close_all() -> None:
-    for opening in _listed():
+    for opening in list(_openings):
         opening.close()
-    _listing.release()
+    listing.release()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_listing.acquire, after_in_parent=_listing.release, after_in_child=_close_all
+        before=listing.acquire, after_in_parent=listing.release, after_in_child=_close_all
     )

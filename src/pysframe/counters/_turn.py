@@ -1,12 +1,12 @@
 """A turn: the time during which one thread of one process reads and changes the store's file."""
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ._file import Table
+from ._line import Place, Queue
 from ._locks import HAS_LOCKS, Opening, succeeds_within
 from ._making import is_ready, make, refuse_odd
 from ._words import CounterStoreError, held_too_long, in_words
@@ -20,20 +20,29 @@ def turn(path: Path, timeout: float) -> Iterator[tuple[Opening, Table]]:
             "this system has no open file description locks (Linux has them), which keep two "
             "processes from using one counter; give next_ctr= instead of counters="
         )
-    with in_words(path):
+    with in_words(path), Place(path) as place:
         while True:
             make(path)
             with Opening(path) as file:
-                file.thread = threading.get_ident()
                 refuse_odd(file)
-                if not succeeds_within(timeout, file.try_lock):
-                    raise held_too_long(path, timeout)
+                _wait(place, file, timeout)
                 try:
                     if _is_still_there(file) and _has_begun(file, timeout):
                         yield file, Table(file)
                         return
                 finally:
                     file.unlock()
+                    place.took_a_turn()
+
+
+def _wait(place: Place, file: Opening, timeout: float) -> None:
+    left, queue = place.first_within(timeout), Queue(file)
+    try:
+        if left is None or not succeeds_within(left, queue.try_turn):
+            raise held_too_long(file.path, timeout)
+    finally:
+        queue.leave()
+    place.took_a_turn()
 
 
 def _is_still_there(file: Opening) -> bool:

@@ -137,20 +137,20 @@ cdef class ReceiverCore:
 
     cdef int _again(self, sfr_frame *f, size_t room) except? -1:
         """Tries again if the policy can derive the key of the unknown KID."""
-        if self._find_key(f.kid, True):
+        if self._find_key(f.kid, f.ctr, True):
             f.out_size = room
             _open_frame(self._ptr, f)
         if f.status == SFR_UNRESOLVED:
             sfr_receiver_give_up(self._ptr, f)
         return f.status
 
-    cdef bint _find_key(self, uint64_t kid, bint changed) except? -1:
+    cdef bint _find_key(self, uint64_t kid, uint64_t ctr, bint changed) except? -1:
         """Whether an unknown KID has a key by now.
 
         Either an earlier row of the batch brought it (`changed`), or the policy derives it.
         """
         return (changed and sfr_receiver_kind(self._ptr, kid) >= 0) or (
-            sfr_receiver_may_derive(self._ptr, kid) and self._resolve(kid))
+            sfr_receiver_may_derive(self._ptr, kid, ctr) and self._resolve(kid))
 
     def unprotect_into(self, ciphertext, out, metadata=b"", *, Py_ssize_t clear=0):
         """Like unprotect, but writes to `out`. Returns the number of bytes written."""

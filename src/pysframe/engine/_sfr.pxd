@@ -153,7 +153,7 @@ cdef extern from "sfr_batch.h":
     void sfr_open_many(sfr_receiver *const *, sfr_frame *frames, size_t count) nogil
     size_t sfr_commit_many(sfr_receiver *const *, sfr_frame *frames, size_t count)
     size_t sfr_receiver_confirmed(sfr_receiver *, uint64_t *kids, size_t room)
-    int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid)
+    int sfr_receiver_may_derive(sfr_receiver *, uint64_t kid, uint64_t ctr)
     void sfr_receiver_defer(sfr_receiver *, int on)
     void sfr_receiver_give_up(sfr_receiver *, sfr_frame *)
 

@@ -102,7 +102,7 @@ cdef int _retry_unknown(Rows *rows, object receivers, tuple listed, uint8_t *end
         if f.status != SFR_UNRESOLVED:
             continue
         receiver = receivers if listed is None else listed[i]
-        if receiver._find_key(f.kid, changed):
+        if receiver._find_key(f.kid, f.ctr, changed):
             f.out_size = _end_of(rows, i, end) - f.out
             sfr_unprotect(receiver._ptr, f)
             receiver._tell_confirmed()

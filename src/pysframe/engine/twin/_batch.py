@@ -132,7 +132,8 @@ def _receive(
 
 
 def _retried(owner: ReceiverCore, arrival: Arrival, row: memoryview, unknown: Outcome) -> Outcome:
-    again = _outcome(owner, arrival, row) if knows_now(owner, unknown.kid) else unknown
+    known = knows_now(owner, unknown.kid, unknown.ctr)
+    again = _outcome(owner, arrival, row) if known else unknown
     if again.status == FrameStatus.UNKNOWN_KEY:
         give_up(owner, again.kid, again.ctr)
     return again

@@ -256,11 +256,11 @@ def receiver_state(core: ReceiverCore) -> ReceiverState:
     return core._twin
 
 
-def knows_now(core: ReceiverCore, kid: int | None) -> bool:
+def knows_now(core: ReceiverCore, kid: int | None, ctr: int | None) -> bool:
     """Whether a KID that was unknown has a key by now, after asking the policy if necessary."""
-    assert kid is not None  # an unknown KID was read from a header
+    assert kid is not None and ctr is not None  # an unknown KID was read from a header
     state = receiver_state(core)
-    return state.knows(kid) or (state.may_derive(kid) and core._resolve(kid))
+    return state.knows(kid) or (state.may_derive(kid, ctr) and core._resolve(kid))
 
 
 def give_up(core: ReceiverCore, kid: int | None, ctr: int | None) -> None:
@@ -307,6 +307,6 @@ def _open_or_derive(core: ReceiverCore, given: Arrival, out: memoryview | None) 
     try:
         return state.attempt(given, out)
     except UnknownKey as error:
-        if not knows_now(core, error.kid):
+        if not knows_now(core, error.kid, error.ctr):
             raise
     return state.attempt(given, out)

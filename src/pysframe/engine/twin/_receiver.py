@@ -174,10 +174,10 @@ class ReceiverState:
         """Whether this KID has a key."""
         return kid in self._slots
 
-    def may_derive(self, kid: int) -> bool:
+    def may_derive(self, kid: int, ctr: int) -> bool:
         """Whether the policy is to derive the key of an unknown KID."""
         with self._lock:
-            return self.watched and not self.closed and self._shares.may_derive(kid)
+            return self.watched and not self.closed and self._shares.may_derive(kid, ctr)
 
     def give_up(self, kid: int, ctr: int) -> None:
         """Counts a frame under an unknown KID, once nobody has a key for it."""
