@@ -5,11 +5,13 @@ import json
 import os
 
 import pytest
+from figures import load
 from key_files import base64url, content, events_of, written
 from security.spellings import leaks, shown
 
-from pysframe import CipherSuite, CounterStore
-from pysframe.source import KeyFileError, StaticKeys, Use
+from pysframe import CipherSuite, CounterStore, MisuseError
+from pysframe.media import VERSION, envelope
+from pysframe.source import InstallKey, KeyFileError, Keyring, StaticKeys, Use, static
 
 GCM = CipherSuite.AES_128_GCM_SHA256_128
 
@@ -31,6 +33,38 @@ def test_one_direction_is_enough(tmp_path):
     for name in ("send", "receive"):
         said = {k: v for k, v in content().items() if k != name}
         assert events_of(StaticKeys(written(tmp_path, said)))
+
+
+# ---- the version of the envelope ----
+
+
+@pytest.mark.parametrize("said", load("envelope")["versions"], ids=lambda said: f"{said['key']}")
+def test_keys_mean_the_version_that_the_figures_say(tmp_path, said):
+    """In a file as in an event, and as in a browser."""
+    given = {k: v for k, v in content().items() if k != "envelope"} | said["key"]
+    key = {"sender": "alice", "suite": GCM, "kid": 300, "base_key": bytes(16)} | said["key"]
+    path, keyring = written(tmp_path, given), Keyring()
+    if said["means"] == VERSION:
+        assert {key.envelope for key in events_of(StaticKeys(path))[:2]} == {said["means"]}
+        assert InstallKey(**key).envelope == said["means"]
+        keyring.apply(InstallKey(**key))
+    else:
+        with pytest.raises(KeyFileError, match="envelope version is unknown"):
+            StaticKeys(path)
+        with pytest.raises(MisuseError, match="envelope version"):
+            keyring.apply(InstallKey(**key))
+
+
+def test_a_key_that_says_no_version_means_the_first_one_for_ever(tmp_path, monkeypatch):
+    """Also where another one is the present one, to which it would be a wrong key."""
+    monkeypatch.setattr(envelope, "VERSION", 2)
+    monkeypatch.setattr(static, "ENVELOPE", 2)
+    path = written(tmp_path, {k: v for k, v in content().items() if k != "envelope"})
+    with pytest.raises(KeyFileError, match="envelope version is unknown"):
+        StaticKeys(path)
+    with pytest.raises(MisuseError, match="envelope version 1 is unknown"):
+        Keyring().apply(InstallKey(sender="alice", suite=GCM, kid=300, base_key=bytes(16)))
+    assert events_of(StaticKeys(written(tmp_path, content(envelope=2))))[0].envelope == 2
 
 
 def row(**more):

@@ -24,6 +24,10 @@ from oracle import Oracle
 SUITE, BASE_KEY = 4, bytes(range(16))
 START = bytes([0, 0, 0, 1])
 MANY_TRIES = range(1, 1 << 16)
+# Keys, as far as they say a version of the envelope, and the one they mean; None: refused.
+VERSIONS = [{"key": {}, "means": 1}, {"key": {"envelope": 1}, "means": 1}] + [
+    {"key": {"envelope": said}, "means": None} for said in (2, 0, None, "1", True)
+]
 
 # By hand: SPS, PPS, an IDR slice (PPS 0) and a P slice (PPS 3: 1 00110 00100); contents made up.
 SPS, PPS = bytes.fromhex("6742c00ad9"), bytes.fromhex("68ce3c80")
@@ -106,8 +110,8 @@ def main() -> None:
     frames += [escaped("H264", picture), escaped("H265", bytes(300))]
     frames.append(row("H264 zeros in the SFrame header", "H264", START + IDR, 1 << 24, 1 << 16))
     about = "docs/envelope.md; made by tools/envelope_vectors.py, without pysframe.media"
-    figures = {"about": about, "version": 1, "suite": SUITE, "base_key": BASE_KEY.hex(),
-               "frames": frames, "rewritten": rewritten(frames),
+    figures = {"about": about, "version": 1, "versions": VERSIONS, "suite": SUITE,
+               "base_key": BASE_KEY.hex(), "frames": frames, "rewritten": rewritten(frames),
                "refused": refused(frames)}  # fmt: skip
     print(json.dumps(figures, indent=1))
 

@@ -11,7 +11,7 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from pysframe import CipherSuite
-from pysframe.adapters.aiortc import Session
+from pysframe.adapters.aiortc import ANYBODY, Session
 from pysframe.source import InstallKey, Use
 
 GCM = CipherSuite.AES_128_GCM_SHA256_128
@@ -180,7 +180,7 @@ class Call:
         bob.on("recovered", self.recovered.append)
         self.sends = self.receives = None
 
-    async def connect(self, *tracks, sender=None, codecs=None, answers=None, network=None):
+    async def connect(self, *tracks, sender=ANYBODY, codecs=None, answers=None, network=None):
         """A connection each, joined by an offer of alice's with these tracks."""
         self.sends, self.receives = self.alice.connection(), self.bob.connection(sender)
         self.receives.on("track", self._hear)

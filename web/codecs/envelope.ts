@@ -20,6 +20,8 @@ import { VP8 } from "./vp8.js";
 
 /** Of the format; it travels with the key. */
 export const VERSION = 1;
+/** What a key means that says none: it may be older than any other version. */
+export const UNSAID = 1;
 
 const CODECS = new Map<string, Codec>(Object.entries({ VP8, H264, H265, AV1 }));
 /** No part of these payloads is read on the way: VP9's layers are in its RTP payload descriptor. */
@@ -77,7 +79,7 @@ export class Envelope {
 }
 
 /** Throws MisuseError for the version of an envelope, as it came with a key, that is unknown here. */
-export function requireVersion(version: unknown): void {
+export function requireVersion(version: unknown = UNSAID): void {
   if (version === VERSION) return;
   throw new MisuseError(
     `this envelope's version is unknown here, where version ${VERSION} is known: ` +

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { escapeNal, unescapeNal } from "../codecs/annexb.js";
 import { BitReader, packed, ue } from "../codecs/bits.js";
-import { Envelope, requireVersion, VERSION } from "../codecs/envelope.js";
+import { Envelope, requireVersion, UNSAID, VERSION } from "../codecs/envelope.js";
 import { concat, toHex } from "../sframe/bytes.js";
 import { BaseKey, FrameKey, FrameRejected, MisuseError, Receiver } from "../sframe/index.js";
 import { freshPair, hex, RUNS, requireSeen, senderAt, vectors } from "./support.js";
@@ -23,6 +23,7 @@ interface Sealed extends Wire {
 }
 interface Vectors {
   version: number;
+  versions: { key: { envelope?: unknown }; means: number | null }[];
   suite: number;
   base_key: string;
   frames: Sealed[];
@@ -105,6 +106,14 @@ test("an unknown video codec is sealed whole, and a warning says what is lost", 
   const sealed = Uint8Array.of(9, 9);
   assert.deepEqual(await envelope.seal(async () => [sealed], Uint8Array.of(1)), sealed);
   assert.ok((new Envelope("x".repeat(10_000)).warning as string).length < 500);
+});
+
+test("keys mean the version that the figures say", () => {
+  for (const { key, means } of figures.versions) {
+    if (!("envelope" in key)) assert.equal(UNSAID, means);
+    if (means === VERSION) requireVersion(key.envelope);
+    else assert.throws(() => requireVersion(key.envelope), MisuseError);
+  }
 });
 
 test("an unknown version is refused in words", () => {

@@ -169,9 +169,11 @@ test("a codec without an envelope is warned of once, and shows nothing", async (
 
 test("a key of an unknown envelope version is refused in words, and wiped", async () => {
   const parties = new Parties(new MemoryCounterPort());
-  const event = { ...key(1n, random(16), true), envelope: 2 } as KeyEvent & { baseKey: Uint8Array };
-  await assert.rejects(parties.handle(event), /version 1 is known/);
-  assert.ok(event.baseKey.every((byte) => byte === 0));
+  for (const envelope of [2, null]) {
+    const event = { ...key(1n, random(16), true), envelope } as KeyEvent & { baseKey: Uint8Array };
+    await assert.rejects(parties.handle(event), /version 1 is known/);
+    assert.ok(event.baseKey.every((byte) => byte === 0));
+  }
   await assert.rejects(parties.handle(use(1n)), /not installed/);
   await parties.handle({ ...key(1n, random(16), true), envelope: 1 } as KeyEvent);
 });

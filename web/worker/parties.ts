@@ -12,7 +12,7 @@
  *   5. Suites with 4-byte tags are for those events that ask for them: RFC 9605 7.5.
  */
 
-import { requireVersion, VERSION } from "../codecs/envelope.js";
+import { requireVersion } from "../codecs/envelope.js";
 import type { Install, InstallEpoch, InstallKey, InstallSenderKey, KeyEvent } from "../messages.js";
 import type { CounterPort } from "../sframe/counters.js";
 import { requireAllowed } from "../sframe/frame.js";
@@ -86,7 +86,7 @@ export class Parties {
 
   async #install(event: Install): Promise<void> {
     try {
-      requireVersion(event.envelope ?? VERSION);
+      requireVersion(event.envelope);
       requireAllowed(suiteOf(event.suite), event.allowShortTags === true);
       const base = await BaseKey.from(event.suite, event.baseKey);
       const name = await base.name();

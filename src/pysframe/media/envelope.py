@@ -30,6 +30,7 @@ from .h26x import H264, H265
 from .vp8 import VP8
 
 VERSION = 1  # of the format; it travels with the key
+UNSAID = 1  # what a key means that says none: it may be older than any other version
 CODECS = {codec.name: codec for codec in (VP8, H264, H265, AV1)}
 # No part of these payloads is read on the way: VP9's layers are in its RTP payload descriptor.
 PLAIN = {"VP9"}

@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol
 from .._values import showable
 from ..counters import CounterStore
 from ..engine import KeyFlow
-from ..media import VERSION
+from ..media.envelope import UNSAID
 from ..suites import CipherSuite
 
 
@@ -35,7 +35,7 @@ class InstallKey(_Secretive):
 
     mine: it is to seal with, and never to open (RFC 9605 4.4.1: never both). start, for a key that
     is mine: its next counter, 0 when it was never used, or the CounterStore that remembers it.
-    envelope: the version of pysframe.media that its owner uses.
+    envelope: the version of pysframe.media that its owner uses; 1 when nothing says which.
 
     >>> InstallKey(sender="alice", suite=CipherSuite(4), kid=300, base_key=bytes(16))
     InstallKey(sender='alice', suite=<CipherSuite.AES_128_GCM_SHA256_128: 4>, kid=300, mine=False, \
@@ -48,7 +48,7 @@ start=None, envelope=1)
     base_key: bytes = field(repr=False)
     mine: bool = False
     start: int | CounterStore | None = None
-    envelope: int = VERSION
+    envelope: int = UNSAID
 
 
 @showable
@@ -66,7 +66,7 @@ class InstallSenderKey(_Secretive):
     step: int
     base_key: bytes = field(repr=False)
     mine: bool = False
-    envelope: int = VERSION
+    envelope: int = UNSAID
 
 
 @showable
@@ -84,7 +84,7 @@ class InstallEpoch(_Secretive):
     base_key: bytes = field(repr=False)
     senders: int | None = None
     my_index: int | None = None
-    envelope: int = VERSION
+    envelope: int = UNSAID
 
 
 @showable

@@ -25,7 +25,8 @@ from ..counters import CounterStore
 from ..engine import KeyFlow
 from ..errors import MisuseError
 from ..limits import LAST_KID, MIN_BASE_KEY
-from ..media import VERSION as ENVELOPE
+from ..media.envelope import UNSAID
+from ..media.envelope import VERSION as ENVELOPE
 from ..suites import CipherSuite
 from .events import InstallKey, KeyEvent, Use
 
@@ -47,7 +48,8 @@ class StaticKeys:
      "receive": [{"sender": "alice", "kid": 300, "base_key": "<base64url>"}]}
 
     base_key: base64url, 16 bytes or more. counters: the path of the CounterStore that remembers
-    how far this key has been used, relative to the file. One of send and receive may be left out.
+    how far this key has been used, relative to the file. One of send and receive may be left out,
+    and so may envelope: then it is 1.
     Raises KeyFileError, which says what is wrong and where, and never repeats a key.
     """
 
@@ -130,7 +132,7 @@ class _Reader:
         version = content["version"]
         if type(version) is not int or version != VERSION:
             self._fail("its version", f"is unknown here; this pysframe knows version {VERSION}")
-        envelope = content.get("envelope", ENVELOPE)
+        envelope = content.get("envelope", UNSAID)
         if type(envelope) is not int or envelope != ENVELOPE:
             self._fail("its envelope version", "is unknown here; this pysframe knows version "
                        f"{ENVELOPE}: update it, or have senders use that version")  # fmt: skip
@@ -173,8 +175,9 @@ class _Reader:
             self._fail(f"{where}.kid", "must be a whole number, 0..2^64-1")
         key = self._secret(row["base_key"], f"{where}.base_key")
         return InstallKey(
-            sender=sender, suite=suite, kid=kid, base_key=key, mine=start is not None, start=start
-        )
+            sender=sender, suite=suite, kid=kid, base_key=key, mine=start is not None, start=start,
+            envelope=ENVELOPE,
+        )  # fmt: skip
 
     def _secret(self, text: object, where: str) -> bytes:
         if type(text) is not str or not _BASE64URL.fullmatch(text):

@@ -19,6 +19,6 @@ Rules of this package:
 
 from ._receiving import Incoming
 from ._sending import SealedTrack
-from ._session import Session, configuration
+from ._session import ANYBODY, Session, configuration
 
-__all__ = ["Incoming", "SealedTrack", "Session", "configuration"]
+__all__ = ["ANYBODY", "Incoming", "SealedTrack", "Session", "configuration"]

@@ -59,7 +59,7 @@ class Incoming:
 
     @property
     def sender(self) -> str | None:
-        """Whose keys open it; None: anybody's in the room."""
+        """Whose keys open it; None: anybody's in the room, or nobody's as long as scope is None."""
         return self.scope.sender if self.scope else None
 
     @property
@@ -82,7 +82,8 @@ class Incoming:
         self.refused, self.why, self.kid = self.refused + 1, why, kid
 
     def __repr__(self) -> str:
-        return f"<Incoming {self.kind} of {self.sender or 'anybody'}: {dict(self._counts)}>"
+        whose = "nobody yet" if self.scope is None else self.sender or "anybody"
+        return f"<Incoming {self.kind} of {whose}: {dict(self._counts)}>"
 
 
 class OpenedFrames(queue.Queue[Any]):
@@ -100,8 +101,13 @@ class OpenedFrames(queue.Queue[Any]):
         self._asked = 0.0  # time of the last key-frame request, in monotonic seconds
         self._unwatch: Callable[[], None] | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether no frame comes any more."""
+        return self._incoming.ended
+
     def bind(self, scope: Scope) -> None:
-        """Says whose frames these are. Called on the event loop, before the first frame."""
+        """Says whose frames these are, from the event loop. Those that came before were dropped."""
         if self._unwatch is None:
             self._incoming.scope = scope
             scope.watch(self._wake)
@@ -152,6 +158,7 @@ class OpenedFrames(queue.Queue[Any]):
             incoming.count("empty")
         elif scope is None:
             incoming.refuse("unbound")
+            self._gap = True
         else:
             try:
                 data = self._envelope(codec.mimeType).open(scope.receiver, frame.data)

@@ -5,6 +5,8 @@ Rules of this file:
      it could be hooked is refused.
   2. Silence has a name: what does not open, or is not sent, becomes a Trouble in bounded time.
   3. Nothing that a source, a callback or the network does ends the watch.
+  4. A track opens with anybody's keys only if the application named no sender at all. Where it did,
+     and does not know yet whose track this is, nothing opens.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Self
+from enum import Enum
+from functools import partial
+from typing import Final, Literal, Self
 from weakref import WeakKeyDictionary
 
 from aiortc import (
@@ -41,8 +45,16 @@ REPORT_EVERY = 4  # looks between two reports of the key flow
 
 log = logging.getLogger("pysframe")
 
+
+class _Anybody(Enum):
+    ANYBODY = "anybody's in the room"
+
+
+ANYBODY: Final = _Anybody.ANYBODY
+
 Watched = Incoming | SealedTrack | Keyring
-WhoseTrack = str | Callable[[RTCRtpTransceiver], str | None] | None
+Asked = str | Literal[_Anybody.ANYBODY] | None
+WhoseTrack = str | Callable[[RTCRtpTransceiver], str | None] | Literal[_Anybody.ANYBODY]
 
 
 def configuration() -> RTCConfiguration:
@@ -77,28 +89,32 @@ class Session(AsyncIOEventEmitter):
         self._connections: list[RTCPeerConnection] = []
         self._turns: WeakKeyDictionary[RTCPeerConnection, asyncio.Lock] = WeakKeyDictionary()
         self._tasks: list[asyncio.Task[None]] = []
+        self._unbound: dict[OpenedFrames, Callable[[], Asked]] = {}
         self._troubles: dict[Watched, Trouble] = {}
         self._closed = False
 
     # ---- connections ----
 
-    def connection(self, sender: WhoseTrack = None) -> RTCPeerConnection:
+    def connection(self, sender: WhoseTrack = ANYBODY) -> RTCPeerConnection:
         """A new connection, configured as aiortc needs it, whose receivers open what they receive.
 
-        sender: whose tracks these are, as the source names its senders: a name for all, a function
-        of the transceiver (called when its track appears), or None: anybody's in the room.
+        sender: whose tracks these are, as the source names its senders: a name for all, or a
+        function of the transceiver, called when its track appears. While that returns None nobody
+        knows yet: the track's frames are dropped and counted as "unbound", and it is asked again
+        several times a second. ANYBODY, as without the argument: any key of the room opens them.
         """
         pc = RTCPeerConnection(configuration())
         self.attach(pc, sender)
         self._connections.append(pc)
         return pc
 
-    def attach(self, pc: RTCPeerConnection, sender: WhoseTrack = None) -> None:
+    def attach(self, pc: RTCPeerConnection, sender: WhoseTrack = ANYBODY) -> None:
         """Does the same to a connection that was made elsewhere, which stays its maker's to close.
 
         Call it before the first description is set. Raises MisuseError when a receiver of it has
         started: it may have decoded what was never opened.
         """
+        _refuse_nobody(sender)
         self._start()
         self._forget_ended()
         for transceiver in pc.getTransceivers():
@@ -114,17 +130,34 @@ class Session(AsyncIOEventEmitter):
         def bind(track: MediaStreamTrack) -> None:
             for transceiver, opened in frames.items():
                 if transceiver.receiver.track is track:
-                    whose = sender(transceiver) if callable(sender) else sender
-                    opened.bind(self.keys.scope(whose))
+                    self._bind(opened, partial(_asked, sender, transceiver))
 
         for transceiver in pc.getTransceivers():
             hook(transceiver)
         _private.on_new_transceiver(pc, hook)
         pc.on("track", bind)
 
+    def _bind(self, opened: OpenedFrames, ask: Callable[[], Asked]) -> None:
+        """Now, or once it is known whose track this is; until then its frames are dropped."""
+        whose = ask()
+        if whose is None:
+            self._unbound[opened] = ask
+            return
+        self._unbound.pop(opened, None)
+        opened.bind(self.keys.scope(None if whose is ANYBODY else whose))
+
+    def _ask_again(self) -> None:
+        for opened, ask in list(self._unbound.items()):
+            try:
+                self._bind(opened, ask)
+            except Exception as error:
+                del self._unbound[opened]  # nothing of it will open
+                log.error("nobody says whose track this is: %s", type(error).__name__)
+
     def _forget_ended(self) -> None:
         self._incoming = [track for track in self._incoming if not track.ended]
         self._outgoing = [track for track in self._outgoing if track.readyState != "ended"]
+        self._unbound = {o: ask for o, ask in self._unbound.items() if not o.ended}
         there = {self.keys, *self._incoming, *self._outgoing}
         self._troubles = {whose: said for whose, said in self._troubles.items() if whose in there}
         self._connections = [pc for pc in self._connections if pc.connectionState != "closed"]
@@ -244,6 +277,7 @@ class Session(AsyncIOEventEmitter):
 
     def _look(self) -> None:
         now = time.monotonic()
+        self._ask_again()
         for received in self._incoming:
             before = self._troubles.get(received)
             self._tell(received, trouble_in(received, now, self.keys, before))
@@ -277,6 +311,18 @@ class Session(AsyncIOEventEmitter):
             self.emit(event, trouble)
         except Exception as error:
             log.error("a handler of %r failed: %s", event, type(error).__name__)
+
+
+def _refuse_nobody(sender: WhoseTrack) -> None:
+    if sender is None:
+        raise MisuseError(
+            "sender is None, which names nobody: give a name, or a function that is asked again "
+            "while it returns None; leave it out where anybody's key may open these tracks"
+        )
+
+
+def _asked(sender: WhoseTrack, transceiver: RTCRtpTransceiver) -> Asked:
+    return sender(transceiver) if callable(sender) else sender
 
 
 def _refuse_late(transceiver: RTCRtpTransceiver) -> None:

@@ -41,6 +41,8 @@ _WORDS = {
     "format, or another envelope",
 }
 
+_REASONS = {"unbound": ", since nobody has said whose track it is"}
+
 
 def _is_long(frames: int, seconds: float) -> bool:
     """Whether this many frames in a row, over this long, count as a trouble."""
@@ -57,7 +59,7 @@ def trouble_in(
         return None
     kind = _KINDS.get(track.why)
     if kind is None:
-        words = f"its frames are refused as {track.why!r}"
+        words = f"its frames are refused as {track.why!r}{_REASONS.get(track.why, '')}"
         return Trouble(TroubleKind.REFUSED, track.sender or "", _sentence(track, words))
     if kind in _STATES and track.scope is not None:
         said = before.kind if before and before.kind in _WORDS else None
