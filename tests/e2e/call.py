@@ -51,6 +51,7 @@ class Seen:
     pictures_of_agent: int = 0
     video: dict[str, Any] = field(default_factory=dict)  # of bob's connections: getStats()
     counts: dict[str, Counts] = field(default_factory=dict)  # of bob's transforms
+    named: dict[str, Any] = field(default_factory=dict)  # what bob's page was first told of each
     widths: list[int] = field(default_factory=list)  # after the smallest, then the largest layer
     other_widths: list[int] = field(default_factory=list)  # of the control
     agent: Agent | None = None
@@ -132,7 +133,7 @@ class Call:
                 "bob-spy video": "authentication", "bob-stranger audio": "keyID",
                 "bob-stranger video": "keyID",
             }  # fmt: skip
-            flow = all(counts.get(name, {}).get(what, 0) > 50 for name, what in wanted.items())
+            flow = all(counts.get(name, {}).get(what, 0) > 30 for name, what in wanted.items())
             return flow or NotYet(counts)
 
         await until("alice's frames at the agents", agents)
@@ -145,6 +146,7 @@ class Call:
             seen.agent.listens(), self.bob_hears("bob-alice"), self.bob_hears("bob-agent")
         )
         seen.counts = await self.bob.call("counts")
+        seen.named = await self.bob.call("named")
         for name in ("bob-alice", "bob-spy", "bob-stranger"):
             seen.video[name] = await self.video(name)
         seen.pictures_of_agent = len(seen.agent.pictures)

@@ -6,7 +6,7 @@ Rule: every one is judged as an agent in Python and in a page, by sound and by p
 from collections.abc import Callable
 from dataclasses import replace
 
-from agent import Agent
+from agent import Agent, Named
 from call import Counts, Seen
 
 from pysframe.source import TroubleKind
@@ -44,14 +44,18 @@ def decoder_of(connection: str, other: str) -> Callable[[Seen], Seen]:
     return broken
 
 
-def shut_out(seen: Seen, connection: str, reason: str | None = None) -> None:
-    """A connection of bob's opens nothing, of sound or pictures, and its decoder has no picture."""
+def shut_out(seen: Seen, connection: str, fault: TroubleKind, reason: str | None = None) -> None:
+    """A connection of bob's opens nothing, of sound or pictures, and its decoder has no picture.
+    His page is told why of both, and of the sound within a second of its first frame."""
     for kind, fewest in FEWEST.items():
         counts = bob(seen, connection, kind)
         why = counts[reason] if reason else refused(counts)
         assert counts["passed"] == 0 and why > fewest, (kind, counts)
-    video = seen.video[f"bob-{connection}"]
+        said = seen.named[f"bob-{connection} {kind}"]
+        assert said["fault"] == fault.value, (kind, said)
+    video, said = seen.video[f"bob-{connection}"], seen.named[f"bob-{connection} audio"]
     assert video.get("framesDecoded", 0) == 0, video
+    assert Named(said["seconds"], said["frames"]).in_a_second, said
 
 
 def in_place_of(connection: str) -> dict[str, Callable[[Seen], Seen]]:
@@ -60,7 +64,28 @@ def in_place_of(connection: str) -> dict[str, Callable[[Seen], Seen]]:
         "bob opens sound": instead(connection, "alice", "audio"),
         "bob opens pictures": instead(connection, "alice", "video"),
         "bob decodes pictures": decoder_of(connection, "alice"),
+        "bob is told of another fault": told_another(connection),
+        "bob is told late": told_late(connection),
     }
+
+
+def told_another(connection: str) -> Callable[[Seen], Seen]:
+    """As the page is told of the stranger or, for him, of the spy."""
+    other = "spy" if connection == "stranger" else "stranger"
+
+    def broken(seen: Seen) -> Seen:
+        said = {f"bob-{connection} audio": seen.named[f"bob-{other} audio"]}
+        return replace(seen, named=seen.named | said)
+
+    return broken
+
+
+def told_late(connection: str) -> Callable[[Seen], Seen]:
+    def broken(seen: Seen) -> Seen:
+        said = seen.named[f"bob-{connection} audio"] | {"seconds": 1.5, "frames": 75}
+        return replace(seen, named=seen.named | {f"bob-{connection} audio": said})
+
+    return broken
 
 
 def named(party: Agent, state: str, kind: TroubleKind) -> None:
@@ -74,7 +99,7 @@ def named(party: Agent, state: str, kind: TroubleKind) -> None:
 
 def wrong_key(seen: Seen) -> None:
     named(seen.spy, "WRONG_KEY", TroubleKind.WRONG_KEY)
-    shut_out(seen, "spy", "authentication")
+    shut_out(seen, "spy", TroubleKind.WRONG_KEY, "authentication")
 
 
 def the_right_key_as_spy(seen: Seen) -> Seen:
@@ -83,7 +108,7 @@ def the_right_key_as_spy(seen: Seen) -> Seen:
 
 def key_withheld(seen: Seen) -> None:
     named(seen.stranger, "MISSING_KEY", TroubleKind.MISSING_KEY)
-    shut_out(seen, "stranger", "keyID")
+    shut_out(seen, "stranger", TroubleKind.MISSING_KEY, "keyID")
 
 
 def the_right_key_as_stranger(seen: Seen) -> Seen:
@@ -96,7 +121,7 @@ def clear_media(seen: Seen) -> None:
     named(agent, "NOT_SFRAME", TroubleKind.NOT_SFRAME)
     # Clear bytes have a KID and a counter, too, for who takes them for SFrame.
     assert {trouble.kind for trouble in agent.troubles} == {TroubleKind.NOT_SFRAME}, agent.troubles
-    shut_out(seen, "clear")
+    shut_out(seen, "clear", TroubleKind.NOT_SFRAME)
 
 
 def sealed_as_clear_media(seen: Seen) -> Seen:

@@ -4,7 +4,7 @@
  * `make web` built it.
  */
 
-import { CounterStore, FrameWorker, publish } from "/dist/page.js";
+import { CounterStore, FrameWorker, publish, watch } from "/dist/page.js";
 
 const peers = new Map(); // RTCPeerConnection of each connection's name
 const streams = new Map(); // what each connection receives
@@ -12,6 +12,8 @@ const sending = new Map(); // "connection medium": a sender and its track
 const counting = new Map(); // the same of a receiver of plain media: a worker that counts
 const live = new Set(); // transforms of senders whose real track is sent
 const told = []; // trouble, in words
+const begun = new Map(); // when a transform was first seen to have a frame
+const named = new Map(); // of a receiver's transform: what was first said to be wrong, and when
 let frames;
 
 const asBytes = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
@@ -30,6 +32,7 @@ const calls = {
       counters: new CounterStore(),
       onTrouble: (words, id) => told.push({ words, id }),
     });
+    noteFirstFrames(frames);
   },
 
   install({ sender, kid, key, mine }) {
@@ -77,7 +80,7 @@ const calls = {
     for (const kind of kinds) {
       const transceiver = peer.addTransceiver(kind, { direction: "recvonly" });
       if (kind === "video") only(transceiver, RTCRtpReceiver, codec);
-      if (open) frames.attach(transceiver.receiver, opening(name, open, kind, codec));
+      if (open) opens(transceiver.receiver, opening(name, open, kind, codec));
       else counted(transceiver.receiver, `${name} ${kind}`);
     }
     return local(peer, await peer.createOffer());
@@ -87,7 +90,7 @@ const calls = {
   async answer({ name, open, offer, codec }) {
     const peer = connection(name);
     peer.addEventListener("track", ({ receiver, track }) => {
-      if (open) frames.attach(receiver, opening(name, open, track.kind, codec));
+      if (open) opens(receiver, opening(name, open, track.kind, codec));
     });
     await peer.setRemoteDescription({ type: "offer", sdp: offer });
     return local(peer, await peer.createAnswer());
@@ -100,6 +103,9 @@ const calls = {
   },
 
   told: () => told,
+
+  /** Of each transform: what was first told of it, in what words, and when since its first frame. */
+  named: () => Object.fromEntries(named),
 
   /** The transforms of senders whose real track is sent. */
   live: () => [...live],
@@ -159,6 +165,31 @@ function options(name, sender, kind, codec) {
 }
 
 const opening = (...about) => ({ ...options(...about), operation: "open" });
+
+/** As an application does: attached, and watched. */
+function opens(receiver, about) {
+  const [mine, { id }] = [frames, about];
+  mine.attach(receiver, about);
+  const note = async (words, fault) => {
+    if (fault === null || named.has(id)) return;
+    const seconds = (performance.now() - begun.get(id)) / 1_000;
+    named.set(id, { fault, words, seconds });
+    named.get(id).frames = seenBy(await mine.counts(), id);
+  };
+  watch(receiver, id, mine, note, { every: 200 });
+}
+
+async function noteFirstFrames(mine) {
+  for (;;) {
+    const counts = await mine.counts();
+    for (const id of Object.keys(counts)) {
+      if (!begun.has(id) && seenBy(counts, id) > 0) begun.set(id, performance.now());
+    }
+    await wait(50);
+  }
+}
+
+const seenBy = (counts, id) => Object.values(counts[id] ?? {}).reduce((a, b) => a + b, 0);
 
 function counted(receiver, id) {
   const worker = new Worker("counting-worker.js", { type: "module" });
