@@ -155,12 +155,16 @@ async def _all_has_come(call: Call, before: Counts) -> Counts:
 
 
 async def _counted(call: Call) -> Counts:
-    """Frames of sound, each of which is one packet; at alice's end first."""
-    sent = await _sends(call.alice, "alice")
-    alice = (await call.alice.call("counts"))["alice audio"]
-    bob = await call.bob.call("counts")
-    received = await call.sound("bob-alice")
+    """Frames of sound, each of which is one packet. Asked at once, since a page takes its time."""
     agent, late = call.seen.agent, call.seen.more["agent that is late"]
+    sent, alices, bob, received, lost = await asyncio.gather(
+        _sends(call.alice, "alice"),
+        call.alice.call("counts"),
+        call.bob.call("counts"),
+        call.sound("bob-alice"),
+        agent.lost("audio"),
+    )
+    alice = alices["alice audio"]
     return {
         "sealed": alice["passed"],
         "not sealed": refused(alice),
@@ -172,7 +176,7 @@ async def _counted(call: Call) -> Counts:
         "opened by an agent without them": late.opened("audio"),
         "opened by the agent": agent.opened("audio"),
         "refused by the agent": agent.refused("audio"),
-        "lost on the way to the agent": await agent.lost("audio"),
+        "lost on the way to the agent": lost,
     }
 
 
