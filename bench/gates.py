@@ -35,6 +35,7 @@ from typing import Any
 import about
 import c_peers
 import shapes
+import threads
 from calls import CallContest
 from verdicts import Contest, Verdict, decide, line, summary
 
@@ -111,8 +112,11 @@ def is_wanted(row: dict[str, Any], where: str, words: list[str]) -> bool:
 
 def why_not(row: dict[str, Any], cores: int) -> str:
     """What this machine lacks to measure the row; or nothing."""
-    if "shape" in row and (needed := shapes.SHAPES[row["shape"]].cores) > cores:
+    needed = shapes.SHAPES[row["shape"]].cores if "shape" in row else 1
+    if needed > cores:
         return f"it takes {needed} cores, and this process has {cores}"
+    if needed > 1 and not threads.WAITED.exists():
+        return f"this system does not say how long a thread waits for a core ({threads.WAITED})"
     if "peer" in row and c_peers.ipsec_version() is None:
         return "intel-ipsec-mb is not installed (make bench-peers)"
     return ""
@@ -157,14 +161,14 @@ def judge(
             chosen = [point for point in points(kernel, row) if is_wanted(row, point[0], words)]
             reason = why_not(row, len(os.sched_getaffinity(0)))
             if chosen and reason:
-                tell(f"--   {kernel:8}{name_of(row)}: not measured: {reason}")
+                tell(f"--     {kernel:8}{name_of(row)}: not measured: {reason}")
                 continue
             for where, begin in chosen:
                 judged += 1
                 yield decide(asked(kernel, row, where, budget), begin(), slower)
         if judged:
             spent = time.monotonic() - begun
-            tell(f"--   {kernel:8}{kind}: {judged} verdicts in {spent:.1f} s")
+            tell(f"--     {kernel:8}{kind}: {judged} verdicts in {spent:.1f} s")
 
 
 def run_tier(kernel: str, options: argparse.Namespace) -> int:
@@ -175,7 +179,7 @@ def run_tier(kernel: str, options: argparse.Namespace) -> int:
         if not options.json:
             print(line(verdict), flush=True)
     if options.json:
-        print(json.dumps([asdict(v) | {"passed": v.passed} for v in verdicts]))
+        print(json.dumps([asdict(v) | {"passed": v.passed, "failed": v.failed} for v in verdicts]))
     else:
         print("\n".join(summary(kernel, verdicts)))
     if not verdicts:

@@ -63,6 +63,8 @@ def recorded(kernel: str, tier: dict[str, Any], words: list[str]) -> None:
                 sys.exit(f"{gates.name_of(row)} cannot be recorded here: {reason}")
             most = "shape" in row and shapes.SHAPES[row["shape"]].most
             found = [reached(begin()) for _, begin in gates.POINTS[kind](kernel, row)]
+            if not all(m.sure for m in found):
+                sys.exit(f"{gates.name_of(row)}: the peer never had its cores")
             lower(row["bar"], [m.figure for m in found], most)
             if kind == "rows":
                 lower(row.setdefault("p99", {}), [min(m.late, m.figure) for m in found])
@@ -71,12 +73,12 @@ def recorded(kernel: str, tier: dict[str, Any], words: list[str]) -> None:
 
 
 def reached(contest: Any) -> Measured:
-    """After so many rounds that one more finds nothing better."""
+    """After so many rounds that it is sure and one more finds nothing better."""
     found: Measured = contest.go_on(1)
     for _ in range(ROUNDS):
         before, found = found, contest.go_on(2)
         figures = ((before.figure, found.figure), (before.late, found.late))
-        if all(abs(a - b) <= NEWS * b for a, b in figures):
+        if found.sure and all(abs(a - b) <= NEWS * b for a, b in figures):
             break
     return found
 

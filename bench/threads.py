@@ -5,6 +5,11 @@ from both. For batches that let go of the GIL it is cryptography's AESGCM on one
 lets go of the GIL as well, uses the same units of the CPU, and its call takes as long as ours, so
 that the GIL changes hands as often. For batches too short for that it is a call that keeps the GIL
 as they do: what is asked then is only that two threads are no slower than one.
+
+A neighbour that is never away would take a core from all turns of the peer, and make a good figure
+of its bad luck. So Linux is asked how long each thread was ready and had no core. A figure is sure
+when the peer has had some turns in which both threads went on undisturbed, and ours some alone.
+Of ours together nothing is asked: whoever disturbs them can only make the figure worse.
 """
 
 import hashlib
@@ -12,7 +17,10 @@ import os
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from io import FileIO
+from pathlib import Path
 from time import perf_counter_ns
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,9 +31,11 @@ import pysframe
 
 WHILE = 2_000_000  # ns of one turn: less than the time for which a neighbour keeps a core
 TURNS = 40
-GAINS = 1.6  # a peer's gain from which on it has surely had both cores for a turn
+UNDISTURBED = 0.05  # of a turn, at most, may a thread have waited for its core
+ENOUGH = 10  # such turns
 SUITE = 4
 KEEPS_GIL = 2047  # bytes: hashlib lets go of it from 2,048 on
+WAITED = Path("/proc/thread-self/schedstat")  # ns: on a core, ready without one; and how often
 
 Work = Callable[[int], None]  # does so many calls
 
@@ -40,7 +50,6 @@ class ThreadsContest:
         self.ours = _Side(partial(_batches, size, rows))
         call_ns = _call_ns(self.ours.make())
         self.theirs = _Side(partial(_seal_of, _size_for(call_ns)) if lets_go else _short_hash)
-        self.enough = GAINS if lets_go else GAINS / 2
 
     def go_on(self, longer: int) -> Measured:
         self.ours.renew()
@@ -48,8 +57,21 @@ class ThreadsContest:
         for _ in range(TURNS * longer):
             for side in random.sample([self.ours, self.theirs], 2):
                 side.turn()
-        gain = self.theirs.gain
-        return Measured(self.ours.gain / gain, sure=gain >= self.enough)
+        undisturbed = self.ours.undisturbed["alone"], self.theirs.undisturbed["together"]
+        return Measured(self.ours.gain / self.theirs.gain, sure=min(undisturbed) >= ENOUGH)
+
+
+@dataclass(frozen=True, order=True)
+class Turn:
+    """ns: from the first thread's start to the last one's end. waited: how long of it the thread
+    that had least luck was ready and had no core."""
+
+    ns: float
+    waited: float = 0.0
+
+    @property
+    def is_undisturbed(self) -> bool:
+        return self.waited <= UNDISTURBED * self.ns
 
 
 class _Side:
@@ -58,32 +80,42 @@ class _Side:
     def __init__(self, make: Callable[[], Work]) -> None:
         self.make = make
         self.calls = int(WHILE // _call_ns(make())) + 1
-        self.alone = self.together = float("inf")
+        self.alone = self.together = Turn(float("inf"))
+        self.undisturbed = {"alone": 0, "together": 0}
 
     def renew(self) -> None:
         self.first, self.second = (partial(self.make(), self.calls) for _ in range(2))
 
     def turn(self) -> None:
-        self.alone = min(self.alone, _span([self.first]), _span([None, self.second]))
-        self.together = min(self.together, _span([self.first, self.second]))
+        self.saw(_turn([self.first]), _turn([None, self.second]), _turn([self.first, self.second]))
+
+    def saw(self, first: Turn, second: Turn, together: Turn) -> None:
+        self.alone = min(self.alone, first, second)
+        self.together = min(self.together, together)
+        self.undisturbed["alone"] += first.is_undisturbed or second.is_undisturbed
+        self.undisturbed["together"] += together.is_undisturbed
 
     @property
     def gain(self) -> float:
-        return 2 * self.alone / self.together
+        return 2 * self.alone.ns / self.together.ns
 
 
-def _span(tasks: list[Callable[[], None] | None]) -> float:
-    """Nanoseconds from the first thread's start to the last one's end; task i is on core i."""
+def _turn(tasks: list[Callable[[], None] | None]) -> Turn:
+    """Each task in a thread of its own; task i is on core i."""
     cores = sorted(os.sched_getaffinity(0))
     ready = threading.Barrier(sum(task is not None for task in tasks))
     times: list[int] = []
+    waits: list[int] = []
 
     def run(core: int, task: Callable[[], None]) -> None:
         os.sched_setaffinity(0, {core})
-        ready.wait()
-        start = perf_counter_ns()
-        task()
-        times.extend((start, perf_counter_ns()))
+        with WAITED.open("rb", buffering=0) as schedstat:
+            before = _waited(schedstat)
+            ready.wait()
+            start = perf_counter_ns()
+            task()
+            times.extend((start, perf_counter_ns()))
+            waits.append(_waited(schedstat) - before)
 
     pairs = zip(cores, tasks, strict=False)
     threads = [threading.Thread(target=run, args=pair) for pair in pairs if pair[1] is not None]
@@ -91,7 +123,12 @@ def _span(tasks: list[Callable[[], None] | None]) -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    return max(times) - min(times)
+    return Turn(max(times) - min(times), max(waits))
+
+
+def _waited(schedstat: FileIO) -> int:
+    """Nanoseconds for which the thread that opened it was ready to run and had no core."""
+    return int(os.pread(schedstat.fileno(), 64, 0).split()[1])
 
 
 def _call_ns(work: Work) -> float:

@@ -3,7 +3,9 @@
 A row has a contest: something of ours and what it is compared with, timed in turns. A round of
 turns that surely reaches the gate ends it. One that does not is followed by a longer one, a little
 later, and the row is judged by the best turns of all rounds so far; it fails when the last one has
-not reached the gate either. bench/README.md says how often that is wrong.
+not reached the gate either. A good figure that is not sure even then could not be measured: that
+has a name of its own, and fails the run as well, since no row is left out because the machine is
+busy. bench/README.md says how often that is wrong.
 """
 
 import time
@@ -54,15 +56,20 @@ class Verdict:
     late: float = 0.0
     late_ns: float = 0.0
     rounds: int = 0
+    sure: bool = True
+
+    @property
+    def failed(self) -> bool:
+        within = self.figure <= self.gate if self.most else self.figure >= self.gate
+        return not within or self.late < self.late_gate
 
     @property
     def passed(self) -> bool:
-        within = self.figure <= self.gate if self.most else self.figure >= self.gate
-        return within and self.late >= self.late_gate
+        return self.sure and not self.failed
 
     @property
     def mark(self) -> str:
-        return "ok" if self.passed else "FAIL"
+        return "FAIL" if self.failed else "ok" if self.sure else "UNSURE"
 
 
 def decide(asked: Verdict, contest: Contest, slower: float = 1.0) -> Verdict:
@@ -76,7 +83,7 @@ def decide(asked: Verdict, contest: Contest, slower: float = 1.0) -> Verdict:
             time.sleep(PAUSE)
         found = contest.go_on(longer)
         verdict = _judged(asked, found, number, slower)
-        if verdict.passed and found.sure:
+        if verdict.passed:
             break
     return verdict
 
@@ -89,6 +96,7 @@ def _judged(asked: Verdict, found: Measured, rounds: int, slower: float) -> Verd
         late=found.late / slower,
         late_ns=found.late_ns * slower,
         rounds=rounds,
+        sure=found.sure,
     )
 
 
@@ -100,14 +108,17 @@ def line(v: Verdict) -> str:
     late = f", p99 {v.late:.3g} x (gate {v.late_gate:.3g})" if v.late_gate else ""
     time = f"  {v.ns:7.1f} ns" if v.ns else ""
     again = f", {v.rounds} rounds" if v.rounds > 1 else ""
+    unsure = ", not measured: the peer never had its cores" if v.mark == "UNSURE" else ""
     return (
-        f"{v.mark:5}{v.kernel:8}{v.name:24}{v.where:18}{v.figure:9.4g} {v.unit:12}"
-        f"(bar {sign} {v.bar:g} on {v.cpu}, gate {v.gate:.3g}){late}{time}{again}"
+        f"{v.mark:7}{v.kernel:8}{v.name:24}{v.where:18}{v.figure:9.4g} {v.unit:12}"
+        f"(bar {sign} {v.bar:g} on {v.cpu}, gate {v.gate:.3g}){late}{time}{again}{unsure}"
     )
 
 
 def summary(kernel: str, verdicts: Iterable[Verdict]) -> Iterator[str]:
     found = list(verdicts)
     yield f"{kernel}: {sum(v.passed for v in found)} of {len(found)} gates passed"
+    if unsure := sum(v.mark == "UNSURE" for v in found):
+        yield f"{kernel}: {unsure} could not be measured, which fails the run"
     if again := sum(v.rounds > 1 for v in found):
         yield f"{kernel}: {again} measured again"

@@ -227,6 +227,8 @@ def made(link):
         "unprotect_batch.out suite 5 1200 B",
         "Receiver.add_key",
         "unprotect_batch, its floor",
+        "for row in batch",
+        "Header.parse",
     ],
 )
 def test_a_real_delay_a_quarter_beyond_the_gate_fails_its_row(copy, place):

@@ -23,7 +23,10 @@ static void look(int number, siginfo_t *info, void *context)
 static inline void set_trap(uint64_t set)
 {
     __asm__ __volatile__("sub $128, %%rsp\n\tpushf\n\tandq $~0x100, (%%rsp)\n\torq %0, (%%rsp)\n\t"
-                         "popf\n\tadd $128, %%rsp" : : "r"(set << 8) : "memory", "cc");
+                         "popf\n\tadd $128, %%rsp"
+                         :
+                         : "r"(set << 8)
+                         : "memory", "cc");
 }
 
 /* at[byte] becomes the address of an instruction in [from, to) that begins with it and was run.
