@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from types import MappingProxyType
+from typing import NamedTuple
 
 import pysframe  # of Sender and Receiver, which belong to an engine
 
@@ -37,6 +38,13 @@ NO_SENDER = (
 )
 
 Install = InstallKey | InstallSenderKey | InstallEpoch
+
+
+class Mine(NamedTuple):
+    """Whose name a key to seal with was installed under, and of which epoch it is, if any."""
+
+    sender: str
+    epoch: int | None
 
 
 @showable
@@ -103,7 +111,7 @@ class Keyring:
         self._held: dict[tuple[str, int], Install] = {}  # what opens, by kind and number
         self._senders: dict[int, pysframe.Sender] = {}  # what seals, by KID
         self._names: dict[int, str] = {}  # the fingerprints of their keys
-        self._mine: dict[int, str] = {}  # under which name each was installed
+        self._mine: dict[int, Mine] = {}  # as what each was installed
         self._sealing: pysframe.Sender | None = None
         self._dropped: deque[int] = deque(maxlen=REMEMBERED)
         self._stores: list[CounterStore] = []
@@ -196,41 +204,100 @@ class Keyring:
                 f"this room's suite is {self._suite.name}, and a key of {suite.name} came; "
                 "a room has one suite"
             )
-        if isinstance(event, InstallEpoch) or not event.mine:
+        opens = isinstance(event, InstallEpoch) or not event.mine
+        if opens:
             with self._lock:
-                self._receive(event, suite)
+                self._check(event, suite)
         if isinstance(event, InstallEpoch):
             self._seal_as_member(event, suite)
         elif event.mine:
             self._seal(event, suite)
+        if opens:
+            with self._lock:
+                self._receive(event, suite)
         self._suite = suite
 
-    def _receive(self, event: Install, suite: CipherSuite) -> None:
-        if isinstance(event, InstallKey) and event.kid in self._senders:
-            raise MisuseError(f"KID {event.kid:#x} is sealed with here; no key is for both ways")
+    def _check(self, event: Install, suite: CipherSuite) -> None:
+        """Raises what would keep a receiver from taking this key, before anything has changed."""
+        for kid, mine in self._mine.items():
+            of_a_group = isinstance(event, InstallEpoch) and mine.epoch is not None
+            if self._spans(event, kid) and not of_a_group:
+                raise MisuseError(f"KID {kid:#x} is sealed with here; no key is for both ways")
         if isinstance(event, InstallSenderKey) and None in self._scopes:
             raise MisuseError(NO_SENDER)
         self._refuse_another(event)
         self._try(event, suite)
+
+    def _receive(self, event: Install, suite: CipherSuite) -> None:
         scopes = [scope for scope in self._scopes.values() if _concerns(event, scope)]
         for scope in scopes:
             if scope.receiver.suite is not suite:
                 scope.receiver = _receiver(suite)  # it had no key yet
             self._install(scope, event)
+        self._forget_older(event)
         self._held[_name(event)] = event
         for scope in scopes:
             scope._added()
 
+    def _forget_older(self, event: Install) -> None:
+        """RFC 9605 5.2 MUST: an epoch goes when one with the same low bits comes."""
+        if not isinstance(event, InstallEpoch):
+            return
+        for kind, number in list(self._held):
+            if (
+                kind == "epoch"
+                and number != event.epoch
+                and self._low(number) == self._low(event.epoch)
+            ):
+                del self._held[kind, number]
+                for kid in [kid for kid, mine in self._mine.items() if mine.epoch == number]:
+                    self._drop_mine(kid)
+
     def _refuse_another(self, event: Install) -> None:
-        """A Drop, and who is named as speaking, hang on a number being one sender's alone."""
+        """A Drop, and who is named as speaking, hang on a KID being one key's alone.
+
+        No receiver would take both, neither one that is there nor one that a later track needs.
+        """
         held = self._held.get(_name(event))
         if held is None:
-            return
+            return self._refuse_clash(event)
         if held.sender != event.sender:
             kind, number = _name(event)
             raise MisuseError(f"{kind} {number:#x} belongs to {held.sender!r} in this room")
-        if isinstance(event, InstallKey) and not compare_digest(held.base_key, event.base_key):
-            raise MisuseError(f"another key is in use under KID {event.kid:#x}")
+        if not compare_digest(held.base_key, event.base_key):
+            kind, number = _name(event)
+            where = "KID" if kind == "key" else f"the number of {kind}"
+            raise MisuseError(f"another key is in use under {where} {number:#x}")
+
+    def _refuse_clash(self, event: Install) -> None:
+        for held in self._held.values():
+            if self._clash(held, event):
+                (kind, number), (theirs, other) = _name(event), _name(held)
+                raise MisuseError(
+                    f"{kind} {number:#x} clashes with {theirs} {other:#x} of {held.sender!r}: no "
+                    "receiver can tell their KIDs apart, or an epoch comes late"
+                )
+
+    def _clash(self, held: Install, event: Install) -> bool:
+        """Whether no receiver could have both."""
+        if isinstance(event, InstallKey):
+            return not isinstance(held, InstallKey) and self._spans(held, event.kid)
+        if isinstance(held, InstallKey):
+            return self._spans(event, held.kid)
+        if isinstance(held, InstallEpoch) and isinstance(event, InstallEpoch):
+            return self._low(held.epoch) == self._low(event.epoch) and event.epoch < held.epoch
+        return type(held) is not type(event)  # their layouts differ
+
+    def _spans(self, event: Install, kid: int) -> bool:
+        """Whether a KID is one of this key's."""
+        if isinstance(event, InstallKey):
+            return kid == event.kid
+        if isinstance(event, InstallSenderKey):
+            return SENDER_KEYS.unpack(kid).generation == event.generation
+        return self._low(kid) == self._low(event.epoch)
+
+    def _low(self, epoch: int) -> int:
+        return epoch % (1 << self._epochs.E)
 
     def _try(self, event: Install, suite: CipherSuite) -> None:
         """Raises what a receiver would: a key that is kept for a later scope must be one."""
@@ -258,11 +325,15 @@ class Keyring:
         """Makes the Sender of one of our own keys. It seals once Use names it."""
         if isinstance(event, InstallSenderKey):
             kid = SENDER_KEYS.pack(event.generation, event.step)
+            self._refuse_opened(kid)
             self._make(kid, event, suite, 0, SENDER_KEYS)
-        elif ("key", event.kid) in self._held:
-            raise MisuseError(f"KID {event.kid:#x} is opened with here; no key is for both ways")
         else:
+            self._refuse_opened(event.kid)
             self._make(event.kid, event, suite, event.start)
+
+    def _refuse_opened(self, kid: int) -> None:
+        if any(self._spans(held, kid) for held in self._held.values()):
+            raise MisuseError(f"KID {kid:#x} is opened with here; no key is for both ways")
 
     def _seal_as_member(self, event: InstallEpoch, suite: CipherSuite) -> None:
         if event.my_index is not None:
@@ -277,10 +348,12 @@ class Keyring:
         layout: SenderKeyLayout | None = None,
     ) -> None:
         name = fingerprint(suite, kid, event.base_key)
+        epoch = event.epoch if isinstance(event, InstallEpoch) else None
         if kid in self._senders:
-            if self._names[kid] != name:
+            if self._names[kid] == name:
+                return  # the same key again: its counter goes on
+            if epoch is None or epoch <= (self._mine[kid].epoch or epoch):
                 raise MisuseError(f"another key to seal with is in use under KID {kid:#x}")
-            return  # the same key again: its counter goes on
         store = start if isinstance(start, CounterStore) else None
         next_ctr = None if isinstance(start, CounterStore) else start
         sender = pysframe.Sender(
@@ -295,25 +368,23 @@ class Keyring:
             if self._closed:
                 sender.close()
             self._refuse_closed()
+            if kid in self._senders:
+                self._drop_mine(kid)  # of an older epoch
             self._senders[kid], self._names[kid] = sender, name
-            self._mine[kid] = event.sender
+            self._mine[kid] = Mine(event.sender, epoch)
         if store is not None and store not in self._stores:
             self._stores.append(store)
 
     def _use(self, event: Use) -> None:
-        if self._mine.get(event.kid) != event.sender:
+        if event.kid not in self._mine or self._mine[event.kid].sender != event.sender:
             raise MisuseError(
                 f"no key to seal with is here under KID {event.kid:#x} of {event.sender!r}"
             )
         self._sealing = self._senders[event.kid]
 
     def _drop(self, event: Drop) -> None:
-        if self._mine.get(event.kid) == event.sender:
-            del self._mine[event.kid]
-            sender = self._senders.pop(event.kid)
-            if self._sealing is sender:
-                self._sealing = None  # sending nothing is safer than media in the clear
-            sender.close()
+        if event.kid in self._mine and self._mine[event.kid].sender == event.sender:
+            self._drop_mine(event.kid)
         held = self._holding(event.kid)
         if held is not None and held.sender == event.sender:
             self._dropped.append(event.kid)
@@ -322,13 +393,16 @@ class Keyring:
                 if _concerns(held, scope):
                     _remove(scope.receiver, held)
 
+    def _drop_mine(self, kid: int) -> None:
+        del self._mine[kid]
+        sender = self._senders.pop(kid)
+        if self._sealing is sender:
+            self._sealing = None  # sending nothing is safer than media in the clear
+        sender.close()
+
     def _holding(self, kid: int) -> Install | None:
         """The installed key, sender key or epoch that this KID belongs to."""
-        epochs = [number for kind, number in self._held if kind == "epoch"]
-        low = kid % (1 << self._epochs.E)
-        names = [("key", kid), ("sender key", SENDER_KEYS.unpack(kid).generation)]
-        names += [("epoch", n) for n in reversed(epochs) if n % (1 << self._epochs.E) == low]
-        return next((self._held[name] for name in names if name in self._held), None)
+        return next((held for held in self._held.values() if self._spans(held, kid)), None)
 
     def _refuse_closed(self) -> None:
         if self._closed:
