@@ -141,6 +141,21 @@ def test_a_turn_gives_everybody_behind_its_whole_timeout(path):
     assert third.first_within(0) == 0.0
 
 
+def test_a_turn_that_ends_gives_the_next_its_whole_timeout(path):
+    """Also where it took most of that timeout, and nobody has looked since."""
+    first, second = Place(path), Place(path)
+    looks = []
+
+    def wait(_seconds):
+        looks.append(1)
+        if len(looks) == LOOKS - 1:
+            first.took_a_turn()
+            first.leave()
+
+    second._first.wait = wait
+    assert second.first_within(1.0) == 1.0
+
+
 def test_a_place_that_an_exception_left_behind_is_nobodys(path):
     """As where Ctrl-C came between its making and its use."""
     left, behind = Place(path), Place(path)
@@ -229,6 +244,20 @@ def test_a_stopped_process_keeps_its_place_and_nobody_else(queue):
     queue.holder.unlock()
     assert turns(others, rounds=PATIENCE - 1) == []
     assert sorted(turns(others, rounds=3)) == [0, 1, 2]
+
+
+def test_a_stopped_process_is_passed_by_many_that_have_turns_all_the_time(queue):
+    """Each of them finds the turn in use at every second look."""
+    stopped, others = queue(), [queue() for _ in range(3)]
+    assert not any(one.try_turn() for one in (stopped, *others))
+    got = set()
+    for look in range(3 * PATIENCE):
+        if look % 2:
+            queue.holder.unlock()
+        elif not queue.holder.try_lock():
+            raise AssertionError("somebody kept the turn")
+        got.update(turns(others))
+    assert got == {0, 1, 2}
 
 
 def test_a_turn_in_use_is_not_given_up(queue):

@@ -71,6 +71,8 @@ class Place:
             if not looks:
                 return None
             self._first.wait(timeout / LOOKS)
+        if line is not None and turns not in (-1, line.turns):
+            looks = LOOKS  # the turn that ended has made this thread the first
         return timeout * looks / LOOKS
 
     def took_a_turn(self) -> None:
@@ -114,7 +116,7 @@ def is_inside(path: Path) -> bool:
 # ---- processes ----
 
 QUEUE = range(1 << 61, (1 << 61) + 16)  # the bytes to lock, beyond those of keys
-PATIENCE = 50  # looks at a turn that nobody takes: those ahead have looked, too, or are stopped
+PATIENCE = 50  # looks at a free turn without moving up: those ahead have looked, too, or are stopped
 
 
 class Queue:
@@ -130,7 +132,7 @@ class Queue:
         """Moves up as far as there is room. True when the turn has come, and its lock is held."""
         file = self._file
         while self._ahead and file.try_lock(QUEUE[self._ahead - 1]):
-            self._ahead -= 1
+            self._ahead, self._unused = self._ahead - 1, 0
             self._unlock(QUEUE[self._ahead + 1 :])
         if self._ahead and not self._is_given_up():
             return False
@@ -148,5 +150,6 @@ class Queue:
             self._file.unlock(places.start, len(places))
 
     def _is_given_up(self) -> bool:
-        self._unused = self._unused + 1 if self._file.is_free(TURN) else 0
+        # Not in a row: others behind a stopped process have turns in between, and would reset it.
+        self._unused += self._file.is_free(TURN)
         return self._unused >= PATIENCE
