@@ -9,7 +9,7 @@ import pytest
 from keyservice.stores import ROOM, OneFile, come, run
 
 from pysframe.keyservice import store_sqlite
-from pysframe.keyservice.store import RoomState, StoreError
+from pysframe.keyservice.store import RoomId, RoomState, StoreError
 from pysframe.keyservice.store_sqlite import MIGRATIONS, SqliteStore
 
 MOVED = "CREATE TABLE notes (seq INTEGER); INSERT INTO notes SELECT seq FROM rooms"
@@ -87,7 +87,41 @@ def test_somebody_elses_file_is_refused_and_left_alone(place):
     assert place.path.read_bytes() == before
 
 
+def test_somebody_elses_file_of_a_schema_that_is_known_is_refused(place):
+    """Many applications count their schemas from 1, too."""
+    asked(place.path, "CREATE TABLE theirs (x)")
+    asked(place.path, "PRAGMA user_version=1")
+    before = place.path.read_bytes()
+    with pytest.raises(StoreError, match="somebody else's database"):
+        SqliteStore(place.path)
+    assert place.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("where", ["nowhere/rooms.db", ".", "nul\0"])
+def test_a_place_for_no_file_is_refused_in_words(tmp_path, where):
+    with pytest.raises(StoreError, match="cannot be opened"):
+        SqliteStore(tmp_path / where)
+
+
 # ---- a disk without room, a bug ----
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        lambda store: store.after(ROOM, 1 << 63),
+        lambda store: store.append(RoomId("acme", "\ud800"), b""),
+        lambda store: store._ask(lambda db: (store_sqlite._append(db, ROOM, b"half"), int("x"))),
+    ],
+)
+def test_a_request_that_cannot_be_fails_for_itself(place, impossible):
+    async def test(store):
+        asked = [store.append(ROOM, b"1"), impossible(store), store.append(ROOM, b"2")]
+        first, none, second = await asyncio.gather(*asked, return_exceptions=True)
+        assert (first.seq, type(none), second.seq) == (1, StoreError, 2)
+        assert [row.body for row in await store.after(ROOM, 0)] == [b"1", b"2"]
+
+    run(place, test)
 
 
 def test_without_room_nothing_is_acknowledged_and_all_goes_on_later(place):

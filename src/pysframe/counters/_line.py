@@ -116,7 +116,7 @@ def is_inside(path: Path) -> bool:
 # ---- processes ----
 
 QUEUE = range(1 << 61, (1 << 61) + 16)  # the bytes to lock, beyond those of keys
-PATIENCE = 50  # looks at a free turn without moving up: those ahead have looked, too, or are stopped
+PATIENCE = 50  # looks at a free turn in one place: those ahead have looked, too, or are stopped
 
 
 class Queue:

@@ -3,7 +3,8 @@
 Rules of this file:
   1. WAL with synchronous=FULL: a commit is on the disk before its requests are answered.
   2. One thread has the connection. What waits for it meanwhile is committed together, so that the
-     disk's sync is shared; each request still succeeds or fails for itself.
+     disk's sync is shared. A request that asks for what cannot be still fails for itself; when the
+     disk fails, all of them do.
   3. A file of a newer schema, or of somebody else, is refused and left as it is.
 """
 
@@ -40,6 +41,7 @@ CREATE TABLE members (
 ) WITHOUT ROWID, STRICT;
 """
 MIGRATIONS: tuple[str, ...] = (_TABLES,)  # from schema 0, an empty file, to 1, to 2, ...
+_OURS = {"rooms", "log", "members"}  # tables of every schema
 _TOGETHER = 256  # requests that share a commit
 _PATIENCE = 30.0  # seconds for another process to let go of the file
 
@@ -131,11 +133,18 @@ class SqliteStore:
                 request.loop.call_soon_threadsafe(_answer, request.future, answer)
 
     def _one(self, request: _Request) -> object:
-        """Its result, or the StoreError that it alone ends with."""
+        """Its result, or the StoreError that it alone ends with. Raises what concerns all."""
+        self._connection.execute("SAVEPOINT one")
+        answer: object
         try:
-            return request.work(self._connection)
+            answer = request.work(self._connection)
         except StoreError as refusal:
-            return refusal
+            answer = refusal
+        except (ValueError, OverflowError) as error:  # a number or name that SQLite cannot have
+            self._connection.execute("ROLLBACK TO one")
+            answer = StoreError(f"the store did not write: {error}")
+        self._connection.execute("RELEASE one")
+        return answer
 
 
 def _answer(future: asyncio.Future[object], answer: object) -> None:
@@ -148,11 +157,7 @@ def _answer(future: asyncio.Future[object], answer: object) -> None:
 
 
 def _opened(path: str | PathLike[str]) -> sqlite3.Connection:
-    with suppress(FileExistsError):  # who is in which room is nobody else's business
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE
-    )
+    connection = _connected(path)
     try:
         _refuse_what_is_not_ours(connection, path)
         if _pragma(connection, "journal_mode=WAL") != "wal":
@@ -168,6 +173,17 @@ def _opened(path: str | PathLike[str]) -> sqlite3.Connection:
     return connection
 
 
+def _connected(path: str | PathLike[str]) -> sqlite3.Connection:
+    try:
+        with suppress(FileExistsError):  # who is in which room is nobody else's business
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        return sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE
+        )
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise StoreError(f"{path!s} cannot be opened: {error}") from error
+
+
 def _refuse_what_is_not_ours(connection: sqlite3.Connection, path: str | PathLike[str]) -> int:
     """The file's schema. Nothing is written to a file that is refused."""
     version = int(_pragma(connection, "user_version"))
@@ -176,8 +192,8 @@ def _refuse_what_is_not_ours(connection: sqlite3.Connection, path: str | PathLik
             f"{path} has schema {version}, of a newer pysframe than this one, which knows "
             f"{len(MIGRATIONS)}; install the newer one again, or restore a backup"
         )
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if version == 0 and tables:
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+    if tables if version == 0 else not tables >= _OURS:
         raise StoreError(f"{path} is somebody else's database; name another file")
     return version
 
