@@ -399,6 +399,16 @@ def test_who_may_not_send_any_more_stops(room):
     assert room.keys("alice", "alice") == room.keys("bob", "alice") == [(1, 0)]
 
 
+def test_who_may_not_send_any_more_is_not_heard(room):
+    """Also where it goes on sealing: the others hold its key no longer."""
+    alice = room.members["alice"]
+    generation = alice._kid(alice._own.current) & ~0xFF
+    room.now += 5
+    session = room.session("alice", "subscriber")
+    room.append(Renewed(0, session.credential, session.hello), to=["bob"])
+    assert Drop("alice", generation) in room.events["bob"]
+
+
 # ---- a member who has lost a key ----
 
 

@@ -1,7 +1,7 @@
 """The keys of others that one member holds, by sender: when the one before is dropped.
 
 Rule: the key before goes 10 s after the first frame under the new one, so that frames on their way
-still open; all keys of a member who has left go at once.
+still open; all keys of a member who has left, or may not send any more, go at once.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class HeardKeys:
                 self._ending.setdefault(old, now + self._pace.keep)
 
     def left(self, index: int) -> list[Drop]:
-        """What to drop of a member who has left."""
+        """What to drop of a member who has left, or may not send any more."""
         sender = self._senders.pop(index, _Sender(""))
         return [self._drop(sender.name, generation) for generation in sender.generations]
 

@@ -185,8 +185,9 @@ class RoomMember:
 
     def _compare(self, before: Seat, after: Seat | None, now: float, out: _Out) -> None:
         mine = before.member.hello in self._sessions
+        if after is None or not after.member.role.sends:
+            out.events += self._heard.left(before.index)  # what it still sends is not heard
         if after is None:
-            out.events += self._heard.left(before.index)
             self._numbers.forget(before.index)
             self._asked.pop(before.index, None)
             self._answered.pop(before.index, None)
