@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from adapters.peers import Keys, Tone, calling, run, to_open, to_seal, until
+from adapters.peers import Film, Keys, Tone, calling, run, to_open, to_seal, until
 
 from pysframe import MisuseError
 from pysframe.adapters.aiortc import ANYBODY, _session
@@ -56,10 +56,41 @@ def test_a_function_that_fails_later_leaves_its_track_closed(rng, caplog):
             await call.connect(Tone(), sender=whose)
             with caplog.at_level(logging.ERROR, "pysframe"):
                 await until(lambda: "nobody says whose" in caplog.text, "a word of it")
-            before = call.incoming("audio").counts["unbound"]
+            before = call.incoming("audio").counts.get("unbound", 0)
             await until(lambda: call.incoming("audio").counts["unbound"] > before + 20, "frames")
             assert len(asked) == 3 and "secret-name" not in caplog.text
             assert "opened" not in call.incoming("audio").counts
+
+    run(test)
+
+
+def raises(transceiver):
+    raise KeyError(transceiver.kind)
+
+
+@pytest.mark.parametrize("answer", [raises, lambda _: ["alice"], lambda _: 7])
+@pytest.mark.parametrize("later", [False, True])
+def test_an_answer_that_is_no_name_leaves_that_track_closed_and_ends_nothing_else(
+    rng, caplog, answer, later
+):
+    """Neither the other track nor the watch, which renews counters and tells troubles."""
+    key, asked = rng.randbytes(16), []
+
+    def whose(transceiver):
+        if transceiver.kind == "video":
+            return "alice"
+        asked.append(1)
+        return None if later and len(asked) < 3 else answer(transceiver)
+
+    async def test():
+        async with calling(Keys(*to_seal(key)), Keys(to_open(key))) as call:
+            with caplog.at_level(logging.ERROR, "pysframe"):
+                await call.connect(Tone(), Film(), sender=whose)
+                await until(lambda: "nobody says whose" in caplog.text, "a word of it")
+            await until(lambda: call.incoming("video").counts.get("opened", 0) > 5, "pictures")
+            await until(lambda: call.troubles, "a trouble")
+            assert set(call.incoming("audio").counts) == {"unbound"}
+            assert len(asked) == (3 if later else 1)
 
     run(test)
 

@@ -2,8 +2,8 @@
 
     rooms = Rooms(store, {"acme": tenant_keys})
     membership = rooms.admitted(room, credential, proof, nonce=nonce, url=url, now=now)
-    await rooms.enter(room, credential, hello, now)   a seat, or the one that this hello has
-    row = await rooms.post(room, membership, text, now)
+    await rooms.enter(room, credential, hello)   a seat, or the one that this hello has
+    answer = await rooms.post(room, membership, text, now)
     await rooms.see_off(room, name)
 
 Rules of this file:

@@ -139,20 +139,21 @@ class Session(AsyncIOEventEmitter):
 
     def _bind(self, opened: OpenedFrames, ask: Callable[[], Asked]) -> None:
         """Now, or once it is known whose track this is; until then its frames are dropped."""
-        whose = ask()
-        if whose is None:
-            self._unbound[opened] = ask
-            return
-        self._unbound.pop(opened, None)
-        opened.bind(self.keys.scope(None if whose is ANYBODY else whose))
+        self._unbound.pop(opened, None)  # nothing of it will open if this fails
+        try:
+            whose = ask()
+            if whose is None:
+                self._unbound[opened] = ask
+                return
+            if whose is not ANYBODY and not isinstance(whose, str):
+                raise TypeError("whoever names a sender returns a str or None")
+            opened.bind(self.keys.scope(None if whose is ANYBODY else whose))
+        except Exception as error:
+            log.error("nobody says whose track this is: %s", type(error).__name__)
 
     def _ask_again(self) -> None:
         for opened, ask in list(self._unbound.items()):
-            try:
-                self._bind(opened, ask)
-            except Exception as error:
-                del self._unbound[opened]  # nothing of it will open
-                log.error("nobody says whose track this is: %s", type(error).__name__)
+            self._bind(opened, ask)
 
     def _forget_ended(self) -> None:
         self._incoming = [track for track in self._incoming if not track.ended]
