@@ -113,6 +113,25 @@ def test_a_kid_is_of_the_epoch_with_its_low_bits(keyring, rng):
     assert "0 keys" in repr(keyring)
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_epoch_sixteen_later_takes_the_kid_over(keyring, rng, first):
+    """Also from epoch 0, with which a group begins."""
+    for number in range(first, first + 17):
+        keyring.apply(epoch_of(number, rng.randbytes(16), senders=3, my_index=1))
+        keyring.apply(Use("group", EPOCHS.pack(number, 1)))
+        opened = keyring.scope().receiver.unprotect(keyring.sealing.protect(b"frame"))
+        assert opened == b"frame"
+    with pytest.raises(MisuseError, match="comes late"):
+        keyring.apply(epoch_of(first, rng.randbytes(16), senders=3, my_index=1))
+
+
+def test_a_key_that_comes_while_the_keyring_closes_is_kept_nowhere(keyring, rng, monkeypatch):
+    monkeypatch.setattr(keyring, "_try", lambda *_: keyring.close())
+    with pytest.raises(MisuseError, match="closed"):
+        keyring.apply(key_of("alice", 300, rng.randbytes(16)))
+    assert "0 keys" in repr(keyring)
+
+
 # ---- whose a key is, and what is remembered ----
 
 

@@ -229,6 +229,7 @@ class Keyring:
         self._try(event, suite)
 
     def _receive(self, event: Install, suite: CipherSuite) -> None:
+        self._refuse_closed()  # meanwhile, perhaps
         scopes = [scope for scope in self._scopes.values() if _concerns(event, scope)]
         for scope in scopes:
             if scope.receiver.suite is not suite:
@@ -352,7 +353,8 @@ class Keyring:
         if kid in self._senders:
             if self._names[kid] == name:
                 return  # the same key again: its counter goes on
-            if epoch is None or epoch <= (self._mine[kid].epoch or epoch):
+            older = self._mine[kid].epoch  # 0 is an epoch, too
+            if epoch is None or older is None or epoch <= older:
                 raise MisuseError(f"another key to seal with is in use under KID {kid:#x}")
         store = start if isinstance(start, CounterStore) else None
         next_ctr = None if isinstance(start, CounterStore) else start
