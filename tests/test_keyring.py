@@ -51,7 +51,7 @@ def test_events_with_keys_stay_here(rng):
 
 FIELD = re.compile(r"^  readonly (\w+)\??:", re.MULTILINE)
 # Of a browser: its counters come over a port, and a group's layout with its epoch.
-ONLY_HERE = {InstallKey: {"start"}}
+ONLY_HERE = {event: {"start"} for event in (InstallKey, InstallSenderKey, InstallEpoch)}
 # A Keyring takes no suite with 4-byte tags, so that nobody can ask for one. The "kind" of a Trouble
 # is "Trouble" there.
 ONLY_THERE = {

@@ -132,6 +132,27 @@ def test_a_key_that_comes_while_the_keyring_closes_is_kept_nowhere(keyring, rng,
     assert "0 keys" in repr(keyring)
 
 
+@pytest.mark.parametrize("install", [epoch_of, sender_key])
+def test_a_key_that_outlives_its_process_goes_on_where_it_was(engine, rng, tmp_path, install):
+    """As where a group's state is kept on disk: the same epoch, the same key, another process."""
+    key = rng.randbytes(16)
+    is_epoch = install is epoch_of
+    kid = EPOCHS.pack(17, 1) if is_epoch else SENDER_KEYS.pack(GENERATION, 0)
+    given = (17, key) if is_epoch else ("group", key)
+    mine = {"my_index": 1} if is_epoch else {"mine": True}
+    seen = []
+    for _ in range(3):
+        ring = Keyring()
+        store = CounterStore(tmp_path / "counters", lease=5)
+        ring.apply(install(*given, start=store, **mine))
+        ring.apply(Use("group", kid))
+        ring.renew()
+        seen.append(ring.sealing.next_ctr)
+        ring.sealing.protect(b"frame")
+        ring.close()
+    assert seen == [0, 5, 10]
+
+
 # ---- whose a key is, and what is remembered ----
 
 

@@ -327,7 +327,7 @@ class Keyring:
         if isinstance(event, InstallSenderKey):
             kid = SENDER_KEYS.pack(event.generation, event.step)
             self._refuse_opened(kid)
-            self._make(kid, event, suite, 0, SENDER_KEYS)
+            self._make(kid, event, suite, event.start, SENDER_KEYS)
         else:
             self._refuse_opened(event.kid)
             self._make(event.kid, event, suite, event.start)
@@ -338,7 +338,8 @@ class Keyring:
 
     def _seal_as_member(self, event: InstallEpoch, suite: CipherSuite) -> None:
         if event.my_index is not None:
-            self._make(self._epochs.pack(event.epoch, event.my_index), event, suite, 0)
+            kid = self._epochs.pack(event.epoch, event.my_index)
+            self._make(kid, event, suite, event.start)
 
     def _make(
         self,
