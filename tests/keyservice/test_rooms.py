@@ -154,6 +154,26 @@ def test_a_hello_keeps_its_seat_and_another_one_gets_another(world):
     world.run(test)
 
 
+def test_a_session_that_was_replaced_posts_nothing_and_takes_no_seat_back(world):
+    """As of a page that was loaded again, whose old connection closes politely a moment later."""
+
+    async def test(rooms, store):
+        (old,) = await world.enter(rooms, "alice")
+        (new,) = await world.enter(rooms, "alice")
+        before = await kinds(store)
+        await world.post(rooms, old, Left(0, "alice"))
+        await refused(world.post(rooms, old, Need("alice", "bob")), Refusal.STRANGER)
+        world.now += 60
+        newer = world.renewed(old)
+        post = Renewed(0, newer.credential, newer.hello)
+        await refused(world.post(rooms, old, post), Refusal.STRANGER)
+        assert await kinds(store) == before
+        await world.post(rooms, new, Left(0, "alice"))
+        assert (await kinds(store))[3:] == [("left", "alice")]
+
+    world.run(test)
+
+
 def test_a_hello_that_does_not_fit_gets_no_seat(world):
     async def test(rooms, store):
         alice, bob = world.session("alice"), world.session("bob")

@@ -33,6 +33,7 @@ from .wire import body_of, read_post, write_body
 
 _TRIES = 32  # of a change, when others change the roster at the same time
 _AT_ONCE = 256  # rows
+_NO_SEAT = "this session of the member has no seat in the room"
 
 
 @dataclass(slots=True)
@@ -43,6 +44,11 @@ class _Room:
     seq: int = 0
     revision: int = 0
     members: dict[str, Member | None] = field(default_factory=dict)
+
+    def has(self, who: Membership) -> bool:
+        """Whether the member's seat is that of this credential: another session may have it."""
+        seated = self.members.get(who.member)
+        return seated is not None and seated.membership.digest == who.digest
 
     def refuse_too_many(self, member: Member) -> None:
         others = [m for name, m in self.members.items() if m is not None and name != member.name]
@@ -132,11 +138,13 @@ class Rooms:
             return await self._renew(room, who, post, now)
         if isinstance(post, Left):
             _refuse_others(post.member, who)
-            await self.see_off(room, who.member)
+            known = await self._read(room)
+            if known.has(who) and (seated := known.members[who.member]):
+                await self.see_off(room, who.member, seated.hello)
             return who
         _refuse_what_is_not_its_own(post, who)
-        if who.member not in (await self._read(room)).members:
-            refuse("this member has no seat in the room", Refusal.STRANGER)
+        if not (await self._read(room)).has(who):
+            refuse(_NO_SEAT, Refusal.STRANGER)
         await self._store.append(room, write_body(post))
         return who
 
@@ -147,8 +155,8 @@ class Rooms:
         for _ in range(_TRIES):
             known = await self._read(room)
             seated = known.members.get(who.member)
-            if seated is None:
-                refuse("this member has no seat in the room", Refusal.STRANGER)
+            if seated is None or not known.has(who):
+                refuse(_NO_SEAT, Refusal.STRANGER)
             if member.made <= seated.made:
                 refuse("this hello is no newer than the one that is known", Refusal.REPLAYED)
             known.refuse_too_many(member)
