@@ -178,9 +178,10 @@ def test_sender_keys_and_epochs(keyring, engine, rng):
     keyring.apply(Use("group", EPOCHS.pack(17, 1)))
     room = keyring.scope()
     assert room.receiver.unprotect(keyring.sealing.protect(b"of the group")) == b"of the group"
+    late = keyring.sealing.protect(b"frame")
     keyring.apply(Drop("group", EPOCHS.pack(17, 0)))
     with pytest.raises(UnknownKey):
-        room.receiver.unprotect(keyring.sealing.protect(b"frame"))
+        room.receiver.unprotect(late)
 
 
 WRONG = {

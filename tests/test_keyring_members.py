@@ -153,6 +153,21 @@ def test_a_key_that_outlives_its_process_goes_on_where_it_was(engine, rng, tmp_p
     assert seen == [0, 5, 10]
 
 
+def test_a_drop_of_an_epoch_ends_ones_own_sealing_whomever_it_names(keyring, rng):
+    for number in (17, 18):
+        keyring.apply(epoch_of(number, rng.randbytes(16), senders=3, my_index=1))
+    keyring.apply(Use("group", EPOCHS.pack(17, 1)))
+    sealing = keyring.sealing
+    keyring.apply(Drop("group", EPOCHS.pack(18, 0)))
+    with pytest.raises(MisuseError, match="no key to seal with is here"):
+        keyring.apply(Use("group", EPOCHS.pack(18, 1)))
+    assert keyring.sealing is sealing
+    keyring.apply(Drop("group", EPOCHS.pack(17, 2)))
+    assert keyring.sealing is None
+    with pytest.raises(MisuseError):
+        sealing.protect(b"frame")
+
+
 # ---- whose a key is, and what is remembered ----
 
 

@@ -64,7 +64,10 @@ export interface Use {
   readonly kid: bigint;
 }
 
-/** Forget this KID, on both sides; of a generation or an epoch, all of it. */
+/**
+ * Forget this KID, on both sides. Of an epoch all of it goes, whichever member the KID is of; of
+ * somebody's sender key the whole generation, and of one's own this step alone.
+ */
 export interface Drop {
   readonly kind: "Drop";
   readonly sender: string;

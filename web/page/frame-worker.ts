@@ -69,6 +69,8 @@ export class FrameWorker {
       this.#keys.postMessage(event);
       return;
     }
+    // Of another type, an ArrayBuffer say, Uint8Array.from would make something else of it.
+    if (!(event.baseKey instanceof Uint8Array)) throw new TypeError("baseKey is a Uint8Array");
     const baseKey = Uint8Array.from(event.baseKey);
     this.#keys.postMessage({ ...event, baseKey }, [baseKey.buffer]);
     event.baseKey.fill(0);

@@ -1,7 +1,9 @@
 /**
  * A Sender reserves a counter, then seals a frame.
  *
- * Rule: every check runs before a counter is taken, and no counter is ever given back.
+ * Rule: every check runs before a counter is taken, and no counter is ever given back. Whether the
+ * Sender is closed is looked at again where a frame had to wait for a counter: a key that was dropped
+ * meanwhile seals nothing.
  */
 
 import { type Bytes, concat, type Parts, unshared } from "./bytes.js";
@@ -62,6 +64,7 @@ export class Sender {
       // WebCrypto copies what it is given when it is called; a frame that has to wait is copied here.
       [payload, bound] = [payload.slice(), bound.slice()];
       ctr = await this.counters.take();
+      this.#refuseClosed();
     }
     const header = encodeHeader(this.kid, ctr);
     const sealed = await this.key.seal(ctr, concat(header, shown, bound), payload);
@@ -69,12 +72,16 @@ export class Sender {
   }
 
   #check(size: number, clear: number): void {
-    if (this.#closed) throw new MisuseError("this Sender is closed");
+    this.#refuseClosed();
     if (size > MAX_FRAME) throw new MisuseError("a frame has 16 MiB at most");
     if (clear > size) throw new MisuseError("more clear bytes than the frame has");
     const blocks = this.#blocks + 1 + Math.ceil(size / 16);
     if (blocks > KEY_BUDGET)
       throw new MisuseError("this key has sealed 2^36 blocks; take a new one");
     this.#blocks = blocks;
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new MisuseError("this Sender is closed");
   }
 }

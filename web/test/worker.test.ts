@@ -377,3 +377,89 @@ test("an epoch installs all members, and oneself to seal", async () => {
   await theirs.handle(drop(0x12n));
   assert.equal(await transforming(theirs, "open").put(sealed), undefined);
 });
+
+test("a Drop that names any member of an epoch ends one's own sealing, too", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const seal = transforming(parties, "seal");
+  const more = { senderBits: 6, senders: 3, myIndex: 1, suite: 4 };
+  for (const epoch of [18n, 19n]) {
+    const event = { kind: "InstallEpoch", sender: "alice", epoch, baseKey: random(32) } as const;
+    await parties.handle({ ...event, ...more });
+  }
+  await parties.handle(use(0x12n));
+  assert.ok(await seal.put(random(9)));
+  await parties.handle(drop(0x03n)); // of the other epoch
+  await assert.rejects(parties.handle(use(0x13n)), /not installed/);
+  assert.ok(await seal.put(random(9)));
+  await parties.handle(drop(0x02n));
+  assert.equal(await seal.put(random(9)), undefined);
+  assert.equal(seal.transform.counts.keyID, 1);
+});
+
+test("a frame that waits for a counter is not sealed under a key that was dropped meanwhile", async () => {
+  const memory = new MemoryCounterPort();
+  let giving: () => void = () => {};
+  let given = Promise.resolve();
+  const parties = new Parties({
+    lease: async (name) => {
+      await given;
+      return memory.lease(name, 1n);
+    },
+  });
+  const seal = transforming(parties, "seal");
+  await parties.handle(key(1n, random(16), true));
+  await parties.handle(use(1n));
+  given = new Promise((resolve) => {
+    giving = resolve;
+  });
+  assert.ok(await seal.put(random(9)));
+  const waiting = seal.put(random(9));
+  await parties.handle(drop(1n));
+  giving();
+  assert.equal(await waiting, undefined);
+  assert.equal(seal.transform.counts.failed, 1);
+});
+
+test("an epoch that opens is in use, though its own counters did not come", async () => {
+  const memory = new MemoryCounterPort();
+  let broken = true;
+  const parties = new Parties({
+    lease: (...of) => (broken ? Promise.reject(new CounterError("gone")) : memory.lease(...of)),
+  });
+  const baseKey = random(32);
+  const epoch = { kind: "InstallEpoch", sender: "group", epoch: 1n, suite: 4 } as const;
+  const event = { ...epoch, senderBits: 6, senders: 3, myIndex: 1 };
+  const install = () => parties.handle({ ...event, baseKey: Uint8Array.from(baseKey) });
+  await assert.rejects(install(), CounterError);
+  broken = false;
+  await assert.rejects(parties.handle(key(1n, baseKey, true)), /opens another sender's frames/);
+  await install();
+});
+
+test("an event of the wrong shape is refused in words that name the field, and its key is wiped", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const good = { ...key(7n, random(16), true) };
+  const chain = { ...good, kind: "InstallSenderKey", generation: 1n, step: 0 };
+  const epoch = { ...good, kind: "InstallEpoch", epoch: 1n, senderBits: 4, senders: 2, myIndex: 1 };
+  const wrong: [object, RegExp][] = [
+    [{ ...good, kid: 7 }, /^kid of InstallKey is a bigint, such as 7n$/],
+    [{ ...good, mine: "no" }, /^mine of InstallKey is true or false$/],
+    [{ ...good, mine: undefined }, /^mine/],
+    [{ ...good, sender: "" }, /^sender of InstallKey is a name$/],
+    [{ ...good, suite: "4" }, /^suite of InstallKey is a whole number$/],
+    [{ ...chain, step: -1 }, /^step of InstallSenderKey/],
+    [{ ...epoch, myIndex: undefined }, /^myIndex of InstallEpoch is a whole number, or null$/],
+    [{ kind: "Drop", sender: "alice" }, /^kid of Drop/],
+    [{ kind: "toString" }, /unknown kind/],
+    [null as unknown as object, /unknown kind/],
+  ];
+  for (const [event, words] of wrong) {
+    const sent = "baseKey" in (event ?? {}) ? { ...event, baseKey: random(32) } : event;
+    await assert.rejects(parties.handle(sent as KeyEvent), { name: "MisuseError", message: words });
+    if (sent && "baseKey" in sent) assert.deepEqual(sent.baseKey, new Uint8Array(32));
+  }
+  for (const baseKey of [random(32).buffer, Array.from(random(32)), new Uint16Array(32)]) {
+    const event = { ...good, baseKey } as unknown as KeyEvent;
+    await assert.rejects(parties.handle(event), /^MisuseError: baseKey of InstallKey/);
+  }
+});

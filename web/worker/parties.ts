@@ -15,6 +15,7 @@
 import { requireVersion } from "../codecs/envelope.js";
 import type { Install, InstallEpoch, InstallKey, InstallSenderKey, KeyEvent } from "../messages.js";
 import type { CounterPort } from "../sframe/counters.js";
+import { lowOf } from "../sframe/epoch.js";
 import { requireAllowed } from "../sframe/frame.js";
 import {
   BaseKey,
@@ -26,6 +27,7 @@ import {
   Sender,
   suiteOf,
 } from "../sframe/index.js";
+import { requireKeyEvent } from "./checked.js";
 import { Directions } from "./directions.js";
 
 /** pysframe's layouts: R = 8 for sender keys, E = 4 for epochs. */
@@ -38,6 +40,8 @@ const FIRST_SUITE = 4;
 
 interface Sealing {
   readonly senders: Map<bigint, Sender>;
+  /** KIDs of those that are an epoch's: a Drop of the epoch may name another member's. */
+  readonly ofEpochs: Set<bigint>;
   current?: Sender;
 }
 
@@ -70,6 +74,7 @@ export class Parties {
   }
 
   async #apply(event: KeyEvent): Promise<void> {
+    requireKeyEvent(event);
     switch (event.kind) {
       case "InstallKey":
       case "InstallSenderKey":
@@ -79,8 +84,6 @@ export class Parties {
         return this.#use(event.sender, event.kid);
       case "Drop":
         return this.#drop(event.sender, event.kid);
-      default:
-        throw new MisuseError("a key event of an unknown kind");
     }
   }
 
@@ -91,7 +94,7 @@ export class Parties {
       const base = await BaseKey.from(event.suite, event.baseKey);
       const name = await base.name();
       this.#directions.check(name, event);
-      if (event.kind === "InstallEpoch") await this.#installEpoch(event, base);
+      if (event.kind === "InstallEpoch") await this.#installEpoch(event, base, name);
       else if (event.mine) await this.#installMine(event.sender, base, kidOf(event));
       else await this.#installTheirs(event, base);
       this.#directions.note(name, event);
@@ -100,14 +103,16 @@ export class Parties {
     }
   }
 
-  async #installMine(name: string, base: BaseKey, kid: bigint): Promise<void> {
-    const sealing: Sealing = this.#sealing.get(name) ?? { senders: new Map() };
+  async #installMine(name: string, base: BaseKey, kid: bigint, ofEpoch = false): Promise<void> {
+    const sealing: Sealing = this.#sealing.get(name) ?? { senders: new Map(), ofEpochs: new Set() };
     const sender = await Sender.create(await FrameKey.derive(base, kid), this.counters, SHORT);
     // A key that is set twice gets a Sender with counters of its own; the old one seals no more.
     const before = sealing.senders.get(kid);
     before?.close();
     if (before && sealing.current === before) sealing.current = sender;
     sealing.senders.set(kid, sender);
+    if (ofEpoch) sealing.ofEpochs.add(kid);
+    else sealing.ofEpochs.delete(kid);
     this.#sealing.set(name, sealing);
   }
 
@@ -121,7 +126,7 @@ export class Parties {
     this.#keep(event.sender, receiver);
   }
 
-  async #installEpoch(event: InstallEpoch, base: BaseKey): Promise<void> {
+  async #installEpoch(event: InstallEpoch, base: BaseKey, baseName: string): Promise<void> {
     const { epoch, senderBits, senders, myIndex } = event;
     if (myIndex !== null && !(myIndex >= 0 && myIndex < senders)) {
       throw new MisuseError("myIndex is that of no member");
@@ -129,8 +134,11 @@ export class Parties {
     const receiver = this.#receiver(event);
     receiver.addEpoch(epoch, base, { epochBits: EPOCH_BITS, senderBits, senders, except: myIndex });
     this.#keep(event.sender, receiver);
+    // Others are heard even if no counters come, and then the key is in use all the same.
+    this.#directions.note(baseName, event);
     if (myIndex === null) return;
-    await this.#installMine(event.sender, base, kidOfMember(epoch, myIndex, EPOCH_BITS));
+    const kid = kidOfMember(epoch, myIndex, EPOCH_BITS);
+    await this.#installMine(event.sender, base, kid, true);
   }
 
   /** The one that is there, unless it had no key yet and is of another suite. */
@@ -159,11 +167,20 @@ export class Parties {
       receiver.removeSenderKey(kid >> BigInt(LAYOUT.ratchetBits));
     }
     const sealing = this.#sealing.get(name);
-    const sender = sealing?.senders.get(kid);
-    sender?.close();
-    sealing?.senders.delete(kid);
-    if (sealing && sealing.current === sender) delete sealing.current;
+    if (!sealing) return;
+    dropMine(sealing, kid);
+    for (const other of sealing.ofEpochs) {
+      if (lowOf(other, EPOCH_BITS) === lowOf(kid, EPOCH_BITS)) dropMine(sealing, other);
+    }
   }
+}
+
+function dropMine(sealing: Sealing, kid: bigint): void {
+  const sender = sealing.senders.get(kid);
+  sender?.close();
+  sealing.senders.delete(kid);
+  sealing.ofEpochs.delete(kid);
+  if (sealing.current === sender) delete sealing.current;
 }
 
 function kidOf(event: InstallKey | InstallSenderKey): bigint {

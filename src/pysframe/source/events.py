@@ -108,7 +108,11 @@ class Use:
 @showable
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Forget this sender's key of this KID; of a sender key or an epoch, all of it."""
+    """Forget this sender's key of this KID, to open and to seal with.
+
+    Of an epoch all of it goes, whichever member the KID is of; of somebody's sender key the whole
+    generation, and of one's own this step alone.
+    """
 
     sender: str
     kid: int

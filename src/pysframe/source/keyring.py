@@ -251,8 +251,7 @@ class Keyring:
                 and self._low(number) == self._low(event.epoch)
             ):
                 del self._held[kind, number]
-                for kid in [kid for kid, mine in self._mine.items() if mine.epoch == number]:
-                    self._drop_mine(kid)
+                self._drop_mine_of(number)
 
     def _refuse_another(self, event: Install) -> None:
         """A Drop, and who is named as speaking, hang on a KID being one key's alone.
@@ -390,11 +389,17 @@ class Keyring:
             self._drop_mine(event.kid)
         held = self._holding(event.kid)
         if held is not None and held.sender == event.sender:
+            if isinstance(held, InstallEpoch):
+                self._drop_mine_of(held.epoch)  # the event may have named any member of it
             self._dropped.append(event.kid)
             del self._held[_name(held)]
             for scope in self._scopes.values():
                 if _concerns(held, scope):
                     _remove(scope.receiver, held)
+
+    def _drop_mine_of(self, epoch: int) -> None:
+        for kid in [kid for kid, mine in self._mine.items() if mine.epoch == epoch]:
+            self._drop_mine(kid)
 
     def _drop_mine(self, kid: int) -> None:
         del self._mine[kid]
