@@ -289,11 +289,17 @@ async def abuse(call: Call, sfu: Pion, packets: int) -> None:
     how = {"delay": 40, "reorder": 7, "duplicate": 5, "alter": 20, "packets": packets}
     await sfu.impair(name, **how)
     await until("the abuse of alice's packets", lambda: _is_over(call, sfu, "alice"))
-    await asyncio.sleep(1)  # for packets that are on their way
-    after, sent = await _bob_counts(call, "bob-alice"), (await sfu.stats(name))["audio"]
+    sent = (await sfu.stats(name))["audio"]
+    altered = sent["altered"] - sent_before["altered"]
+    for _ in range(LOOKS):  # packets are on their way, and one may be lost
+        after = await _bob_counts(call, "bob-alice")
+        counts = _between(before["bob-alice audio"], after["bob-alice audio"])
+        if counts["authentication"] >= altered:
+            break
+        await asyncio.sleep(0.1)
     counted = ("altered", "duplicated", "reordered")
     call.seen.more["abused"] = {
-        "counts": _between(before["bob-alice audio"], after["bob-alice audio"]),
+        "counts": counts,
         "sfu": {what: sent[what] - sent_before[what] for what in counted},
         "tone": await call.bob_hears("bob-alice"),
     }

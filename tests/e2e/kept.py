@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import json
+import os
 import re
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +20,7 @@ from call import Call
 from hearing import SILENCE, Tone, decoded, pictures_of, tone_of
 from keys import SUITE, Key
 from seen import audio_frames, vp8_frames, whole_pictures
-from waiting import within
+from waiting import NotYet, until, within
 
 import pysframe
 from pysframe.media import VERSION, Envelope
@@ -28,11 +30,33 @@ SOME = 30  # pictures: to decode all takes longer than it tells
 
 async def read_recording(call: Call) -> None:
     """alice's media as the server has it, by the same readers with and without her keys."""
-    await asyncio.sleep(0.2)  # the last packets are written
+    await _written(call, "alice")
     keys = call.seen.more.get("keys", [call.alice_key])
     call.seen.recorded = await asyncio.to_thread(_recorded, call, keys)
     call.seen.restored = await restored(call, keys)
     call.seen.restored_by_spy = await restored(call, [key.wrong for key in keys])
+
+
+async def _written(call: Call, *whose: str) -> None:
+    """Waits until nobody has their files open any more. Janus writes the last packets when it
+    closes a file, a while after the publisher has left: on a busy machine a long one."""
+    kinds = ("audio", "video")
+    files = {str(call.server.recorded(who, kind).resolve()) for who in whose for kind in kinds}
+
+    async def probe() -> Any:
+        writing = files & await asyncio.to_thread(open_files)
+        return NotYet(writing) if writing else True
+
+    await until(f"the end of the recording of {' and '.join(whose)}", probe)
+
+
+def open_files() -> set[str]:
+    """What the programs of this run have open: `run` has made a /proc of their own for them."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # closed meanwhile
+            found.add(os.readlink(link))
+    return found
 
 
 def _recorded(call: Call, keys: Iterable[Key]) -> dict[str, Any]:
@@ -132,21 +156,20 @@ def _played(done: Restored, file: Path) -> Restored:
 
 async def read_wrongs(call: Call) -> None:
     """What the server has of carol, who sent in the clear, and of erin, who sent no media."""
-    await asyncio.sleep(0.2)
-    call.seen.more["recorded in clear"] = await asyncio.to_thread(
-        lambda: heard(audio_frames(call.server.recorded("carol", "audio")))
-    )
-    call.seen.more["withheld"] = await asyncio.to_thread(_of_erin, call)
+    await _written(call, "carol", "erin")
+    call.seen.more["recorded in clear"] = await asyncio.to_thread(_plain, call, "carol")
+    erin = await asyncio.to_thread(_plain, call, "erin")
+    call.seen.more["withheld"] = erin | {"live": call.seen.more["live of erin"]}
 
 
-def _of_erin(call: Call) -> dict[str, Any]:
-    frames = audio_frames(call.server.recorded("erin", "audio"))
-    pictures = pictures_of("vp8", vp8_frames(call.server.recorded("erin", "video")))
+def _plain(call: Call, who: str) -> dict[str, Any]:
+    """What is heard and seen of somebody by whoever has no key."""
+    frames = audio_frames(call.server.recorded(who, "audio"))
+    pictures = pictures_of("vp8", vp8_frames(call.server.recorded(who, "video")))
     brightest = [int(picture.to_ndarray(format="gray").max()) for picture in pictures]
     return {
         "frames": len(frames),
         "sound": tone_of(decoded(frames)),
         "pictures": len(pictures),
         "brightest": max(brightest, default=255),
-        "live": call.seen.more["live of erin"],
     }

@@ -193,9 +193,14 @@ def withheld(seen: Seen) -> None:
     assert kept["brightest"] < 20, kept
 
 
-def sent_all_the_same(seen: Seen) -> Seen:
-    kept = {"sound": seen.more["recorded in clear"]}
-    return replace(seen, more=seen.more | {"withheld": seen.more["withheld"] | kept})
+def sent_all_the_same(what: str) -> Callable[[Seen], Seen]:
+    """Of carol, who sends in the clear: her sound, or how bright her pictures are."""
+
+    def broken(seen: Seen) -> Seen:
+        kept = {what: seen.more["recorded in clear"][what]}
+        return replace(seen, more=seen.more | {"withheld": seen.more["withheld"] | kept})
+
+    return broken
 
 
 MEASURES = {
@@ -245,7 +250,13 @@ MEASURES = {
     ),
     "recording": Measure(recording, {"a recording in clear": a_recording_in_clear}),
     "decrypt": Measure(decrypt, {"by the spy": decrypted_by_the_spy}),
-    "withheld": Measure(withheld, {"sent all the same": sent_all_the_same}),
+    "withheld": Measure(
+        withheld,
+        {
+            "sound is sent all the same": sent_all_the_same("sound"),
+            "pictures are": sent_all_the_same("brightest"),
+        },
+    ),
     "rotation": Measure(
         rotation,
         {

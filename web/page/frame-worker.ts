@@ -5,6 +5,7 @@
  *   1. A key that was handed over is gone here: it is copied, the copy is transferred, and the
  *      original is wiped.
  *   2. What the worker says is passed on as it is; nothing is retried and nothing kept back.
+ *   3. An end to which no transform could be attached plays and sends nothing.
  */
 
 import type { FrameCounts, FromWorker, KeyEvent, ToWorker, TransformOptions } from "../messages.js";
@@ -77,18 +78,30 @@ export class FrameWorker {
   }
 
   /**
-   * See attach() of this module. `options.id` names the transform, and no two ends have one name. False:
-   * this end has this transform already, as when a `track` event comes again for a receiver.
+   * See attach() of this module. `options.id` names the transform, and no two ends have one name: make it
+   * of what the page knows, since a server chooses the `id` of a received track. False: this end has this
+   * transform already, as when a `track` event comes again for a receiver. Where it throws, the track of
+   * an end that has no transform is stopped.
    */
   attach(end: End, options: TransformOptions, via?: Support["transform"]): boolean {
     const made = JSON.stringify([options.operation, options.sender, options.codec]);
     const there = this.#attached.get(options.id);
     if (there?.end === end && there.options === made) return false;
-    // Else the first frame of an earlier transform would vouch for this one.
-    if (there) throw new Error("each transform has an id of its own");
-    attach(end, this.worker, options, via);
+    try {
+      // Else the first frame of an earlier transform would vouch for this one.
+      if (there) throw new Error("each transform has an id of its own");
+      attach(end, this.worker, options, via);
+    } catch (error) {
+      // Fail closed: what goes past the worker is neither played nor sent, whatever the page does next.
+      if (!this.#has(end)) end.track?.stop();
+      throw error;
+    }
     this.#attached.set(options.id, { end, options: made });
     return true;
+  }
+
+  #has(end: End): boolean {
+    return [...this.#attached.values()].some((one) => one.end === end);
   }
 
   /** Resolves when the first frame has gone through the transform of this name. */

@@ -336,8 +336,8 @@ async function readme() {
   const bob = publish(from, await microphone(), far, { id: "bob's voice", sender: "bob" });
   await negotiate({ from, to });
   await bob.live;
-  const [receiver] = to.getReceivers().filter(({ track }) => track.kind === "audio");
-  const id = receiver?.track.id as string;
+  const heard = to.getTransceivers().find(({ receiver }) => receiver.track.kind === "audio");
+  const id = `received ${heard?.mid}`;
   const { passed } = await counted(frames, id, "passed");
   for (const direction of ["inactive", "sendonly"] as const) {
     bob.transceiver.direction = direction;
