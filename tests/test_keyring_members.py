@@ -168,6 +168,27 @@ def test_a_drop_of_an_epoch_ends_ones_own_sealing_whomever_it_names(keyring, rng
         sealing.protect(b"frame")
 
 
+def test_an_epoch_replaces_the_one_whose_kids_it_has(keyring, rng):
+    """Epochs 1 and 17 share KIDs: who left in between must not read what is sealed in 17."""
+    keys = {number: rng.randbytes(16) for number in range(1, 18)}
+    for number, key in keys.items():
+        keyring.apply(epoch_of(number, key, senders=3, my_index=1))
+        keyring.apply(Use("group", EPOCHS.pack(number, 1)))
+    assert "16 keys" in repr(keyring)
+    ciphertext = keyring.sealing.protect(b"frame")
+    assert keyring.scope().receiver.unprotect(ciphertext) == b"frame"
+    left = Keyring()
+    left.apply(epoch_of(1, keys[1], senders=3))
+    with pytest.raises(pysframe.FrameRejected):
+        left.scope().receiver.unprotect(ciphertext)
+    # With another index it has another KID, and the older one's is gone all the same.
+    keyring.apply(epoch_of(33, rng.randbytes(16), senders=3, my_index=2))
+    assert keyring.sealing is None
+    with pytest.raises(MisuseError, match="no key to seal with is here"):
+        keyring.apply(Use("group", EPOCHS.pack(17, 1)))
+    keyring.apply(Use("group", EPOCHS.pack(33, 2)))
+
+
 # ---- whose a key is, and what is remembered ----
 
 

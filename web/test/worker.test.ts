@@ -396,6 +396,26 @@ test("a Drop that names any member of an epoch ends one's own sealing, too", asy
   assert.equal(seal.transform.counts.keyID, 1);
 });
 
+test("an epoch replaces the one whose KIDs it has, also where one's own index is another", async () => {
+  const parties = new Parties(new MemoryCounterPort());
+  const seal = transforming(parties, "seal");
+  const more = { senderBits: 6, senders: 4, suite: 4 };
+  const install = (epoch: bigint, myIndex: number) => {
+    const event = { kind: "InstallEpoch", sender: "alice", epoch, myIndex } as const;
+    return parties.handle({ ...event, ...more, baseKey: random(32) });
+  };
+  await install(1n, 2);
+  await parties.handle(use(0x21n));
+  assert.ok(await seal.put(random(9)));
+  await install(17n, 3);
+  assert.equal(await seal.put(random(9)), undefined);
+  await assert.rejects(parties.handle(use(0x21n)), /not installed/);
+  await parties.handle(use(0x31n));
+  assert.ok(await seal.put(random(9)));
+  await install(33n, 3); // the same KID: what was in use is the new one now
+  assert.ok(await seal.put(random(9)));
+});
+
 test("a frame that waits for a counter is not sealed under a key that was dropped meanwhile", async () => {
   const memory = new MemoryCounterPort();
   let giving: () => void = () => {};

@@ -136,8 +136,10 @@ export class Parties {
     this.#keep(event.sender, receiver);
     // Others are heard even if no counters come, and then the key is in use all the same.
     this.#directions.note(baseName, event);
-    if (myIndex === null) return;
-    const kid = kidOfMember(epoch, myIndex, EPOCH_BITS);
+    const kid = myIndex === null ? undefined : kidOfMember(epoch, myIndex, EPOCH_BITS);
+    // Of an epoch that this one replaces, RFC 9605 5.2 showing the low bits alone, nothing seals on.
+    this.#dropMineOf(event.sender, epoch, kid);
+    if (kid === undefined) return;
     await this.#installMine(event.sender, base, kid, true);
   }
 
@@ -167,10 +169,16 @@ export class Parties {
       receiver.removeSenderKey(kid >> BigInt(LAYOUT.ratchetBits));
     }
     const sealing = this.#sealing.get(name);
-    if (!sealing) return;
-    dropMine(sealing, kid);
-    for (const other of sealing.ofEpochs) {
-      if (lowOf(other, EPOCH_BITS) === lowOf(kid, EPOCH_BITS)) dropMine(sealing, other);
+    if (sealing) dropMine(sealing, kid);
+    this.#dropMineOf(name, kid);
+  }
+
+  /** What seals in the epoch that a number or KID shows, but for one KID. */
+  #dropMineOf(name: string, epochOrKid: bigint, spared?: bigint): void {
+    const sealing = this.#sealing.get(name);
+    for (const kid of sealing?.ofEpochs ?? []) {
+      const isOfIt = lowOf(kid, EPOCH_BITS) === lowOf(epochOrKid, EPOCH_BITS);
+      if (sealing && isOfIt && kid !== spared) dropMine(sealing, kid);
     }
   }
 }
