@@ -10,13 +10,14 @@ from chromium import Party
 from keys import Key, new_key
 from measures import missing, refused
 from programs import WORKER, Pion
-from waiting import NotYet, until
+from waiting import Hung, NotYet, until
 
 T = TypeVar("T")
 WHO = ("alice", "carol")  # seals, sends in the clear
 REKEYS, REKEYS_TAKE = 16, 8.0  # seconds
 AHEAD, OLD_KEYS = 3, 4  # keys that a receiver has before they are used, and keeps
 QUIET, LOOKS = 8, 100  # a tenth of a second each: until nothing comes any more; for what is missing
+RESTLESS = 600  # the same: until something is wrong
 
 
 async def clear_media(call: Call, carol: Party) -> None:
@@ -259,11 +260,13 @@ async def _in_the_dark(call: Call, sfu: Pion) -> dict[str, Counts]:
 async def _steady(count: Callable[[], Awaitable[T]]) -> T:
     """What count() gives when it has been the same for a while."""
     counts, same = await count(), 0
-    while same < QUIET:
+    for _ in range(RESTLESS):
         await asyncio.sleep(0.1)
         last, counts = counts, await count()
         same = same + 1 if counts == last else 0
-    return counts
+        if same == QUIET:
+            return counts
+    raise Hung(f"what was counted does not come to rest: {counts!r}")
 
 
 async def _is_over(call: Call, sfu: Pion, who: str) -> bool:
