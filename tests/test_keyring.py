@@ -173,7 +173,9 @@ def test_sender_keys_and_epochs(keyring, engine, rng):
         keyring.scope()
     keyring.apply(Drop("alice", kid))
     keyring.apply(
-        InstallEpoch(sender="group", epoch=17, suite=GCM, base_key=epoch_key, senders=3, my_index=1)
+        InstallEpoch(
+            sender="group", epoch=17, suite=GCM, base_key=epoch_key, senders=3, my_index=1, start=0
+        )
     )
     keyring.apply(Use("group", EPOCHS.pack(17, 1)))
     room = keyring.scope()

@@ -127,12 +127,12 @@ class Life(RuleBasedStateMachine):
     @rule(sender=THEIRS, generation=st.sampled_from([1, 3]), key=KEY, mine=st.booleans())
     def a_sender_key(self, sender, generation, key, mine):
         given = {"suite": GCM, "generation": generation, "step": 0, "base_key": self.keys[key]}
-        self.install(InstallSenderKey(sender="me" if mine else sender, mine=mine, **given))
+        self.install(InstallSenderKey(sender="me" if mine else sender, mine=mine, start=0, **given))
 
     @rule(epoch=st.sampled_from([1, 2, 17]), key=KEY, mine=st.sampled_from([None, 1]))
     def an_epoch(self, epoch, key, mine):
         given = {"suite": GCM, "base_key": self.keys[key], "senders": 3}
-        self.install(InstallEpoch(sender="group", epoch=epoch, my_index=mine, **given))
+        self.install(InstallEpoch(sender="group", epoch=epoch, my_index=mine, start=0, **given))
 
     @rule(what=st.integers(0, 6), kid=KIDS, key=KEY)
     def nonsense(self, what, kid, key):

@@ -51,7 +51,7 @@ def test_the_layouts_of_a_room():
 
 def test_our_own_sender_key_begins_at_0_and_can_be_ratcheted(keyring, rng):
     kid = SENDER_KEYS.pack(GENERATION, 2)
-    keyring.apply(sender_key("me", rng.randbytes(16), step=2, mine=True))
+    keyring.apply(sender_key("me", rng.randbytes(16), step=2, mine=True, start=0))
     keyring.apply(Use("me", kid))
     assert (keyring.sealing.kid, keyring.sealing.next_ctr) == (kid, 0)
     assert keyring.sealing.ratchet().kid == SENDER_KEYS.pack(GENERATION, 3)
@@ -86,7 +86,7 @@ def test_a_sender_key_needs_to_know_whose_track_it_is(keyring, rng):
 
 def test_an_epoch_is_for_every_scope_and_nobodys_own(keyring, rng):
     early = keyring.scope("alice")
-    keyring.apply(epoch_of(17, rng.randbytes(16), senders=3, my_index=1))
+    keyring.apply(epoch_of(17, rng.randbytes(16), senders=3, my_index=1, start=0))
     kid = EPOCHS.pack(17, 1)
     keyring.apply(Use("group", kid))
     assert keyring.sealing.next_ctr == 0 and keyring.owner(kid) == ""
@@ -98,7 +98,7 @@ def test_of_an_epoch_the_roster_alone_is_opened(keyring, rng):
     """Indices beyond the roster are no members: no key is derived for them."""
     key, other = rng.randbytes(16), Keyring()
     keyring.apply(epoch_of(17, key, senders=3))
-    other.apply(epoch_of(17, key, senders=9, my_index=5))
+    other.apply(epoch_of(17, key, senders=9, my_index=5, start=0))
     other.apply(Use("group", EPOCHS.pack(17, 5)))
     with pytest.raises(UnknownKey):
         keyring.scope().receiver.unprotect(other.sealing.protect(b"frame"))
@@ -117,12 +117,12 @@ def test_a_kid_is_of_the_epoch_with_its_low_bits(keyring, rng):
 def test_the_epoch_sixteen_later_takes_the_kid_over(keyring, rng, first):
     """Also from epoch 0, with which a group begins."""
     for number in range(first, first + 17):
-        keyring.apply(epoch_of(number, rng.randbytes(16), senders=3, my_index=1))
+        keyring.apply(epoch_of(number, rng.randbytes(16), senders=3, my_index=1, start=0))
         keyring.apply(Use("group", EPOCHS.pack(number, 1)))
         opened = keyring.scope().receiver.unprotect(keyring.sealing.protect(b"frame"))
         assert opened == b"frame"
     with pytest.raises(MisuseError, match="comes late"):
-        keyring.apply(epoch_of(first, rng.randbytes(16), senders=3, my_index=1))
+        keyring.apply(epoch_of(first, rng.randbytes(16), senders=3, my_index=1, start=0))
 
 
 def test_a_key_that_comes_while_the_keyring_closes_is_kept_nowhere(keyring, rng, monkeypatch):
@@ -130,6 +130,16 @@ def test_a_key_that_comes_while_the_keyring_closes_is_kept_nowhere(keyring, rng,
     with pytest.raises(MisuseError, match="closed"):
         keyring.apply(key_of("alice", 300, rng.randbytes(16)))
     assert "0 keys" in repr(keyring)
+
+
+@pytest.mark.parametrize("install", [epoch_of, sender_key])
+def test_a_key_to_seal_with_says_where_it_begins_or_is_refused_whole(keyring, rng, install):
+    mine = {"my_index": 1} if install is epoch_of else {"mine": True}
+    given = (17, rng.randbytes(16)) if install is epoch_of else ("group", rng.randbytes(16))
+    with pytest.raises(MisuseError, match="next_ctr"):
+        keyring.apply(install(*given, **mine))
+    assert "0 keys" in repr(keyring) and keyring.sealing is None
+    keyring.apply(install(*given, start=0, **mine))
 
 
 @pytest.mark.parametrize("install", [epoch_of, sender_key])
@@ -155,7 +165,7 @@ def test_a_key_that_outlives_its_process_goes_on_where_it_was(engine, rng, tmp_p
 
 def test_a_drop_of_an_epoch_ends_ones_own_sealing_whomever_it_names(keyring, rng):
     for number in (17, 18):
-        keyring.apply(epoch_of(number, rng.randbytes(16), senders=3, my_index=1))
+        keyring.apply(epoch_of(number, rng.randbytes(16), senders=3, my_index=1, start=0))
     keyring.apply(Use("group", EPOCHS.pack(17, 1)))
     sealing = keyring.sealing
     keyring.apply(Drop("group", EPOCHS.pack(18, 0)))
@@ -172,7 +182,7 @@ def test_an_epoch_replaces_the_one_whose_kids_it_has(keyring, rng):
     """Epochs 1 and 17 share KIDs: who left in between must not read what is sealed in 17."""
     keys = {number: rng.randbytes(16) for number in range(1, 18)}
     for number, key in keys.items():
-        keyring.apply(epoch_of(number, key, senders=3, my_index=1))
+        keyring.apply(epoch_of(number, key, senders=3, my_index=1, start=0))
         keyring.apply(Use("group", EPOCHS.pack(number, 1)))
     assert "16 keys" in repr(keyring)
     ciphertext = keyring.sealing.protect(b"frame")
@@ -182,7 +192,7 @@ def test_an_epoch_replaces_the_one_whose_kids_it_has(keyring, rng):
     with pytest.raises(pysframe.FrameRejected):
         left.scope().receiver.unprotect(ciphertext)
     # With another index it has another KID, and the older one's is gone all the same.
-    keyring.apply(epoch_of(33, rng.randbytes(16), senders=3, my_index=2))
+    keyring.apply(epoch_of(33, rng.randbytes(16), senders=3, my_index=2, start=0))
     assert keyring.sealing is None
     with pytest.raises(MisuseError, match="no key to seal with is here"):
         keyring.apply(Use("group", EPOCHS.pack(17, 1)))

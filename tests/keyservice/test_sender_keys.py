@@ -64,7 +64,13 @@ def test_frames_flow_through_it(room, engine, monkeypatch):
     opened = bob.open(first)
     field = opened.event().generation
     sealing = InstallSenderKey(
-        sender="alice", suite=SUITE, generation=field, step=0, base_key=base_key, mine=True
+        sender="alice",
+        suite=SUITE,
+        generation=field,
+        step=0,
+        base_key=base_key,
+        mine=True,
+        start=0,
     )
     mine.apply(sealing)
     mine.apply(Use("alice", field << 8))

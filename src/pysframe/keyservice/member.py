@@ -307,6 +307,7 @@ class RoomMember:
             step=key.step,
             base_key=key.base_key,
             mine=True,
+            start=0,  # rule: each of its keys is made in this process
         )
 
     def _kid(self, key: OwnKey) -> int:

@@ -58,8 +58,8 @@ class InstallSenderKey(_Secretive):
 
     generation: the field of 5.1. Where a roster gives each member an index it is
     index << 20 | generation, so that no two members share a KID. step: the one base_key belongs to.
-    start, for a key that is mine: as of InstallKey. 0 is right for a key that is made anew when the
-    process starts; one that outlives it needs a CounterStore, or its nonces repeat.
+    start, for a key that is mine, must be given, as of InstallKey: 0 for a key that is made anew
+    when the process starts; one that outlives it needs a CounterStore, or its nonces repeat.
     """
 
     sender: str
@@ -68,7 +68,7 @@ class InstallSenderKey(_Secretive):
     step: int
     base_key: bytes = field(repr=False)
     mine: bool = False
-    start: int | CounterStore = 0
+    start: int | CounterStore | None = None
     envelope: int = UNSAID
 
 
@@ -78,8 +78,8 @@ class InstallEpoch(_Secretive):
     """An MLS epoch, from which every member's key follows: RFC 9605 5.2 with E = 4.
 
     sender: the name of the group. senders: the size of the roster. my_index: this member's, or None
-    to receive only. start, for who seals: as of InstallKey. 0 is right for an epoch in which this
-    process alone has sealed; who keeps the group's state and goes on in the same epoch after a
+    to receive only. start, for who seals, must be given, as of InstallKey: 0 for an epoch in which
+    this process alone seals; who keeps the group's state and goes on in the same epoch after a
     restart needs a CounterStore, or its nonces repeat.
     """
 
@@ -89,7 +89,7 @@ class InstallEpoch(_Secretive):
     base_key: bytes = field(repr=False)
     senders: int | None = None
     my_index: int | None = None
-    start: int | CounterStore = 0
+    start: int | CounterStore | None = None
     envelope: int = UNSAID
 
 
