@@ -175,7 +175,8 @@ class Receiver(Closing, ReceiverBase):
         first 64. An attacker can name the other members, and contexts other than 0, without end,
         so these share an allowance: 64 are heard at once, and after that each by its 97th frame,
         however many forged frames come beside it. (One of any 97 consecutive counters is served,
-        and a secret decides which. When that one is lost, it is the next 97's. An attacker who can
+        and a secret decides which. When that one is lost, it is the next 97's; a sender of whose
+        frames always the same few of each 97 arrive may never be heard. An attacker who can
         tell from outside for which frames a key was derived can leave each frame a chance of about
         1 in 97 only: then all but one member in a million are heard within 1,400 frames.)
 
