@@ -12,7 +12,9 @@ from types import FrameType
 from typing import Any
 
 import pysframe
+from pysframe._common import policy_lock
 from pysframe.counters._locks import listing
+from pysframe.engine.twin import _guard
 
 PACKAGE = str(Path(pysframe.__file__).parent)
 
@@ -48,13 +50,14 @@ def at_bytecode(nth: int, act: Callable[[], None], call: Callable[[], Any]) -> b
 
 
 def let_go() -> None:
-    """Releases the one lock of the process that all threads need, if the call has left it held.
+    """Releases the locks of the whole process, and the twin's, that the call has left held.
 
     An exception before the bytecode that leaves a `with` block does that. CPython delivers no
     signal there, but a Tracer strikes there too, and threads of later tests would wait forever.
     """
-    while listing._is_owned():  # type: ignore[attr-defined]
-        listing.release()
+    for lock in [policy_lock, listing, *_guard._locks]:
+        while lock._is_owned():
+            lock.release()
 
 
 def soon(seconds: float, error: type[BaseException], call: Callable[[], Any]) -> None:
