@@ -16,7 +16,7 @@ T = TypeVar("T")
 WHO = ("alice", "carol")  # seals, sends in the clear
 REKEYS, REKEYS_TAKE = 16, 8.0  # seconds
 AHEAD, OLD_KEYS = 3, 4  # keys that a receiver has before they are used, and keeps
-QUIET, LOOKS = 16, 100  # a tenth of a second each: until nothing comes any more; for what is missing
+QUIET, LOOKS = 16, 100  # tenths of a second: until nothing comes any more; for what is missing
 RESTLESS = 600  # the same: until something is wrong
 
 
