@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -162,6 +163,14 @@ class Life(RuleBasedStateMachine):
         for event in list(self.held.values()):
             if event.sender == sender and spans(event, kid):
                 del self.held[name(event)]
+                if isinstance(event, InstallEpoch):  # whichever member of it the KID is of
+                    for own in [own for own, at in self.mine.items() if at[2] == event.epoch]:
+                        self.forget_mine(own)
+
+    @precondition(lambda self: self.used is not None)
+    @rule()
+    def drop_what_is_in_use(self):
+        self.drop(self.mine[self.used][0], self.used)
 
     @rule(sender=st.sampled_from([None, "alice", "bob", "nobody"]))
     def scope(self, sender):

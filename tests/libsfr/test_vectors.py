@@ -21,6 +21,7 @@ OF_PYTHON = {
     ("rfc9605", "mls_kid"): "how KIDs are composed: pysframe.keys",
     ("envelope", "rewritten"): "the envelope of a codec: pysframe.media",
     ("envelope", "refused"): "the envelope of a codec: pysframe.media",
+    ("envelope", "versions"): "what events and keys.json say of it: pysframe.source",
     ("rfc9605", "header_columns"): "the names of columns",
 }
 RFC, OURS = load("rfc9605"), load("ratchet_and_ssrc")
