@@ -221,13 +221,12 @@ static void ipsec_split(const engine *e, frame *frames, size_t n)
 
 static void add_ours(void)
 {
-    sfr_init(NULL); /* finds what the CPU has, and is slow at */
-    for (size_t i = 0; i < sfr_kernel_count() && engine_count < MAX_ENGINES; i++) {
+    for (size_t i = next_ready(0); i < sfr_kernel_count() && engine_count < MAX_ENGINES;
+         i = next_ready(i + 1)) {
         const sfr_kernel *kernel = sfr_kernel_at(i);
-        if (sfr_kernel_state(kernel) == SFR_KERNEL_READY)
-            engines[engine_count++] =
-                (engine){.name = kernel->name,
-                         .ops = {kernel->ops[SFR_CTR_HMAC_128], kernel->ops[SFR_CTR_HMAC_256]}};
+        engines[engine_count++] =
+            (engine){.name = kernel->name,
+                     .ops = {kernel->ops[SFR_CTR_HMAC_128], kernel->ops[SFR_CTR_HMAC_256]}};
     }
 }
 

@@ -79,14 +79,13 @@ static const char *peer_of(size_t kernel)
 
 static void add_ours(void)
 {
-    sfr_init(NULL); /* finds what the CPU has, and is slow at */
-    for (size_t i = 0; i < sfr_kernel_count() && engine_count < MAX_ENGINES; i++) {
+    for (size_t i = next_ready(0); i < sfr_kernel_count() && engine_count < MAX_ENGINES;
+         i = next_ready(i + 1)) {
         const sfr_kernel *kernel = sfr_kernel_at(i);
-        if (sfr_kernel_state(kernel) == SFR_KERNEL_READY)
-            engines[engine_count++] =
-                (engine){.name = kernel->name,
-                         .peer = peer_of(i),
-                         .ops = {kernel->ops[SFR_GCM_128], kernel->ops[SFR_GCM_256]}};
+        engines[engine_count++] =
+            (engine){.name = kernel->name,
+                     .peer = peer_of(i),
+                     .ops = {kernel->ops[SFR_GCM_128], kernel->ops[SFR_GCM_256]}};
     }
 }
 

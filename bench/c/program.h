@@ -1,4 +1,5 @@
-/* What both programs of this folder do alike: complain, read lists, draw contents, take the time. */
+/* What both programs of this folder do alike: complain, read lists, draw contents, take the time, find
+ * our kernels. */
 #ifndef BENCH_PROGRAM_H
 #define BENCH_PROGRAM_H
 
@@ -7,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "internal.h"
 
 enum { MAX_LIST = 32 };
 
@@ -44,6 +47,14 @@ static void read_list(size_t *list, char *text)
     for (char *word = strtok(text, ","); word && n < MAX_LIST - 1; word = strtok(NULL, ","))
         list[n++] = strtoul(word, NULL, 10);
     list[n] = 0;
+}
+
+/* The place of the first kernel from `at` on that this CPU runs; sfr_kernel_count() after the last. */
+static size_t next_ready(size_t at)
+{
+    sfr_init(NULL); /* finds what the CPU has, and is slow at */
+    while (at < sfr_kernel_count() && sfr_kernel_state(sfr_kernel_at(at)) != SFR_KERNEL_READY) at++;
+    return at;
 }
 
 #endif

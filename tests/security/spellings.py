@@ -2,6 +2,7 @@
 
 import base64
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -23,18 +24,23 @@ def shown(said: str, *secrets: bytes) -> list[str]:
     return [s for secret in secrets for s in spellings(secret) if s in said]
 
 
-def leaks(error: BaseException, *secrets: bytes) -> list[str]:
-    """Where an error, its causes and contexts show a secret: words, attributes, and the local
-    variables of all code that is not a test's own."""
-    said: list[str] = []
+def family_of(error: BaseException) -> Iterator[BaseException]:
+    """The error, and all its causes and contexts, each once."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
         one = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        waiting += [one.__cause__, one.__context__]
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            waiting += [one.__cause__, one.__context__]
+            yield one
+
+
+def leaks(error: BaseException, *secrets: bytes) -> list[str]:
+    """Where an error, its causes and contexts show a secret: words, attributes, and the local
+    variables of all code that is not a test's own."""
+    said: list[str] = []
+    for one in family_of(error):
         said.append(f"{one!r} {one} {one.args!r} {vars(one)!r}")
         for frame, _ in traceback.walk_tb(one.__traceback__):
             if not Path(frame.f_code.co_filename).is_relative_to(TESTS):

@@ -19,6 +19,7 @@ import pytest
 from _pytest._io.saferepr import saferepr
 from oracle import schedule
 from parties import GCM, fresh_sender
+from security.spellings import family_of
 
 import pysframe
 from pysframe import (
@@ -50,13 +51,7 @@ def secrets_of(base_key: bytes) -> list[bytes]:
 
 def frames_of(error: BaseException) -> Iterator:
     """All frames of an error and of its causes and contexts, but for those of this file."""
-    seen, waiting = set(), [error]
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        waiting += [one.__cause__, one.__context__]
+    for one in family_of(error):
         for frame, _ in traceback.walk_tb(one.__traceback__):
             if frame.f_code.co_filename != __file__:
                 yield frame
