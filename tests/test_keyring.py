@@ -26,7 +26,8 @@ from pysframe.source import (
     TroubleKind,
     Use,
 )
-from pysframe.source.keyring import EPOCHS, SENDER_KEYS
+from pysframe.source.keyring import EPOCHS
+from pysframe.source.scope import SENDER_KEYS
 
 ROOT = Path(__file__).parents[1]
 GCM = CipherSuite.AES_128_GCM_SHA256_128

@@ -34,11 +34,12 @@ from pysframe.source import (
     InstallSenderKey,
     KeyFileError,
     Keyring,
+    Scope,
     StaticKeys,
     Use,
-    keyring,
 )
-from pysframe.source.keyring import EPOCHS, SENDER_KEYS
+from pysframe.source.keyring import EPOCHS
+from pysframe.source.scope import SENDER_KEYS
 
 GCM, OTHER = CipherSuite(4), CipherSuite(5)
 THEIRS = st.sampled_from(["alice", "bob"])
@@ -360,7 +361,7 @@ def test_whatever_a_source_says(engine, monkeypatch, quick_disk):
 
 
 def a_drop_that_leaves_the_receiver_its_key(monkeypatch):
-    monkeypatch.setattr(keyring, "_remove", lambda *_: None)
+    monkeypatch.setattr(Scope, "remove", lambda *_: None)
 
 
 def another_key_under_a_kid_in_use(monkeypatch):
@@ -372,7 +373,7 @@ def keys_that_no_receiver_takes_together(monkeypatch):
 
 
 def a_key_of_anybody_in_every_scope(monkeypatch):
-    monkeypatch.setattr(keyring, "_concerns", lambda *_: True)
+    monkeypatch.setattr(Scope, "is_for", lambda *_: True)
 
 
 def a_key_in_words(monkeypatch):

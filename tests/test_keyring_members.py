@@ -6,7 +6,8 @@ import pysframe
 from pysframe import CipherSuite, CounterStore, MisuseError, MLSLayout, SenderKeyLayout, UnknownKey
 from pysframe.limits import REMEMBERED
 from pysframe.source import Drop, InstallEpoch, InstallKey, InstallSenderKey, Keyring, Use
-from pysframe.source.keyring import EPOCHS, MAX_STEPS, SENDER_KEYS
+from pysframe.source.keyring import EPOCHS
+from pysframe.source.scope import MAX_STEPS, SENDER_KEYS
 
 GCM = CipherSuite.AES_128_GCM_SHA256_128
 GENERATION = 3 << 20 | 1

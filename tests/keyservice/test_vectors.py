@@ -24,7 +24,7 @@ from pysframe.keyservice import (
 )
 from pysframe.keyservice.credentials import check_proof
 from pysframe.keyservice.seals import commitment_to, seal_info
-from pysframe.source.keyring import SENDER_KEYS
+from pysframe.source.scope import SENDER_KEYS
 
 FIGURES = load("sealed_keys")
 NOW, ROOM = FIGURES["now"], FIGURES["room"]

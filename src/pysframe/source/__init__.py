@@ -20,7 +20,8 @@ from .events import (
     TroubleKind,
     Use,
 )
-from .keyring import Keyring, Scope
+from .keyring import Keyring
+from .scope import Scope
 from .static import KeyFileError, StaticKeys
 
 __all__ = [

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hmac import compare_digest
 from types import MappingProxyType
 from typing import NamedTuple
@@ -24,20 +24,13 @@ from ..counters import CounterStore, fingerprint
 from ..engine import KeyFlow
 from ..errors import MisuseError
 from ..keys.layouts import MLSLayout, SenderKeyLayout
-from ..limits import REMEMBERED, ROOM_WINDOW
+from ..limits import REMEMBERED
 from ..media.envelope import checked_version
 from ..suites import CipherSuite
 from .events import Drop, InstallEpoch, InstallKey, InstallSenderKey, KeyEvent, Use
+from .scope import NO_SENDER, SENDER_KEYS, Install, Scope
 
-SENDER_KEYS = SenderKeyLayout(8)  # R
-MAX_STEPS = 200  # ratchet steps that a sender may be ahead
 EPOCHS = MLSLayout(E=4, S=10)
-
-NO_SENDER = (
-    "sender keys (RFC 9605 5.1) need to know whose frame it is: name the sender of each track"
-)
-
-Install = InstallKey | InstallSenderKey | InstallEpoch
 
 
 class Mine(NamedTuple):
@@ -45,44 +38,6 @@ class Mine(NamedTuple):
 
     sender: str
     epoch: int | None
-
-
-@showable
-class Scope:
-    """The receiving half for one sender, or for the whole room.
-
-    receiver opens its frames. It is replaced only while it has no key, by one of the keys' suite.
-    """
-
-    __slots__ = ("_watchers", "receiver", "sender")
-
-    receiver: pysframe.Receiver
-    sender: str | None  # None: the whole room
-
-    def __init__(self, sender: str | None, suite: CipherSuite) -> None:
-        self.sender = sender
-        self.receiver = _receiver(suite)
-        self._watchers: list[Callable[[], None]] = []
-
-    def watch(self, changed: Callable[[], None]) -> None:
-        """changed() is called after each key that was added, by whatever thread added it."""
-        self._watchers.append(changed)
-
-    def unwatch(self, changed: Callable[[], None]) -> None:
-        """Ends watch(); a callable that does not watch is ignored."""
-        if changed in self._watchers:
-            self._watchers.remove(changed)
-
-    def _added(self) -> None:
-        for changed in list(self._watchers):
-            changed()
-
-    def __repr__(self) -> str:
-        return f"<Scope of {self.sender or 'the whole room'}>"
-
-
-def _receiver(suite: CipherSuite) -> pysframe.Receiver:
-    return pysframe.Receiver(suite, replay_window=ROOM_WINDOW)
 
 
 @showable
@@ -132,8 +87,8 @@ class Keyring:
             if sender not in self._scopes:
                 scope = Scope(sender, self._suite or CipherSuite.AES_128_GCM_SHA256_128)
                 for event in self._held.values():
-                    if _concerns(event, scope):
-                        self._install(scope, event)
+                    if scope.is_for(event):
+                        scope.install(event, self._epochs)
                 self._scopes[sender] = scope
             return self._scopes[sender]
 
@@ -230,15 +185,14 @@ class Keyring:
 
     def _receive(self, event: Install, suite: CipherSuite) -> None:
         self._refuse_closed()  # meanwhile, perhaps
-        scopes = [scope for scope in self._scopes.values() if _concerns(event, scope)]
+        scopes = [scope for scope in self._scopes.values() if scope.is_for(event)]
         for scope in scopes:
-            if scope.receiver.suite is not suite:
-                scope.receiver = _receiver(suite)  # it had no key yet
-            self._install(scope, event)
+            scope.takes(suite)
+            scope.install(event, self._epochs)
         self._forget_older(event)
         self._held[_name(event)] = event
         for scope in scopes:
-            scope._added()
+            scope.tell()
 
     def _forget_older(self, event: Install) -> None:
         """RFC 9605 5.2 MUST: an epoch goes when one with the same low bits comes."""
@@ -260,11 +214,11 @@ class Keyring:
         """
         held = self._held.get(_name(event))
         if held is None:
-            return self._refuse_clash(event)
-        if held.sender != event.sender:
+            self._refuse_clash(event)
+        elif held.sender != event.sender:
             kind, number = _name(event)
             raise MisuseError(f"{kind} {number:#x} belongs to {held.sender!r} in this room")
-        if not compare_digest(held.base_key, event.base_key):
+        elif not compare_digest(held.base_key, event.base_key):
             kind, number = _name(event)
             where = "KID" if kind == "key" else f"the number of {kind}"
             raise MisuseError(f"another key is in use under {where} {number:#x}")
@@ -303,23 +257,9 @@ class Keyring:
         """Raises what a receiver would: a key that is kept for a later scope must be one."""
         trial = Scope(event.sender, suite)
         try:
-            self._install(trial, event)
+            trial.install(event, self._epochs)
         finally:
             trial.receiver.close()
-
-    def _install(self, scope: Scope, event: Install) -> None:
-        receiver, key = scope.receiver, event.base_key
-        if isinstance(event, InstallKey):
-            receiver.add_key(event.kid, key)
-        elif isinstance(event, InstallEpoch):
-            receiver.add_epoch(event.epoch, key, layout=self._epochs, senders=event.senders)
-        elif scope.sender is None:
-            raise MisuseError(NO_SENDER)
-        else:
-            receiver.add_sender_key(
-                event.generation, key, layout=SENDER_KEYS, ratchet_step=event.step,
-                max_steps=MAX_STEPS,
-            )  # fmt: skip
 
     def _seal(self, event: InstallKey | InstallSenderKey, suite: CipherSuite) -> None:
         """Makes the Sender of one of our own keys. It seals once Use names it."""
@@ -394,8 +334,8 @@ class Keyring:
             self._dropped.append(event.kid)
             del self._held[_name(held)]
             for scope in self._scopes.values():
-                if _concerns(held, scope):
-                    _remove(scope.receiver, held)
+                if scope.is_for(held):
+                    scope.remove(held)
 
     def _drop_mine_of(self, epoch: int) -> None:
         for kid in [kid for kid, mine in self._mine.items() if mine.epoch == epoch]:
@@ -423,17 +363,3 @@ def _name(event: Install) -> tuple[str, int]:
     if isinstance(event, InstallSenderKey):
         return "sender key", event.generation
     return "epoch", event.epoch
-
-
-def _concerns(event: Install, scope: Scope) -> bool:
-    """Whether the scope may open with this key."""
-    return isinstance(event, InstallEpoch) or scope.sender in (None, event.sender)
-
-
-def _remove(receiver: pysframe.Receiver, event: Install) -> None:
-    if isinstance(event, InstallKey):
-        receiver.remove_key(event.kid)
-    elif isinstance(event, InstallSenderKey):
-        receiver.remove_sender_key(event.generation)
-    else:
-        receiver.remove_epoch(event.epoch)
